@@ -1,0 +1,226 @@
+"""Environments: what a server runs in, made once for the same ingredients.
+
+An environment is named by what goes into it: repositories asking for the same share one.
+This module decides, without I/O of its own; engines build, a `Shelf` remembers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import NewType, Protocol
+
+from atoll.errors import AtollError, Cancelled
+from atoll.events import Event, Story, Tell
+
+EnvKey = NewType("EnvKey", str)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSpec:
+    """What the author asked for, and nothing else that could change the result.
+
+    ``files`` are the specification files as (name, bytes), without their folder; ``python`` is
+    the version asked for ("3.9"), or ""; ``as_of`` is the last day of the package index that may
+    be seen, or ``None`` where everything is pinned already; ``platform`` is this machine's
+    ("x86_64-linux-gnu"); ``tree`` names the whole content where that goes in, else "".
+    ``folder`` is where the files stand: "", "binder" or ".binder".
+    """
+
+    kind: str
+    platform: str
+    files: tuple[tuple[str, bytes], ...] = ()
+    python: str = ""
+    as_of: date | None = None
+    tree: str = ""
+    folder: str = ""
+
+    @property
+    def key(self) -> EnvKey:
+        """A short name for exactly these ingredients (80 bits of SHA-256)."""
+        head = (self.kind, self.platform, self.python, str(self.as_of), self.tree)
+        if self.tree:  # only then can a build see where its files stand
+            head += (self.folder,)
+        digest = hashlib.sha256("\0".join(head).encode() + b"\0")
+        for name, body in sorted(self.files):
+            digest.update(f"{name}\0{len(body)}\0".encode() + body)
+        return EnvKey(digest.hexdigest()[:20])
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Something a server can start in. Only its own engine understands ``handle``.
+
+    ``python`` is the version that was really taken ("3.9.18"); ``notes`` are sentences about
+    choices that a person should hear of ("No Python 3.5 here; 3.6 was taken instead.").
+    ``own_lab`` says that the repository brought its own Jupyter server.
+    """
+
+    key: EnvKey
+    engine: str
+    handle: str
+    python: str = ""
+    as_of: date | None = None
+    notes: tuple[str, ...] = ()
+    own_lab: bool = False
+
+
+class Builder(Protocol):
+    """The part of an engine that makes environments, from a spec and nothing else."""
+
+    engine: str
+
+    async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
+        """Make it, narrating to *say*, or raise `BuildFailed`; leave nothing half made.
+
+        *tree* is the checkout; it is looked at only when ``spec.tree`` is not empty.
+        Cancelling the task stops the build and everything that it started.
+        """
+        ...
+
+    async def healthy(self, handle: str) -> bool:
+        """Whether a server could start in it now: disks get wiped, Pythons removed."""
+        ...
+
+    def lock(self, key: EnvKey) -> contextlib.AbstractAsyncContextManager[None]:
+        """Hold *key* against every other process that shares this engine's storage."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where finished environments, and the reasons of failed builds, are remembered."""
+
+    async def get(self, key: EnvKey, engine: str) -> Environment | None:
+        """Return what was put last, if anything, and note that it was used."""
+        ...
+
+    async def put(self, environment: Environment) -> None:
+        """Remember *environment*, replacing; forget a failure of the same key."""
+        ...
+
+    async def failure(self, key: EnvKey, engine: str) -> AtollError | None:
+        """Return why the last build of *key* failed, if the last one did."""
+        ...
+
+    async def put_failure(self, key: EnvKey, engine: str, error: AtollError) -> None:
+        """Remember that the last build of *key* failed with *error*."""
+        ...
+
+
+@dataclass(slots=True)
+class _Build:
+    """One build that is under way, and how many wait for it."""
+
+    task: asyncio.Task[Environment]
+    story: Story
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class Environments:
+    """Hands out one engine's environments, building only what is missing.
+
+    ``grace`` is how long, in seconds, a build for which nobody waits any more goes on.
+    ``width`` is how many builds may run at once.
+    """
+
+    builder: Builder
+    shelf: Shelf
+    grace: float = 60.0
+    width: int = 2
+    _running: dict[EnvKey, _Build] = field(default_factory=dict)
+    _slots: asyncio.Semaphore | None = None
+
+    async def find(self, spec: EnvSpec) -> Environment | None:
+        """Return the environment if it is there and healthy; never build."""
+        known = await self.shelf.get(spec.key, self.builder.engine)
+        return known if known and await self.builder.healthy(known.handle) else None
+
+    async def ensure(
+        self, spec: EnvSpec, tree: Path, tell: Tell, *, retry: bool = False
+    ) -> Environment:
+        """Return a working environment; callers wanting one at once share the build and its log.
+
+        A build that failed is not tried again unless *retry* is true: its `BuildFailed` is
+        raised anew. Cancelling the last waiter cancels the build after ``grace`` seconds.
+        """
+        build = self._running.get(spec.key)
+        if build is None:
+            if known := await self.find(spec):
+                return known
+            failed = await self.shelf.failure(spec.key, self.builder.engine)
+            if failed and not retry:
+                raise failed
+            build = self._running.get(spec.key) or self._begin(spec, tree)
+        return await self._wait(spec.key, build, tell)
+
+    def _begin(self, spec: EnvSpec, tree: Path) -> _Build:
+        story = Story()
+        build = _Build(asyncio.create_task(self._build(spec, tree, story)), story)
+        self._running[spec.key] = build
+
+        def done(_: object) -> None:
+            self._running.pop(spec.key, None)
+            story.end()
+
+        build.task.add_done_callback(done)
+        return build
+
+    async def _build(self, spec: EnvSpec, tree: Path, story: Story) -> Environment:
+        def say(line: str) -> None:
+            story.tell(Event("build", line, detail=True))
+
+        self._slots = self._slots or asyncio.Semaphore(self.width)
+        if self._slots.locked():
+            say("Waiting for another build to finish")
+        async with self._slots, self.builder.lock(spec.key):
+            if known := await self.find(spec):  # another process built it while we waited
+                return known
+            try:
+                environment = await self.builder.build(spec, tree, say)
+            except AtollError as error:
+                if not isinstance(error, Cancelled):
+                    await self.shelf.put_failure(spec.key, self.builder.engine, error)
+                raise
+            await self.shelf.put(environment)  # only once whole: a crash is a miss, not a lie
+            return environment
+
+    async def _wait(self, key: EnvKey, build: _Build, tell: Tell) -> Environment:
+        build.waiting += 1
+        try:
+            async for _, event in build.story.follow():
+                tell(event)
+            return await asyncio.shield(build.task)
+        except asyncio.CancelledError:
+            if build.task.cancelled():
+                raise Cancelled(
+                    "The build was stopped: nobody waited for it any more."
+                ) from None
+            raise
+        finally:
+            build.waiting -= 1
+            if not build.waiting and not build.task.done():
+                asyncio.get_running_loop().call_later(self.grace, self._abandon, key, build)
+
+    def _abandon(self, key: EnvKey, build: _Build) -> None:
+        if not build.waiting and not build.task.done() and self._running.get(key) is build:
+            build.task.cancel()
+
+    @contextlib.asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Cancel whatever is still being built on the way out."""
+        try:
+            yield
+        finally:
+            tasks = [build.task for build in self._running.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+

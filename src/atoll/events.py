@@ -1,0 +1,63 @@
+"""Events: one line per thing that happened, for progress bars, audit and accounting alike."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+Phase = Literal["resolve", "fetch", "build", "start", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened in *phase*.
+
+    ``message`` is a sentence for a person, or, when ``detail`` is true, one line of a log.
+    ``at`` is the time in seconds since the epoch.
+    """
+
+    phase: Phase
+    message: str
+    detail: bool = False
+    at: float = field(default_factory=time.time)
+
+
+Tell = Callable[[Event], None]
+
+
+class Story:
+    """Events in order, which any number of readers may follow, early or late."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.ended = False
+        self._changed = asyncio.Event()
+
+    def tell(self, event: Event) -> None:
+        """Add *event* and wake whoever is reading."""
+        self.events.append(event)
+        self._wake()
+
+    def end(self) -> None:
+        """Let readers go once they have read everything."""
+        self.ended = True
+        self._wake()
+
+    async def follow(self, start: int = 0) -> AsyncIterator[tuple[int, Event]]:
+        """Yield ``(number, event)`` from number *start* on, waiting for more until the end."""
+        seen = start
+        while True:
+            changed = self._changed  # taken before reading, so nothing told meanwhile is missed
+            while seen < len(self.events):
+                yield seen, self.events[seen]
+                seen += 1
+            if self.ended:
+                return
+            await changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,144 @@
+"""Launching: the one story everything else serves, told once, top to bottom.
+
+    RepoRef -> ResolvedRef -> Checkout -> EnvSpec -> Environment -> ServerPlan -> Server
+
+Every way in (web, command line, Binder's API) calls `Launcher.prepare`, which may take an
+hour, and then has the plan started, which takes a moment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from atoll.environments import Environments, EnvSpec
+from atoll.environments.reading import read_spec, start_script
+from atoll.errors import BadRequest
+from atoll.events import Event, Phase, Tell
+from atoll.names import default_name, is_slug, new_id
+from atoll.people import Person
+from atoll.servers import Limits, Network, Plans, ServerPlan
+from atoll.sources import Checkout, RepoRef, Source
+from atoll.volumes import Content
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """Who wants what, before anything is looked up.
+
+    ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
+    be "": then it is made from the repository. ``at`` is "" (the date of the specification),
+    "today" or an ISO date. ``retry`` asks to build again what failed before. ``typed`` is what
+    the person wrote, for records and pages.
+    """
+
+    person: Person
+    repo: RepoRef
+    opening: str = ""
+    name: str = ""
+    temporary: bool = False
+    at: str = ""
+    retry: bool = False
+    limits: Limits = Limits()
+    network: Network = Network.INTERNET
+    typed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan that can be started at once, and how it came about."""
+
+    plan: ServerPlan
+    spec: EnvSpec
+    cached: bool
+    seconds: dict[str, float]
+
+
+@dataclass(slots=True)
+class Clock:
+    """How long each phase took, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[None]:
+        """Time what happens inside as *name*, even when it fails."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - begun, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The collaborators of a launch, chosen once in `atoll.app`."""
+
+    source: Source
+    environments: Environments
+    plans: Plans
+    platform: str
+
+    async def prepare(
+        self, request: LaunchRequest, tell: Tell, clock: Clock | None = None
+    ) -> Prepared:
+        """Turn *request* into a stored plan, telling *tell* how it goes.
+
+        Raises any `AtollError` that a provider, the reading of the specification or a builder
+        raises; `BadRequest` for a name that JupyterHub would not take.
+        """
+        clock = clock or Clock()
+        if request.name and not is_slug(request.name):
+            message = f"“{request.name}” cannot be a server's name."
+            raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")
+        checkout = await self.check_out(request.repo, tell, clock)
+        with clock.phase("build"):
+            spec = self.read(checkout, request.at)
+            tell(Event("build", f"Looking for environment {spec.key}"))
+            known = await self.environments.find(spec)
+            if known is None:
+                tell(Event("build", f"Building environment {spec.key}"))
+            environment = known or await self.environments.ensure(
+                spec, checkout.path, tell, retry=request.retry
+            )
+            tell(Event("build", "The environment is there already" if known else "Built"))
+            for note in environment.notes:
+                tell(Event("build", note))
+        plan = ServerPlan(
+            id=new_id(),
+            owner=request.person,
+            name=request.name or default_name(request.repo.locator),
+            ref=checkout.ref,
+            environment=environment,
+            content=Content(str(checkout.path), temporary=request.temporary),
+            opening=request.opening or opening_of(checkout),
+            start=start_script(checkout.files),
+            limits=request.limits,
+            network=request.network,
+        )
+        await self.plans.put(plan)
+        return Prepared(plan, spec, known is not None, clock.seconds)
+
+    async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
+        """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""
+        with clock.phase("resolve"):
+            tell(Event("resolve", f"Looking up {repo}"))
+            ref = await self.source.resolve(repo)
+        with clock.phase("fetch"):
+            tell(Event("fetch", f"Fetching version {ref.version[:10]} of {ref.date:%Y-%m-%d}"))
+            checkout = await self.source.fetch(ref, tell)
+            for warning in checkout.warnings:
+                tell(Event("fetch", warning))
+        return checkout
+
+    def read(self, checkout: Checkout, at: str = "") -> EnvSpec:
+        """Read what *checkout* asks for; *at* overrides the date of the package index."""
+        return read_spec(checkout, platform=self.platform, at=at)
+
+
+def opening_of(checkout: Checkout) -> str:
+    """Return the URL path at which a person lands who asked for nothing but this checkout."""
+    path = checkout.ref.path
+    return f"lab/tree/{path}" if path else "lab"

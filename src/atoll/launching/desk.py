@@ -1,0 +1,239 @@
+"""The desk: launches that go on by themselves, whoever watches.
+
+A launch is prepared and then started by a task of the service. Its page may be closed,
+reloaded or opened twice; its row survives a restart of the service, which takes it up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from atoll.accounting import LaunchRecord, Records
+from atoll.errors import AtollError, Cancelled, NotFound
+from atoll.events import Event, Story, Tell
+from atoll.launching import Clock, Launcher, LaunchRequest
+from atoll.names import new_id
+from atoll.people import Person
+from atoll.servers import ServerPlan
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """How far a launch has come."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in {State.READY, State.FAILED, State.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One launch, as it is remembered.
+
+    ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
+    ``request_origin``. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells
+    more. ``url`` is where the person goes once it is ready.
+    """
+
+    id: str
+    request: LaunchRequest
+    made: datetime
+    state: State = State.PREPARING
+    plan: str = ""
+    name: str = ""
+    ref: str = ""
+    key: str = ""
+    cached: bool = False
+    url: str = ""
+    error: str = ""
+    error_name: str = ""
+    hint: str = ""
+    log: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Launches(Protocol):
+    """Where launches are remembered."""
+
+    async def put(self, launch: Launch) -> None:
+        """Remember *launch*, replacing what its id named before."""
+        ...
+
+    async def get(self, launch_id: str) -> Launch | None:
+        """Return it, if it was ever put."""
+        ...
+
+    async def unfinished(self) -> list[Launch]:
+        """Return every launch that is not over, oldest first."""
+        ...
+
+    async def newest(self, person: str, *, limit: int = 20) -> list[Launch]:
+        """Return *person*'s newest launches."""
+        ...
+
+
+class Starter(Protocol):
+    """Whoever turns a plan into a running server; here, JupyterHub."""
+
+    async def start(self, plan: ServerPlan, tell: Tell) -> str:
+        """Start *plan* for its owner and return the URL of its page, or raise `StartFailed`."""
+        ...
+
+
+@dataclass(slots=True)
+class Desk:
+    """Runs launches and remembers them. ``starter`` starts what has been prepared."""
+
+    launcher: Launcher
+    launches: Launches
+    records: Records
+    starter: Starter
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _stories: dict[str, Story] = field(default_factory=dict)
+
+    async def open(self, request: LaunchRequest, facts: Mapping[str, str] | None = None) -> Launch:
+        """Begin a launch and return it at once."""
+        launch = Launch(new_id(), request, datetime.now(UTC), facts=facts or {})
+        await self.launches.put(launch)
+        self._begin(launch)
+        return launch
+
+    async def resume(self) -> int:
+        """Take up again whatever a restart interrupted; return how many launches that were."""
+        waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
+        for launch in waiting:
+            self._begin(replace(launch, state=State.PREPARING))
+        return len(waiting)
+
+    async def get(self, launch_id: str, person: Person) -> Launch:
+        """Return *person*'s launch, or raise `NotFound`: nobody else's is there for them."""
+        launch = await self.launches.get(launch_id)
+        if launch is None or (launch.request.person.name != person.name and not person.admin):
+            raise NotFound("There is no such launch.", hint="Launch the repository again.")
+        return launch
+
+    def story(self, launch: Launch) -> Story:
+        """Return what has happened and happens; of a launch from before a restart, its end."""
+        if launch.id not in self._stories:
+            story = Story()
+            story.tell(_ending(launch))
+            story.end()
+            return story
+        return self._stories[launch.id]
+
+    async def cancel(self, launch: Launch) -> None:
+        """Stop it; a build that others wait for goes on."""
+        if task := self._tasks.get(launch.id):
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def close(self) -> None:
+        """Stop all tasks but leave their rows unfinished, for `resume` after a restart."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel("closing")
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, launch: Launch) -> None:
+        story = self._stories[launch.id] = Story()
+        task = asyncio.create_task(self._run(launch, story), name=f"launch {launch.id}")
+        self._tasks[launch.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(launch.id, None))
+
+    async def _run(self, launch: Launch, story: Story) -> None:
+        clock = Clock()
+        try:
+            launch = await self._go(launch, story, clock)
+        except asyncio.CancelledError as stop:
+            if stop.args == ("closing",):
+                story.end()
+                raise
+            launch = replace(launch, state=State.CANCELLED, error="Cancelled.")
+        except Cancelled as error:
+            launch = replace(launch, state=State.CANCELLED, error=str(error), hint=error.hint)
+        except AtollError as error:
+            launch = replace(
+                launch,
+                state=State.FAILED,
+                error=str(error),
+                error_name=type(error).__name__,
+                hint=error.hint,
+                log=error.log,
+            )
+        except Exception:
+            log.exception("launch %s broke", launch.id)
+            launch = replace(
+                launch,
+                state=State.FAILED,
+                error="Something went wrong in Atoll itself.",
+                error_name="InternalError",
+                hint="Try again; if it stays so, tell the operator and name this launch's id.",
+            )
+        await self.launches.put(launch)
+        await self.records.add(_record(launch, clock))
+        story.tell(_ending(launch))
+        story.end()
+        self._forget_later(launch.id)
+
+    async def _go(self, launch: Launch, story: Story, clock: Clock) -> Launch:
+        prepared = await self.launcher.prepare(launch.request, story.tell, clock)
+        plan = prepared.plan
+        launch = replace(
+            launch,
+            state=State.STARTING,
+            plan=plan.id,
+            name=plan.name,
+            ref=plan.ref.version,
+            key=plan.environment.key,
+            cached=prepared.cached,
+        )
+        await self.launches.put(launch)
+        with clock.phase("start"):
+            story.tell(Event("start", f"Starting server {plan.name}"))
+            url = await self.starter.start(plan, story.tell)
+        return replace(launch, state=State.READY, url=url)
+
+    def _forget_later(self, launch_id: str, seconds: float = 3600) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds, self._stories.pop, launch_id, None)
+
+
+def _ending(launch: Launch) -> Event:
+    if launch.state is State.READY:
+        return Event("ready", launch.url)
+    return Event("failed", launch.error or "The service was restarted.")
+
+
+def _record(launch: Launch, clock: Clock) -> LaunchRecord:
+    request, facts = launch.request, launch.facts
+    return LaunchRecord(
+        id=launch.id,
+        at=launch.made,
+        person=request.person.name,
+        reference=request.typed or str(request.repo),
+        provider=facts.get("provider", "Git"),
+        spec=facts.get("spec", str(request.repo)),
+        status="success" if launch.state is State.READY else launch.state.value,
+        ref=launch.ref,
+        key=launch.key,
+        cached=launch.cached,
+        seconds=clock.seconds,
+        error=launch.error,
+        origin=facts.get("origin", ""),
+        request_origin=facts.get("request_origin", ""),
+    )

@@ -1,0 +1,121 @@
+"""Servers: a plan for a running JupyterLab, and the thing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from atoll.environments import Environment
+from atoll.people import Person
+from atoll.sources import ResolvedRef
+from atoll.volumes import Content
+
+
+class Network(StrEnum):
+    """What a server may reach: nothing; outside hosts but no private address; or all we can."""
+
+    NONE = "none"
+    INTERNET = "internet"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most a server may use: processors, bytes of memory, and processes."""
+
+    cpus: float = 2.0
+    memory: int = 2 * 1024**3
+    processes: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """Everything an engine needs to start a server; a value, so it can be stored and shown.
+
+    ``name`` is the server's, a JupyterHub slug. ``opening`` is the URL path inside the server
+    at which a person lands ("lab/tree/index.ipynb"). ``start`` is the path, inside the content,
+    of the author's start script, or "". It never holds a secret.
+    """
+
+    id: str
+    owner: Person
+    name: str
+    ref: ResolvedRef
+    environment: Environment
+    content: Content
+    opening: str = "lab"
+    start: str = ""
+    limits: Limits = Limits()
+    network: Network = Network.INTERNET
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that was asked for.
+
+    ``handle`` is a string that survives a hub restart; ``socket`` is the unix socket at which
+    the server answers; ``notes`` are sentences about what could not be had as planned
+    ("No network helper here: this server has no network.").
+    """
+
+    handle: str
+    socket: str
+    notes: tuple[str, ...] = ()
+
+
+class Plans(Protocol):
+    """Where plans wait until somebody starts them."""
+
+    async def put(self, plan: ServerPlan) -> None:
+        """Remember *plan* under its id."""
+        ...
+
+    async def get(self, plan_id: str, owner: str) -> ServerPlan:
+        """Return *owner*'s plan, or raise `NotFound`: somebody else's plan is not there."""
+        ...
+
+    async def latest(self, owner: str) -> Mapping[str, tuple[ServerPlan, datetime]]:
+        """Return *owner*'s newest plan for each server name, and when it was made (UTC)."""
+        ...
+
+    async def forget(self, owner: str, name: str) -> None:
+        """Forget every plan of *owner*'s server *name*."""
+        ...
+
+
+class Runner(Protocol):
+    """The part of an engine that runs servers."""
+
+    engine: str
+
+    async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
+        """Bring *plan* up and return once it listens, or raise `StartFailed`.
+
+        *environ* is what the server's process needs to know: JupyterHub's variables (then it
+        becomes a JupyterHub single-user server) or ``JUPYTER_TOKEN`` and ``ATOLL_BASE_URL``.
+        It may hold secrets and goes neither to a command line nor to a log.
+        """
+        ...
+
+    async def status(self, handle: str) -> int | None:
+        """Return ``None`` while it runs, else its exit status (0 if that is not known)."""
+        ...
+
+    async def stop(self, handle: str, *, now: bool = False) -> None:
+        """Take it down, gently unless *now*; stopping what is already gone is fine."""
+        ...
+
+    async def remove(self, owner: str, name: str) -> None:
+        """Delete the kept files of *owner*'s stopped server *name*; there may be none."""
+        ...
+
+    async def size(self, owner: str, name: str) -> int:
+        """Return how many bytes the kept files of *owner*'s server *name* take."""
+        ...
+
+    def log(self, handle: str) -> str:
+        """Return what the server has printed, the last 256 KiB of it."""
+        ...

@@ -1,0 +1,192 @@
+"""Settings: one ``atoll.toml``, read once, all its mistakes reported together."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from atoll.errors import BadSettings, Refused
+
+UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def parse_size(text: str | int) -> int:
+    """Return how many bytes *text* means: a number with an optional K, M, G or T (powers of 1024).
+
+    Raises `ValueError` for anything else.
+    """
+    words = str(text).strip().upper().removesuffix("B").removesuffix("I")
+    number, unit = (words[:-1], words[-1:]) if words[-1:] in UNITS else (words, "")
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (ValueError, OverflowError):
+        size = 0
+    if size <= 0:
+        message = f"“{text}” is not a size; write a number and K, M, G or T, such as 2G"
+        raise ValueError(message)
+    return size
+
+
+Size = Annotated[int | str, AfterValidator(parse_size)]
+NetworkName = Literal["none", "internet", "full"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class HubSettings(_Section):
+    """``[hub]``: where people reach the hub."""
+
+    bind: str = Field("http://127.0.0.1:8000", description="The address that the proxy listens at")
+    config: str = Field("", description="A jupyterhub_config.py layered on top of Atoll's own")
+
+
+class DatabaseSettings(_Section):
+    """``[database]``: where users, plans and records are kept."""
+
+    url: str = Field(
+        "", description="An SQLAlchemy URL; empty means SQLite files in the data folder"
+    )
+
+
+class AccessSettings(_Section):
+    """``[access]``: who may launch, and how much."""
+
+    anonymous: bool = Field(
+        default=False, description="Whether visitors get temporary servers without signing in"
+    )
+    per_address: int = Field(5, ge=1, description="Anonymous servers at once from one address")
+    total: int = Field(100, ge=1, description="Anonymous servers at once in all")
+    origins: list[str] = Field(
+        [], description="Sites whose pages may use the Binder interface from a browser"
+    )
+
+
+class SourceSettings(_Section):
+    """``[sources]``: what may be fetched."""
+
+    allow: list[str] = Field(
+        [],
+        description=(
+            "Hosts (git.example.org, 10.1.2.3, localhost:3000) inside the operator's network, and "
+            "folders (/srv/courses), that web launches may fetch from all the same"
+        ),
+    )
+    max_size: Size = Field("5G", description="The largest repository, on disk")
+    timeout: float = Field(600, gt=0, description="Seconds that one fetch may take")
+
+
+class BuildSettings(_Section):
+    """``[builds]``: how environments are made."""
+
+    at_once: int = Field(2, ge=1, description="Builds that may run at once")
+    grace: float = Field(60, ge=0, description="Seconds a build goes on when nobody waits for it")
+    timeout: float = Field(3600, gt=0, description="Seconds that one build may take")
+    memory: Size = Field("4G", description="Memory of one build")
+
+
+class ServerSettings(_Section):
+    """``[servers]``: what a server gets when nobody asks for anything else, and at most."""
+
+    memory: Size = Field("2G", description="Memory of a server")
+    max_memory: Size = Field("16G", description="The most memory that may be asked for")
+    cpus: float = Field(2, gt=0, description="Processors of a server")
+    max_cpus: float = Field(64, gt=0, description="The most processors that may be asked for")
+    processes: int = Field(512, ge=16, description="Processes of a server")
+    network: NetworkName = Field("internet", description="What a server may reach")
+    networks: list[NetworkName] = Field(
+        ["none", "internet"], description="The network policies that people may choose from"
+    )
+
+
+class Settings(_Section):
+    """All of ``atoll.toml``. ``data`` is the one folder in which everything is kept."""
+
+    data: Path = Field(default_factory=lambda: default_data(), description="The data folder")  # noqa: PLW0108
+    hub: HubSettings = HubSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    access: AccessSettings = AccessSettings()
+    sources: SourceSettings = SourceSettings()
+    builds: BuildSettings = BuildSettings()
+    servers: ServerSettings = ServerSettings()
+
+
+def default_data() -> Path:
+    """Return ``$ATOLL_DATA``, or the folder that the XDG base directory specification names."""
+    if named := os.environ.get("ATOLL_DATA"):
+        return Path(named).absolute()
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "atoll"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read *path*, else ``$ATOLL_CONFIG``, else ``atoll.toml`` in the data folder if there is one.
+
+    Raises `BadSettings` with every mistake in it, one a line.
+    """
+    named = path or (Path(os.environ["ATOLL_CONFIG"]) if "ATOLL_CONFIG" in os.environ else None)
+    file = named or default_data() / "atoll.toml"
+    if not named and not file.exists():
+        return Settings()
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise BadSettings(f"{file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} is not TOML: {error}.") from error
+    return settings_from(table, where=str(file))
+
+
+def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settings:
+    """Check *table*, what a settings file holds, and return it as `Settings`.
+
+    Raises `BadSettings`.
+    """
+    try:
+        return TypeAdapter(Settings).validate_python(table)
+    except ValidationError as error:
+        lines = [_explain([str(part) for part in e["loc"]], e["type"], e["msg"]) for e in error.errors()]
+        message = f"{where} has {len(lines)} mistake{'s' * (len(lines) > 1)}:\n" + "\n".join(lines)
+        raise BadSettings(message, hint="All settings: docs/reference/settings.md") from error
+
+
+def _explain(path: list[str], kind: str, said: str) -> str:
+    if kind != "extra_forbidden":
+        return f"  {'.'.join(path)}: {said.removeprefix('Value error, ')}"
+    known: Any = Settings
+    for part in path[:-1]:
+        known = known.model_fields[part].annotation
+    close = difflib.get_close_matches(path[-1], known.model_fields, n=1, cutoff=0.5)
+    meant = f"; did you mean “{close[0]}”?" if close else ""
+    return f"  {'.'.join(path)}: there is no such setting{meant}"
+
+
+def run_folder(settings: Settings) -> Path:
+    """Return the folder for sockets of the installation whose data is in ``settings.data``.
+
+    It is ours alone and its path is short, since a unix socket's may have 107 bytes only:
+    ``$XDG_RUNTIME_DIR/atoll-XXXXXXXX``, ``/run/atoll-…`` for root, else ``/tmp/atoll-UID-…``.
+    Raises `Refused` when somebody else made it first.
+    """
+    mark = hashlib.sha256(str(settings.data).encode()).hexdigest()[:8]
+    user = os.getuid()
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if user == 0:
+        folder = Path("/run") / f"atoll-{mark}"
+    elif runtime and len(runtime) < 50 and os.access(runtime, os.W_OK):  # noqa: PLR2004
+        folder = Path(runtime) / f"atoll-{mark}"
+    else:
+        folder = Path("/tmp") / f"atoll-{user}-{mark}"  # noqa: S108 - checked just below
+    folder.mkdir(mode=0o711, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != user or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+        raise Refused(f"{folder} is not ours alone.", hint="Remove it and start again.")
+    return folder

@@ -1,0 +1,74 @@
+"""Sources: what the person pointed at, and the exact thing it turned out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from atoll.events import Tell
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRef:
+    """What the person typed, tidied: may move from one day to the next ("main").
+
+    ``provider`` is the plug-in that understands ``locator`` ("git" and a URL or an absolute path).
+    ``version`` is a branch, a tag, a full or short commit, or ``HEAD``. In a pasted browser URL
+    the branch runs into the path (``/tree/feature/x/folder``): then ``version`` is all of it, and
+    ``path_follows`` is true until the remote has said where the branch ends.
+    """
+
+    provider: str
+    locator: str
+    version: str = "HEAD"
+    path_follows: bool = False
+
+    def __str__(self) -> str:
+        """Return it as a person would write it, and as `parse` reads it back."""
+        return f"{self.locator}@{self.version}" if self.version != "HEAD" else self.locator
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRef:
+    """One immutable version of a repository.
+
+    ``version`` is the commit, ``tree`` names its content, ``date`` is the commit's, in UTC.
+    ``path`` is the file or folder inside it that a pasted URL pointed at, or "".
+    """
+
+    repo: RepoRef
+    version: str
+    tree: str
+    date: datetime
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A resolved repository on disk: ``path`` is a work tree that nobody may change.
+
+    ``files`` has the bytes of the small files that may specify an environment, by their path
+    ("requirements.txt", "binder/postBuild"); ``changed`` says, for each, when it last changed
+    in the history of this version (UTC). ``warnings`` are sentences for the person.
+    """
+
+    ref: ResolvedRef
+    path: Path
+    files: Mapping[str, bytes]
+    changed: Mapping[str, datetime] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """The part of a provider that finds and fetches repositories."""
+
+    async def resolve(self, repo: RepoRef) -> ResolvedRef:
+        """Pin *repo* to one version, or raise `NotFound`, `Refused` or `Unreachable`."""
+        ...
+
+    async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:
+        """Bring *ref* here; fetching it again is free. Raises also `TooLarge`."""
+        ...

@@ -1,0 +1,1 @@
+"""Stores: where what must survive a restart is kept."""

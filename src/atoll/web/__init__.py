@@ -1,0 +1,1 @@
+"""Web: the pages and the Binder interface. The only folder that knows Starlette."""
