@@ -31,6 +31,9 @@ class Limits:
     processes: int = 512
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
     """Everything an engine needs to start a server; a value, so it can be stored and shown.
@@ -48,7 +51,7 @@ class ServerPlan:
     content: Content
     opening: str = "lab"
     start: str = ""
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
     network: Network = Network.INTERNET
 
 
@@ -79,6 +82,10 @@ class Plans(Protocol):
 
     async def latest(self, owner: str) -> Mapping[str, tuple[ServerPlan, datetime]]:
         """Return *owner*'s newest plan for each server name, and when it was made (UTC)."""
+        ...
+
+    async def kept(self) -> list[ServerPlan]:
+        """Return the newest plan of every server of everybody's that is not temporary."""
         ...
 
     async def forget(self, owner: str, name: str) -> None:

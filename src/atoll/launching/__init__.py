@@ -17,9 +17,9 @@ from atoll.environments import Environments, EnvSpec
 from atoll.environments.reading import read_spec, start_script
 from atoll.errors import BadRequest
 from atoll.events import Event, Phase, Tell
-from atoll.names import default_name, is_slug, new_id
+from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
-from atoll.servers import Limits, Network, Plans, ServerPlan
+from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, Source
 from atoll.volumes import Content
 
@@ -41,7 +41,7 @@ class LaunchRequest:
     temporary: bool = False
     at: str = ""
     retry: bool = False
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
     network: Network = Network.INTERNET
     typed: str = ""
 
@@ -90,9 +90,7 @@ class Launcher:
         raises; `BadRequest` for a name that JupyterHub would not take.
         """
         clock = clock or Clock()
-        if request.name and not is_slug(request.name):
-            message = f"“{request.name}” cannot be a server's name."
-            raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")
+        name = await self.name_for(request)
         checkout = await self.check_out(request.repo, tell, clock)
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
@@ -109,7 +107,7 @@ class Launcher:
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
-            name=request.name or default_name(request.repo.locator),
+            name=name,
             ref=checkout.ref,
             environment=environment,
             content=Content(str(checkout.path), temporary=request.temporary),
@@ -121,11 +119,34 @@ class Launcher:
         await self.plans.put(plan)
         return Prepared(plan, spec, known is not None, clock.seconds)
 
+    async def name_for(self, request: LaunchRequest) -> str:
+        """Return the server's name: a kept server of one repository never gets another's files.
+
+        Launching a repository again leads to the server that it has; a name that another
+        repository's server has is numbered if we made it, and refused if the person did.
+        """
+        wanted = request.name or default_name(request.repo.locator)
+        if not is_slug(wanted):
+            message = f"“{wanted}” cannot be a server's name."
+            raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")
+        if request.temporary and not request.name:
+            return f"{wanted[: LONGEST - 9].rstrip('-')}-{new_id()[:8]}"
+        taken = {
+            name: plan.ref.repo.locator
+            for name, (plan, _) in (await self.plans.latest(request.person.name)).items()
+        }
+        locator = request.repo.locator
+        if request.name and taken.get(wanted, locator) != locator:
+            message = f"Your server “{wanted}” is of another repository, {taken[wanted]}."
+            raise BadRequest(message, hint="Choose another name, or remove that server first.")
+        names = (wanted, *(f"{wanted[: LONGEST - 4].rstrip('-')}-{n}" for n in range(2, 1000)))
+        return next(name for name in names if taken.get(name, locator) == locator)
+
     async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
         """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""
         with clock.phase("resolve"):
             tell(Event("resolve", f"Looking up {repo}"))
-            ref = await self.source.resolve(repo)
+            ref = await self.source.resolve(repo, tell)
         with clock.phase("fetch"):
             tell(Event("fetch", f"Fetching version {ref.version[:10]} of {ref.date:%Y-%m-%d}"))
             checkout = await self.source.fetch(ref, tell)

@@ -1,0 +1,59 @@
+"""`atoll build`: make an environment without starting anything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import click
+
+from atoll.app import opened
+from atoll.cli.common import as_json, laptop, show
+from atoll.cli.progress import Progress
+from atoll.cli.run import absolute
+from atoll.launching import Clock
+from atoll.settings import Settings
+from atoll.sources.parsing import parse
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--at", default="", metavar="DATE", help="Build as of DATE (2021-03-04) or 'today'.")
+@click.option("--retry", is_flag=True, help="Build again what failed before.")
+@as_json
+@click.pass_obj
+def build(settings: Settings, reference: str, at: str, *, retry: bool, as_json: bool) -> None:
+    """Build the environment of REFERENCE, unless it is there already, and say where it is."""
+    made = asyncio.run(_build(settings, reference, at, retry=retry))
+
+    def text() -> None:
+        words = "was there already" if made["cached"] else f"built in {made['seconds']} s"
+        as_of = f", as of {made['as_of']}" if made["as_of"] else ""
+        click.echo(f"{made['key']} {words}: Python {made['python']}{as_of}, at {made['path']}")
+
+    show(made, as_json=as_json, text=text)
+
+
+async def _build(settings: Settings, reference: str, at: str, *, retry: bool) -> dict[str, Any]:
+    launcher = (machine := laptop(settings)).atoll.launcher
+    begun = time.monotonic()
+    async with opened(machine.atoll):
+        with Progress() as progress:
+            target = parse(absolute(reference))
+            checkout = await launcher.check_out(target.repo, progress.tell, Clock())
+            spec = launcher.read(checkout, at)
+            known = await launcher.environments.find(spec)
+            made = known or await launcher.environments.ensure(
+                spec, checkout.path, progress.tell, retry=retry
+            )
+    return {
+        "key": made.key,
+        "engine": made.engine,
+        "cached": known is not None,
+        "seconds": round(time.monotonic() - begun, 2),
+        "python": made.python,
+        "as_of": made.as_of.isoformat() if made.as_of else None,
+        "path": made.handle,
+        "notes": made.notes,
+    }

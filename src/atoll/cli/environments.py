@@ -1,0 +1,157 @@
+"""`atoll environments`: what has been built, what it takes, and what nobody needs any more."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from atoll.app import opened
+from atoll.cli.common import Laptop, as_json, human_size, laptop, show
+from atoll.engines.local.disk import discard, usage
+from atoll.errors import NotFound
+from atoll.settings import Settings
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def environments(ctx: click.Context) -> None:
+    """List, show and prune the environments that have been built."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_environments)
+
+
+@environments.command("list")
+@as_json
+@click.pass_obj
+def list_environments(settings: Settings, *, as_json: bool) -> None:
+    """List environments, the most lately used first.
+
+    ALONE is the disk that removing this one would free; the rest it shares, by hard links, with
+    the package cache and with other environments.
+    """
+    rows = asyncio.run(_rows(laptop(settings)))
+
+    def text() -> None:
+        if not rows:
+            click.echo("There are no environments yet. `atoll build REFERENCE` makes one.")
+            return
+        table = Table("Key", "Python", "As of", "Disk", "Alone", "Used", "Servers", box=None)
+        for row in rows:
+            used = datetime.fromisoformat(row["used"]).astimezone()
+            sizes = (human_size(row["bytes"]), human_size(row["alone"]))
+            servers = str(len(row["servers"]))
+            as_of = row["as_of"] or "pinned"
+            table.add_row(row["key"], row["python"], as_of, *sizes, f"{used:%d %b %H:%M}", servers)
+        Console().print(table)
+
+    show(rows, as_json=as_json, text=text)
+
+
+@environments.command("show")
+@click.argument("key")
+@click.option("--log", is_flag=True, help="Show the log of its build.")
+@as_json
+@click.pass_obj
+def show_environment(settings: Settings, key: str, *, log: bool, as_json: bool) -> None:
+    """Show the environment KEY (its first letters are enough): what is in it, who needs it."""
+    machine = laptop(settings)
+    if log and (failed := settings.data / "logs" / f"{Path(key).name}.txt").exists():
+        click.echo(failed.read_text(errors="replace"), nl=False)  # of a build that failed, too
+        return
+    found = [row for row in asyncio.run(_rows(machine)) if row["key"].startswith(key)]
+    if len(found) != 1:
+        many = "There are several environments" if found else "There is no environment"
+        raise NotFound(f"{many} whose key begins with {key}.", hint="atoll environments list")
+    folder = Path(found[0]["path"])
+    if log:
+        click.echo((folder / "log.txt").read_text(errors="replace"), nl=False)
+        return
+    packages = (folder / "lock.txt").read_text(errors="replace").splitlines()
+    whole = {**found[0], "packages": [line for line in packages if line[:1].isalnum()]}
+
+    def text() -> None:
+        for name, value in whole.items():
+            shown = human_size(value) if name in {"bytes", "alone"} else value
+            several = isinstance(value, list | tuple)
+            click.echo(f"{name:>10}  " + ("\n            ".join(value) if several else f"{shown}"))
+
+    show(whole, as_json=as_json, text=text)
+
+
+@environments.command("prune")
+@click.option("--older-than", "days", default=30, show_default=True, help="Days since last use.")
+@click.option("--cache", is_flag=True, help="Empty the package cache, too.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@as_json
+@click.pass_obj
+def prune(settings: Settings, days: int, *, cache: bool, dry_run: bool, as_json: bool) -> None:
+    """Remove the environments that no kept server needs and that were not used for some days."""
+    machine = laptop(settings)
+    removed = asyncio.run(_prune(machine, days, dry_run=dry_run))
+    if cache and not dry_run:
+        shutil.rmtree(settings.data / "cache", ignore_errors=True)
+    freed = sum(row["alone"] for row in removed)
+    verb = "would be removed" if dry_run else "removed"
+
+    def text() -> None:
+        for row in removed:
+            click.echo(f"{row['key']}  {human_size(row['alone'])}")
+        click.echo(f"{len(removed)} {verb}, {human_size(freed)}.")
+
+    show(removed, as_json=as_json, text=text)
+
+
+async def _prune(machine: Laptop, days: int, *, dry_run: bool) -> list[dict[str, Any]]:
+    before = datetime.now(UTC) - timedelta(days=days)
+    rows = await _rows(machine)
+    doomed = [r for r in rows if not r["servers"] and datetime.fromisoformat(r["used"]) <= before]
+    if not dry_run:
+        async with opened(machine.atoll):
+            for row in doomed:
+                async with machine.atoll.builder.lock(row["key"]):
+                    await machine.atoll.store.shelf.drop(row["key"], row["engine"])
+                    await asyncio.to_thread(discard, [row["path"]])
+    return doomed
+
+
+async def _rows(machine: Laptop) -> list[dict[str, Any]]:
+    async with opened(machine.atoll):
+        shelved = await machine.atoll.store.shelf.all()
+        plans = await machine.atoll.store.plans.kept()
+        running = {record.environment for record, alive in machine.runner.all() if alive}
+    servers = defaultdict(set)
+    for plan in plans:
+        servers[plan.environment.key].add(f"{plan.owner.name}/{plan.name}")
+    for key in running:
+        servers[key].add("(running)")
+    there = [one for one in shelved if Path(one.environment.handle).is_dir()]
+    sizes = usage({one.environment.key: Path(one.environment.handle) for one in there})
+    return [
+        {
+            "key": one.environment.key,
+            "engine": one.environment.engine,
+            "python": one.environment.python,
+            "as_of": one.environment.as_of.isoformat() if one.environment.as_of else None,
+            "bytes": sizes[one.environment.key].all,
+            "alone": sizes[one.environment.key].alone,
+            "shares": _sorted(sizes[one.environment.key].shares),
+            "made": one.made.isoformat(),
+            "used": one.used.isoformat(),
+            "servers": _sorted(servers[one.environment.key]),
+            "path": one.environment.handle,
+        }
+        for one in there
+    ]
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(names)

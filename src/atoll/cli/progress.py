@@ -1,0 +1,81 @@
+"""Progress: what a person at a terminal sees of a launch while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from atoll.events import Event
+
+WORDS = {"resolve": "Look up", "fetch": "Fetch", "build": "Build", "start": "Start"}
+TAIL = 6  # lines of the log that are shown while a phase goes on
+
+
+class Progress:
+    """Draws phases, times and the end of the log; plain lines where nobody watches.
+
+    Use as a context manager; ``tell`` is what a `Launcher` wants.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+        self._done: list[Text] = []
+        self._phase = ""
+        self._said = ""
+        self._begun = time.monotonic()
+        self._tail: deque[str] = deque(maxlen=TAIL)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+            self._finish(failed=error is not None)
+
+    def tell(self, event: Event) -> None:
+        """Show *event*."""
+        if event.phase != self._phase:
+            self._finish()
+            self._phase, self._begun = event.phase, time.monotonic()
+        if event.detail:
+            self._tail.append(event.message)
+        else:
+            self._said = event.message
+        if self._console.is_terminal:
+            self._live.update(self._drawing())
+        else:
+            self._console.print(
+                Text(("  " if event.detail else "") + event.message), soft_wrap=True
+            )
+
+    def _finish(self, *, failed: bool = False) -> None:
+        if self._phase in WORDS and self._console.is_terminal:
+            mark = ("✗ ", "red") if failed else ("✓ ", "green")
+            took = f"  {time.monotonic() - self._begun:.1f} s"
+            line = Text.assemble(mark, f"{WORDS[self._phase]:8}", self._said, (took, "dim"))
+            self._live.console.print(line)
+        self._phase = self._said = ""
+        self._tail.clear()
+
+    def _drawing(self) -> RenderableType:
+        elapsed = f"{time.monotonic() - self._begun:.0f} s"
+        title = Text.assemble(
+            f"{WORDS.get(self._phase, ''):8}", self._said, (f"  {elapsed}", "dim")
+        )
+        lines = [
+            Text("  " + line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._tail
+        ]
+        return Group(Spinner("dots", title), *lines)

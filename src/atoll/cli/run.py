@@ -1,0 +1,209 @@
+"""`atoll run`: the whole story at a terminal, from a reference to an open Lab."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atoll.app import opened
+from atoll.cli.common import Laptop, as_json, laptop, me
+from atoll.cli.progress import Progress
+from atoll.engines.local.runner import Record, open_gate
+from atoll.errors import BadRequest, Cancelled
+from atoll.events import Event
+from atoll.launching import Clock, LaunchRequest
+from atoll.servers import Limits, Network
+from atoll.settings import Settings, parse_size
+from atoll.sources.parsing import check_opening, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server with its door for the browser."""
+
+    record: Record
+    url: str
+    token: str
+    seconds: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        name = self.record.name
+        return {"name": name, "url": self.url, "token": self.token, "phases": self.seconds}
+
+
+def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    try:
+        return parse_size(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--at", default="", metavar="DATE", help="Build as of DATE (2021-03-04) or 'today'.")
+@click.option("--open", "opening", default="", metavar="PATH", help="File or URL path to open.")
+@click.option("--name", default="", help="Name of the server; made from the repository if absent.")
+@click.option("--temporary", is_flag=True, help="Discard the files when the server stops.")
+@click.option("--memory", callback=_size, metavar="SIZE", help="Memory it may use, such as 2G.")
+@click.option("--cpus", type=click.FloatRange(0.1), help="Processors it may use, such as 1.5.")
+@click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
+@click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option("--detach", is_flag=True, help="Leave it running and return.")
+@as_json
+@click.pass_obj
+def run(settings: Settings, reference: str, **options: Any) -> None:
+    """Open REFERENCE in JupyterLab: build its environment once, start a server, open a browser.
+
+    REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
+    like, a page of GitHub, GitLab or Bitbucket, or a Binder link. What you change is kept under
+    the server's name and is there again when you run the same REFERENCE; Ctrl-C stops the server.
+    """
+    asyncio.run(_run(settings, _request(settings, reference, options), options))
+
+
+def _request(settings: Settings, reference: str, options: dict[str, Any]) -> LaunchRequest:
+    if options["temporary"] and options["name"]:
+        raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
+    target = parse(absolute(reference))
+    opening = options["opening"]
+    if opening and "?" not in opening and "://" not in opening and not opening.startswith("lab"):
+        opening = f"lab/tree/{opening.lstrip('/')}"
+    defaults = settings.servers
+    return LaunchRequest(
+        person=me(),
+        repo=target.repo,
+        opening=check_opening(opening) if opening else target.opening,
+        name=options["name"],
+        temporary=options["temporary"],
+        at=options["at"],
+        retry=options["retry"],
+        limits=Limits(
+            cpus=options["cpus"] or defaults.cpus,
+            memory=options["memory"] or int(defaults.memory),
+            processes=defaults.processes,
+        ),
+        network=Network(options["network"] or defaults.network),
+        typed=reference,
+    )
+
+
+def absolute(reference: str) -> str:
+    """Resolve a folder as a shell would, before it is parsed without a disk."""
+    if reference.startswith(("~", ".", "/")) or (
+        "://" not in reference and ":" not in reference and Path(reference).is_dir()
+    ):
+        folder, at, version = reference.rpartition("@")
+        if at and not Path(reference).exists() and Path(folder).expanduser().exists():
+            return f"{Path(folder).expanduser().resolve()}@{version}"
+        return str(Path(reference).expanduser().resolve())
+    return reference
+
+
+async def _run(settings: Settings, request: LaunchRequest, options: dict[str, Any]) -> None:
+    machine = laptop(settings)
+    stop = _stop_event()
+    async with opened(machine.atoll):
+        launching = asyncio.create_task(_launch(machine, request))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({launching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not launching.done():
+            launching.cancel()
+            await asyncio.wait({launching})
+            raise Cancelled("Stopped before the server was there.")
+        ready = launching.result()
+        if options["as_json"]:
+            click.echo(json.dumps(ready.as_dict()))
+        else:
+            _tell(ready, detached=options["detach"])
+        if not options["no_browser"] and not options["as_json"]:
+            webbrowser.open(ready.url)
+        if not options["detach"]:
+            await _until_stopped(machine, ready.record, stopping)
+
+
+async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
+    clock = Clock()
+    with Progress() as progress:
+        prepared = await machine.atoll.launcher.prepare(request, progress.tell, clock)
+        plan = prepared.plan
+        if running := _running(machine, plan.name, temporary=plan.content.temporary):
+            progress.tell(Event("start", f"Your server {plan.name} is running already."))
+            return reopen(machine, running, plan.opening, clock.seconds)
+        with clock.phase("start"):
+            progress.tell(Event("start", f"Starting server {plan.name}"))
+            token = secrets.token_urlsafe(24)
+            server = await machine.runner.start(plan, {"JUPYTER_TOKEN": token})
+            for note in server.notes:
+                progress.tell(Event("start", note))
+            record = machine.runner.find(server.handle)
+            if record is None:
+                raise Cancelled("The server was stopped while it started.")
+            machine.runner.keep_token(record.handle, token)
+            return reopen(machine, record, plan.opening, clock.seconds)
+
+
+def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
+    if temporary:
+        return None
+    mine = me().name
+    found = (one for one, alive in machine.runner.all() if alive and one.owner == mine)
+    return next((one for one in found if one.name == name and not one.temporary), None)
+
+
+def reopen(
+    machine: Laptop, record: Record, opening: str = "", seconds: dict[str, float] | None = None
+) -> Opened:
+    """Return the door to a running server, making one if its own is gone."""
+    token, port = machine.runner.door(record.handle)
+    if not port:
+        port, _ = open_gate(record)
+        machine.runner.keep_token(record.handle, token, port)
+    path = opening or record.opening
+    joint = "&" if "?" in path else "?"
+    url = f"http://127.0.0.1:{port}/{path}{joint}token={token}"
+    return Opened(record, url, token, seconds or {})
+
+
+def _tell(ready: Opened, *, detached: bool) -> None:
+    click.echo(f"\n  {ready.record.name} is open at\n\n    {ready.url}\n", err=False)
+    end = f"`atoll stop {ready.record.name}` stops it." if detached else "Ctrl-C stops it."
+    click.echo(f"  {end} `atoll logs {ready.record.name}` shows what it prints.\n", err=True)
+
+
+def _stop_event() -> asyncio.Event:
+    """Return what the first Ctrl-C sets; the second ends us at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked(number: int) -> None:
+        loop.remove_signal_handler(number)  # the next one is Python's own KeyboardInterrupt
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked, number)
+    return stop
+
+
+async def _until_stopped(machine: Laptop, record: Record, stopping: asyncio.Task[bool]) -> None:
+    while not stopping.done():
+        await asyncio.wait({stopping}, timeout=1)
+        if await machine.runner.status(record.handle) is not None:
+            click.echo("The server has ended.", err=True)
+            break
+    else:
+        click.echo("Stopping the server; Ctrl-C again to leave at once.", err=True)
+    await machine.runner.stop(record.handle)
+    kept = "" if record.temporary else f" Your files are kept: `atoll run {record.reference}`."
+    click.echo(f"Stopped.{kept}", err=True)

@@ -1,0 +1,137 @@
+"""`atoll list`, `open`, `logs`, `stop`, `remove`: what a person has on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import webbrowser
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from atoll.app import opened
+from atoll.cli.common import Laptop, as_json, human_size, laptop, me, show
+from atoll.cli.run import reopen
+from atoll.errors import BadRequest, NotFound
+from atoll.settings import Settings
+
+
+@click.command("list")
+@as_json
+@click.pass_obj
+def list_servers(settings: Settings, *, as_json: bool) -> None:
+    """List your servers, running and stopped, with the disk that they take."""
+    rows = asyncio.run(_rows(laptop(settings)))
+
+    def text() -> None:
+        if not rows:
+            click.echo("You have no servers. `atoll run REFERENCE` makes one.")
+            return
+        table = Table("Name", "State", "Repository", "Version", "Disk", "Since", box=None)
+        for row in rows:
+            since = datetime.fromtimestamp(row["since"], UTC).astimezone()
+            version = row["version"][:10]
+            size = human_size(row["bytes"])
+            table.add_row(
+                row["name"], row["state"], row["repository"], version, size, f"{since:%d %b %H:%M}"
+            )
+        Console().print(table)
+
+    show(rows, as_json=as_json, text=text)
+
+
+async def _rows(machine: Laptop) -> list[dict[str, Any]]:
+    mine = me().name
+    rows: dict[str, dict[str, Any]] = {}
+    async with opened(machine.atoll):
+        for name, (plan, made) in (await machine.atoll.store.plans.latest(mine)).items():
+            if plan.content.temporary:
+                continue
+            rows[name] = {
+                "name": name,
+                "state": "stopped",
+                "repository": plan.ref.repo.locator,
+                "version": plan.ref.version,
+                "since": made.timestamp(),
+                "bytes": await machine.runner.size(mine, name),
+                "url": "",
+            }
+    for record, alive in machine.runner.all():
+        if not alive or record.owner != mine:
+            continue
+        row = rows.setdefault(record.name, {"name": record.name, "version": "", "bytes": 0})
+        row |= {"state": "temporary" if record.temporary else "running", "since": record.started}
+        row |= {"repository": row.get("repository") or record.reference}
+        row |= {"url": reopen(machine, record).url}
+    return sorted(rows.values(), key=lambda row: str(row["name"]))
+
+
+@click.command("open")
+@click.argument("name")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@as_json
+@click.pass_obj
+def open_server(settings: Settings, name: str, *, no_browser: bool, as_json: bool) -> None:
+    """Open the running server NAME in a browser, and print its address."""
+    machine = laptop(settings)
+    ready = reopen(machine, machine.find(name))
+    show(ready.as_dict(), as_json=as_json, text=lambda: click.echo(ready.url))
+    if not (no_browser or as_json):
+        webbrowser.open(ready.url)
+
+
+@click.command()
+@click.argument("name")
+@click.option("-f", "--follow", is_flag=True, help="Go on as more is printed.")
+@click.pass_obj
+def logs(settings: Settings, name: str, *, follow: bool) -> None:
+    """Show what the running server NAME has printed."""
+    machine = laptop(settings)
+    record = machine.find(name)
+    shown = machine.runner.log(record.handle)
+    click.echo(shown, nl=False)
+    while follow and asyncio.run(machine.runner.status(record.handle)) is None:
+        time.sleep(0.5)
+        now = machine.runner.log(record.handle)
+        click.echo(now.removeprefix(shown), nl=False)
+        shown = now
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--now", is_flag=True, help="Do not wait for it to end by itself.")
+@click.pass_obj
+def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
+    """Stop the server NAME. Its files are kept, unless it was temporary."""
+    machine = laptop(settings)
+    for name in names:
+        asyncio.run(machine.runner.stop(machine.find(name).handle, now=now))
+        click.echo(f"Stopped {name}.")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(settings: Settings, name: str, *, yes: bool) -> None:
+    """Delete the stopped server NAME and all its files."""
+    asyncio.run(_remove(laptop(settings), name, yes=yes))
+
+
+async def _remove(machine: Laptop, name: str, *, yes: bool) -> None:
+    mine = me().name
+    for record, alive in machine.runner.all():
+        if alive and record.owner == mine and record.name == name:
+            raise BadRequest(f"“{name}” is running.", hint=f"First: atoll stop {name}")
+    async with opened(machine.atoll):
+        if name not in await machine.atoll.store.plans.latest(mine):
+            raise NotFound(f"You have no server called “{name}”.", hint="See `atoll list`.")
+        size = human_size(await machine.runner.size(mine, name))
+        if not yes:
+            click.confirm(f"Delete “{name}” and its files ({size})?", abort=True)
+        await machine.runner.remove(mine, name)
+        await machine.atoll.store.plans.forget(mine, name)
+    click.echo(f"Removed {name}.")

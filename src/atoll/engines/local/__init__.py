@@ -1,0 +1,1 @@
+"""The local engine: environments are folders, servers run in bubblewrap boxes on this machine."""

@@ -1,0 +1,167 @@
+"""Commands: what runs in a server's box, and what it sees. Values only; nothing is started here.
+
+Mostly the Lab runs from Atoll's own runtime, this very Python's, and only kernels come from the
+repository's environment. A repository that brings its own Jupyter server gets that one; a small
+proxy of the runtime's then stands before it and lets in only whom the hub lets in.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from atoll.engines.local.sandbox import HOME, Bind, Box
+from atoll.servers import ServerPlan
+from atoll.settings import Settings, run_folder
+
+SOCKET = "lab.sock"
+RUN = "/run/atoll"
+INSIDE = Path(__file__).parent / "inside"
+ENVIRONMENT = "/srv/env"
+BRIDGE = (sys.executable, "-I", str(INSIDE / "bridge.py"))
+FRONT, BACK = 8889, 8888  # ports inside the box, in a network that nobody else is in
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+START = 'if [ -x "$0" ]; then exec "./$0" "$@"; else exec bash "$0" "$@"; fi'
+
+
+def content(plan: ServerPlan) -> Path:
+    """Return the folder whose copy is the server's home: what postBuild left, or the checkout."""
+    built = Path(plan.environment.handle) / "home"
+    return built if built.exists() else Path(plan.content.checkout)
+
+
+def box(
+    settings: Settings,
+    plan: ServerPlan,
+    environ: Mapping[str, str],
+    home: Path,
+    sockets: Path,
+    owner: int | None,
+) -> Box:
+    """Return the box of *plan*'s server, whose socket will be in *sockets*."""
+    hub = "JUPYTERHUB_API_TOKEN" in environ
+    command = _lab(plan, environ, hub=hub)
+    if plan.start:
+        command = ["/bin/bash", "-c", START, plan.start, *command]
+    environment = Path(plan.environment.handle)
+    binds = [
+        Bind(environment / "env", ENVIRONMENT),
+        *(Bind(Path(one), one) for one in _pythons(environment)),
+        *(Bind(Path(one), one) for one in runtime()),
+        Bind(INSIDE, f"{RUN}/inside"),
+        Bind(sockets, f"{RUN}/server", writable=True),
+        Bind(home, HOME, writable=True),
+    ]
+    if hub:
+        binds.append(Bind(run_folder(settings) / "hub", f"{RUN}/hub"))
+    return Box(
+        command=tuple(command),
+        binds=tuple(binds),
+        environ={**_environ(plan), **environ},
+        network=plan.network,
+        limits=plan.limits,
+        owner=owner,
+    )
+
+
+def runtime() -> list[str]:
+    """Return the folders outside ``/usr`` that this Python and its packages are in."""
+    return _outside_usr(
+        {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])}
+    )
+
+
+def _pythons(environment: Path) -> list[str]:
+    """Return the folders outside ``/usr`` that the environment's Python is in."""
+    known = json.loads((environment / "atoll.json").read_bytes())
+    prefix = known.get("python_prefix") or ""
+    return [one for one in _outside_usr({prefix}) if one not in runtime()]
+
+
+def _outside_usr(folders: set[str]) -> list[str]:
+    return sorted(one for one in folders if one and not one.startswith("/usr/") and one != "/usr")
+
+
+def _environ(plan: ServerPlan) -> dict[str, str]:
+    """Return what Binder's images set too, and where Jupyter looks for things."""
+    local = f"{HOME}/.local/bin"
+    return {
+        "HOME": HOME,
+        "USER": "jovyan",
+        "NB_USER": "jovyan",
+        "NB_UID": "1000",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "PATH": f"{local}:{ENVIRONMENT}/bin:{SYSTEM_PATH}",
+        "VIRTUAL_ENV": ENVIRONMENT,
+        "REPO_DIR": HOME,
+        "NB_PYTHON_PREFIX": ENVIRONMENT,
+        "KERNEL_PYTHON_PREFIX": ENVIRONMENT,
+        "JUPYTER_PATH": f"{ENVIRONMENT}/share/jupyter",
+        "JUPYTER_CONFIG_PATH": f"{RUN}/inside:{ENVIRONMENT}/etc/jupyter",
+        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",  # noqa: S108 - the box's own
+        "XDG_CACHE_HOME": f"{HOME}/.cache",
+        "PYTHONUNBUFFERED": "1",
+        "CPU_LIMIT": str(plan.limits.cpus),
+        "MEM_LIMIT": str(plan.limits.memory),
+        "OMP_NUM_THREADS": str(max(1, round(plan.limits.cpus))),
+        "ATOLL_REFERENCE": str(plan.ref.repo),
+        "ATOLL_VERSION": plan.ref.version,
+        "ATOLL_ENVIRONMENT": plan.environment.key,
+    }
+
+
+def _lab(plan: ServerPlan, environ: Mapping[str, str], *, hub: bool) -> list[str]:
+    base = environ.get("JUPYTERHUB_SERVICE_PREFIX") or environ.get("ATOLL_BASE_URL") or "/"
+    origin = environ.get("ATOLL_ALLOW_ORIGIN", "")
+    if plan.environment.own_lab:
+        return _own_lab(plan, base, origin, hub=hub)
+    module = "jupyterhub.singleuser" if hub else "jupyterlab"
+    return [
+        sys.executable,
+        "-m",
+        module,
+        f"--ServerApp.sock={RUN}/server/{SOCKET}",
+        *_options("ServerApp", base, origin),
+        "--ServerApp.root_dir=" + HOME,
+        "--FileContentsManager.delete_to_trash=False",
+        "--LabApp.collaborative=False",
+    ]
+
+
+def _own_lab(plan: ServerPlan, base: str, origin: str, *, hub: bool) -> list[str]:
+    """Run the environment's server on a port of the box, and bridge to it from the socket."""
+    where = Path(plan.environment.handle) / "env" / "bin"
+    name = next(
+        (one for one in ("jupyter-lab", "jupyter-notebook") if (where / one).exists()),
+        "jupyter-server",
+    )
+    port = "{port}" if hub else str(BACK)
+    server = [f"{ENVIRONMENT}/bin/{name}"]
+    for app in ("ServerApp", "NotebookApp"):  # before and after the server was split from Notebook
+        server += [f"--{app}.port={port}", f"--{app}.ip=127.0.0.1", *_options(app, base, origin)]
+        server += [f"--{app}.port_retries=0"]
+        server += [f"--{app}.token=", f"--{app}.password="] if hub else []
+    reach = BACK
+    if hub:  # whoever gets past the proxy has been let in by the hub
+        reach = FRONT
+        proxy = [sys.executable, "-m", "jupyter_server_proxy.standalone", "--absolute-url"]
+        proxy += ["--address=127.0.0.1", f"--port={FRONT}", "--timeout=120"]
+        server = [*proxy, "--", *server]
+    bridge = [sys.executable, "-I", f"{RUN}/inside/bridge.py"]
+    return [*bridge, f"unix:{RUN}/server/{SOCKET}", f"tcp:127.0.0.1:{reach}", "--", *server]
+
+
+def _options(app: str, base: str, origin: str) -> list[str]:
+    options = [
+        f"--{app}.base_url={base}",
+        f"--{app}.open_browser=False",
+        f"--{app}.allow_remote_access=True",  # the Host header is the hub's; a token still guards
+    ]
+    if origin:
+        options.append(f"--{app}.allow_origin={origin}")
+    return options

@@ -1,0 +1,58 @@
+"""Owners: under which of the host's users a box runs.
+
+An ordinary user's boxes run as that user: there is nobody else to be. Root's never run as root:
+each person has a user id of their own, far above the system's, and builds have another, so that
+even without the box's walls one could not touch another's files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from atoll.settings import Settings
+
+FIRST = 1_700_000_000  # above what adduser, systemd, subuid ranges and directories hand out
+BUILDS = FIRST - 1
+
+
+def build_owner(settings: Settings) -> int | None:  # noqa: ARG001 - one for all, so far
+    """Return the host user id that builds run as when we are root, else ``None``."""
+    return BUILDS if os.getuid() == 0 else None
+
+
+def person_owner(settings: Settings, name: str) -> int | None:
+    """Return the host user id of the person *name* when we are root, else ``None``.
+
+    The first time, a new one is taken. It is kept as the owner of the person's folder under
+    ``volumes/``, so that files and ids are restored together from a backup.
+    """
+    if os.getuid() != 0:
+        return None
+    folder = settings.data / "volumes"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".owners.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mine = folder / folder_name(name)
+        if not mine.exists():
+            taken = [entry.stat().st_uid for entry in folder.iterdir() if entry.is_dir()]
+            mine.mkdir(mode=0o700)
+            os.chown(mine, max([FIRST, *taken]) + 1, -1)
+        return mine.stat().st_uid
+
+
+def folder_name(person: str) -> str:
+    """Return *person*'s name as the name of a folder: anything odd is percent-encoded."""
+    safe = "abcdefghijklmnopqrstuvwxyz0123456789_-@+"
+    return "".join(c if c in safe else "".join(f"%{b:02X}" for b in c.encode()) for c in person)
+
+
+def give(path: Path, owner: int | None) -> None:
+    """Make *owner* own *path* and all below it, following no link; nothing for ``None``."""
+    if owner is None:
+        return
+    os.lchown(path, owner, owner)
+    for folder, subfolders, files in os.walk(path):
+        for name in (*subfolders, *files):
+            os.lchown(os.path.join(folder, name), owner, owner)  # noqa: PTH118 - hot loop

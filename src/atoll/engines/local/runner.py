@@ -1,0 +1,258 @@
+"""The runner: servers as boxes that outlive whoever started them.
+
+What is known of a server stands in its folder ``servers/<handle>/``: ``server.json`` and
+``log.txt``. A box is recognised again by the process id and the start time of its first process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from atoll.engines.local import cgroups, commands, sandbox
+from atoll.engines.local.owners import give, person_owner
+from atoll.engines.local.volumes import fill, kept_home, size
+from atoll.errors import StartFailed
+from atoll.names import new_id
+from atoll.servers import Server, ServerPlan
+from atoll.settings import Settings, run_folder
+
+PATIENCE = 120.0  # seconds that a server may take to listen
+GENTLE = 10.0  # seconds that a server may take to end by itself
+LOG_TAIL = 256 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands in ``server.json``."""
+
+    handle: str
+    plan: str
+    owner: str
+    name: str
+    init: int
+    born: str
+    socket: str
+    temporary: bool
+    started: float
+    environment: str = ""
+    reference: str = ""
+    opening: str = "lab"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LocalRunner:
+    """Runs servers on this machine."""
+
+    settings: Settings
+    engine: str = "local"
+    _children: dict[str, sandbox.Running] = field(default_factory=dict)
+
+    async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
+        """Bring *plan* up (see `atoll.servers.Runner`)."""
+        handle = new_id()
+        record = await asyncio.to_thread(self._start, handle, plan, environ)
+        try:
+            await self._listening(record)
+        except BaseException:
+            await asyncio.shield(self.stop(handle, now=True))
+            raise
+        return Server(handle, record.socket, record.notes)
+
+    async def status(self, handle: str) -> int | None:
+        """Return ``None`` while it runs, else its exit status or 0."""
+        child = self._children.get(handle)
+        if child and (code := child.process.poll()) is not None:
+            return code
+        record = self.find(handle)
+        return None if record and _alive(record) else 0
+
+    async def stop(self, handle: str, *, now: bool = False) -> None:
+        """Ask the server to end, insist after some seconds, and clear up."""
+        record = self.find(handle)
+        if record is None:
+            return
+        if not now:
+            for pid in _children_of(record.init) if _alive(record) else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            until = time.monotonic() + GENTLE
+            while _alive(record) and time.monotonic() < until:  # noqa: ASYNC110 - not our child
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._clear, record)
+
+    async def remove(self, owner: str, name: str) -> None:
+        """Delete what is kept for a stopped server."""
+        folder = kept_home(self.settings, owner, name).parent
+        if folder.exists():
+            doomed = folder.with_name(f".{name}.{new_id()}")  # gone at once, deleted in peace
+            folder.rename(doomed)
+            await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+
+    async def size(self, owner: str, name: str) -> int:
+        """Return the bytes of disk that are kept for a server."""
+        return await asyncio.to_thread(size, kept_home(self.settings, owner, name))
+
+    def log(self, handle: str) -> str:
+        """Return the end of what the server printed."""
+        try:
+            with (self._folder(handle) / "log.txt").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def keep_token(self, handle: str, token: str, port: int = 0) -> None:
+        """Remember the token and the forwarded port of a server that a laptop's user started."""
+        path = self._folder(handle) / "door.json"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump([token, port], file)
+
+    def door(self, handle: str) -> tuple[str, int]:
+        """Return what `keep_token` kept; the port is 0 if nothing listens there any more."""
+        token, port = json.loads((self._folder(handle) / "door.json").read_bytes())
+        with socket.socket() as probe:
+            return token, port if port and probe.connect_ex(("127.0.0.1", port)) == 0 else 0
+
+    def find(self, handle: str) -> Record | None:
+        """Return what is known of *handle*, if it was started and not cleared up."""
+        try:
+            known = json.loads((self._folder(handle) / "server.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return Record(**{**known, "notes": tuple(known["notes"])})
+
+    def all(self) -> Iterator[tuple[Record, bool]]:
+        """Yield every server there is, and whether it runs."""
+        folder = self.settings.data / "servers"
+        for one in sorted(folder.iterdir()) if folder.exists() else ():
+            if record := self.find(one.name):
+                yield record, _alive(record)
+
+    def _folder(self, handle: str) -> Path:
+        return self.settings.data / "servers" / Path(handle).name
+
+    def _start(self, handle: str, plan: ServerPlan, environ: Mapping[str, str]) -> Record:
+        owner = person_owner(self.settings, plan.owner.name)
+        folder = self._folder(handle)
+        folder.mkdir(parents=True, mode=0o700)
+        sockets = run_folder(self.settings) / "servers" / handle
+        sockets.parent.mkdir(mode=0o711, exist_ok=True)
+        sockets.mkdir(mode=0o700)
+        give(sockets, owner)
+        try:
+            home = self._home(handle, plan)
+            fill(home, commands.content(plan), owner)
+            box = commands.box(self.settings, plan, environ, home, sockets, owner)
+            with (folder / "log.txt").open("wb") as log:
+                running = sandbox.start(box, output=log.fileno(), name=handle)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(sockets, ignore_errors=True)
+            raise
+        self._children[handle] = running
+        record = Record(
+            handle=handle,
+            plan=plan.id,
+            owner=plan.owner.name,
+            name=plan.name,
+            init=running.init,
+            born=_born(running.init),
+            socket=str(sockets / commands.SOCKET),
+            temporary=plan.content.temporary,
+            started=time.time(),
+            environment=plan.environment.key,
+            reference=str(plan.ref.repo),
+            opening=plan.opening,
+            notes=(*running.notes, *cgroups.lacking()),
+        )
+        (folder / "server.json").write_text(json.dumps(asdict(record)))
+        return record
+
+    def _home(self, handle: str, plan: ServerPlan) -> Path:
+        if plan.content.temporary:
+            return self._folder(handle) / "home"
+        return kept_home(self.settings, plan.owner.name, plan.name)
+
+    async def _listening(self, record: Record) -> None:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if await self.status(record.handle) is not None:
+                said = "\n".join(self.log(record.handle).strip().splitlines()[-3:])
+                raise StartFailed("The server ended before it listened.", hint=said)
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+                probe.connect(record.socket)
+                return
+            await asyncio.sleep(0.02)
+        raise StartFailed(f"The server did not listen within {PATIENCE:.0f} seconds.")
+
+    def _clear(self, record: Record) -> None:
+        child = self._children.pop(record.handle, None)
+        if child:
+            sandbox.kill(child)
+        elif _alive(record):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record.init, signal.SIGKILL)
+        cgroups.remove(cgroups.find(record.handle))
+        shutil.rmtree(Path(record.socket).parent, ignore_errors=True)
+        folder = self._folder(record.handle)
+        logs = self.settings.data / "logs" / "servers"
+        logs.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / "log.txt").rename(logs / f"{record.handle}.txt")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of proc(5)'s stat that follow the command's name."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _born(pid: int) -> str:
+    """Name the moment at which the process *pid* started: with it, an id is not mistaken."""
+    fields = _stat(pid)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {fields[19]}" if fields else ""
+
+
+def _alive(record: Record) -> bool:
+    fields = _stat(record.init)
+    return bool(fields) and fields[0] != "Z" and _born(record.init) == record.born
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def open_gate(record: Record, host: str = "127.0.0.1", port: int = 0) -> tuple[int, int]:
+    """Forward a port of the loopback interface to a server; return the port and a process id.
+
+    The process ends by itself once the server is gone. *port* 0 takes any that is free.
+    """
+    with socket.create_server((host, port)) as listening:
+        process = subprocess.Popen(
+            [*commands.BRIDGE, f"fd:{listening.fileno()}", f"unix:{record.socket}"],
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return listening.getsockname()[1], process.pid

