@@ -65,6 +65,9 @@ class AccessSettings(_Section):
     )
     per_address: int = Field(5, ge=1, description="Anonymous servers at once from one address")
     total: int = Field(100, ge=1, description="Anonymous servers at once in all")
+    idle: float = Field(
+        1200, gt=0, description="Seconds after which an unused anonymous server is stopped"
+    )
     origins: list[str] = Field(
         [], description="Sites whose pages may use the Binder interface from a browser"
     )

@@ -5,10 +5,10 @@ import socket
 import threading
 
 import pytest
-from support.boxes import OWNER, in_box
 
 from atoll.engines.local import network
 from atoll.servers import Network
+from support.boxes import OWNER, in_box
 
 PROBE = """
 import socket, sys
@@ -29,6 +29,7 @@ def reach(host, port, kind=socket.SOCK_STREAM):
 def listener(host):
     """Accept connections at *host* for a while; yield the port."""
     with socket.create_server((host, 0)) as listening:
+
         def accept():
             with contextlib.suppress(OSError):
                 while True:

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from support.boxes import OWNER, in_box
 
 from atoll.engines.local import cgroups, sandbox
 from atoll.engines.local.owners import give
 from atoll.engines.local.sandbox import Bind
 from atoll.errors import BuildFailed
 from atoll.servers import Limits
+from support.boxes import OWNER, in_box
 
 MiB = 1024**2
 
@@ -79,7 +79,7 @@ async def test_it_has_no_capability_no_new_privileges_and_a_filter():
 async def test_it_has_namespaces_of_its_own():
     names = ["user", "mnt", "pid", "ipc", "uts", "cgroup", "net"]
     code = f"import os; print([os.readlink('/proc/self/ns/' + n) for n in {names}])"
-    inside = set(eval((await in_box(code))[1]))  # noqa: S307 - a list of our own making
+    inside = set(eval((await in_box(code))[1]))
     outside = {os.readlink(f"/proc/self/ns/{n}") for n in names}
     assert len(inside) == len(names)
     assert not inside & outside
@@ -130,7 +130,7 @@ async def test_its_environment_is_what_was_given(monkeypatch):
 
 async def test_no_descriptor_of_ours_is_open_in_it():
     code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:6])"
-    with open(__file__) as mine:  # noqa: PTH123, ASYNC230
+    with open(__file__) as mine:
         os.set_inheritable(mine.fileno(), True)  # noqa: FBT003
         said = (await in_box(code))[1]
     assert said == "[0, 1, 2, 3]"  # 3 is listdir's own

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rich.table import Table
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, human_size, laptop, show
 from atoll.engines.local.disk import discard, usage
+from atoll.environments import EnvKey, ShelvedEnvironment
 from atoll.errors import NotFound
 from atoll.settings import Settings
 
@@ -127,12 +127,18 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
     async with opened(machine.atoll):
         shelved = await machine.atoll.store.shelf.all()
         plans = await machine.atoll.store.plans.kept()
-        running = {record.environment for record, alive in machine.runner.all() if alive}
     servers = defaultdict(set)
     for plan in plans:
         servers[plan.environment.key].add(f"{plan.owner.name}/{plan.name}")
-    for key in running:
-        servers[key].add("(running)")
+    for record, alive in machine.runner.all():
+        if alive:
+            servers[EnvKey(record.environment)].add(f"{record.owner}/{record.name}")
+    return _measured(shelved, servers)
+
+
+def _measured(
+    shelved: list[ShelvedEnvironment], servers: dict[EnvKey, set[str]]
+) -> list[dict[str, Any]]:
     there = [one for one in shelved if Path(one.environment.handle).is_dir()]
     sizes = usage({one.environment.key: Path(one.environment.handle) for one in there})
     return [
@@ -143,15 +149,11 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
             "as_of": one.environment.as_of.isoformat() if one.environment.as_of else None,
             "bytes": sizes[one.environment.key].all,
             "alone": sizes[one.environment.key].alone,
-            "shares": _sorted(sizes[one.environment.key].shares),
+            "shares": sorted(sizes[one.environment.key].shares),
             "made": one.made.isoformat(),
             "used": one.used.isoformat(),
-            "servers": _sorted(servers[one.environment.key]),
+            "servers": sorted(servers.get(one.environment.key, ())),
             "path": one.environment.handle,
         }
         for one in there
     ]
-
-
-def _sorted(names: Iterable[str]) -> list[str]:
-    return sorted(names)

@@ -166,7 +166,7 @@ def reopen(
     """Return the door to a running server, making one if its own is gone."""
     token, port = machine.runner.door(record.handle)
     if not port:
-        port, _ = open_gate(record)
+        port = open_gate(record)
         machine.runner.keep_token(record.handle, token, port)
     path = opening or record.opening
     joint = "&" if "?" in path else "?"

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import NewType, Protocol
 
@@ -44,7 +44,7 @@ class EnvSpec:
     @property
     def key(self) -> EnvKey:
         """A short name for exactly these ingredients (80 bits of SHA-256)."""
-        head = (self.kind, self.platform, self.python, str(self.as_of), self.tree)
+        head: tuple[str, ...] = (self.kind, self.platform, self.python, str(self.as_of), self.tree)
         if self.tree:  # only then can a build see where its files stand
             head += (self.folder,)
         digest = hashlib.sha256("\0".join(head).encode() + b"\0")
@@ -69,6 +69,15 @@ class Environment:
     as_of: date | None = None
     notes: tuple[str, ...] = ()
     own_lab: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedEnvironment:
+    """An environment on a shelf, when it was made and when it was last asked for (UTC)."""
+
+    environment: Environment
+    made: datetime
+    used: datetime
 
 
 class Builder(Protocol):
@@ -110,6 +119,14 @@ class Shelf(Protocol):
 
     async def put_failure(self, key: EnvKey, engine: str, error: AtollError) -> None:
         """Remember that the last build of *key* failed with *error*."""
+        ...
+
+    async def all(self) -> list[ShelvedEnvironment]:
+        """Return every environment, the most lately used first."""
+        ...
+
+    async def drop(self, key: EnvKey, engine: str) -> None:
+        """Forget the environment and its failure; forgetting what is not there is fine."""
         ...
 
 
@@ -199,9 +216,7 @@ class Environments:
             return await asyncio.shield(build.task)
         except asyncio.CancelledError:
             if build.task.cancelled():
-                raise Cancelled(
-                    "The build was stopped: nobody waited for it any more."
-                ) from None
+                raise Cancelled("The build was stopped: nobody waited for it any more.") from None
             raise
         finally:
             build.waiting -= 1
@@ -222,5 +237,3 @@ class Environments:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-

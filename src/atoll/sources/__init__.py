@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from atoll.events import Tell
+from atoll.events import Event, Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,20 @@ class RepoRef:
     path_follows: bool = False
 
     def __str__(self) -> str:
-        """Return it as a person would write it, and as `parse` reads it back."""
-        return f"{self.locator}@{self.version}" if self.version != "HEAD" else self.locator
+        """Return it as a person would write it, and as `parsing.parse` reads it back."""
+        locator, version = self.locator, self.version
+        if locator.startswith("/"):  # a folder's name may hold an @, and its parents' names too
+            locator += "/" * ("@" in locator.rpartition("/")[2])
+            version = version.replace("/", "%2F")
+        return f"{locator}@{version}" if version != "HEAD" else locator
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a pasted text means: a repository, and the URL path to land on, "" if it names none."""
+
+    repo: RepoRef
+    opening: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +74,19 @@ class Checkout:
     warnings: tuple[str, ...] = ()
 
 
+def ignore(event: Event) -> None:
+    """Tell nobody."""
+
+
 class Source(Protocol):
     """The part of a provider that finds and fetches repositories."""
 
-    async def resolve(self, repo: RepoRef) -> ResolvedRef:
-        """Pin *repo* to one version, or raise `NotFound`, `Refused` or `Unreachable`."""
+    async def resolve(self, repo: RepoRef, tell: Tell = ignore) -> ResolvedRef:
+        """Pin *repo* to one version, or raise `NotFound`, `Refused`, `Unreachable`, `TooLarge`.
+
+        What comes over the network while doing so is told to *tell*. In the answer's ``repo``
+        the version is settled: ``path_follows`` is false there.
+        """
         ...
 
     async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:

@@ -136,12 +136,10 @@ def _lab(plan: ServerPlan, environ: Mapping[str, str], *, hub: bool) -> list[str
 def _own_lab(plan: ServerPlan, base: str, origin: str, *, hub: bool) -> list[str]:
     """Run the environment's server on a port of the box, and bridge to it from the socket."""
     where = Path(plan.environment.handle) / "env" / "bin"
-    name = next(
-        (one for one in ("jupyter-lab", "jupyter-notebook") if (where / one).exists()),
-        "jupyter-server",
-    )
+    modules = {"jupyter-lab": "jupyterlab", "jupyter-notebook": "notebook"}
+    found = (module for program, module in modules.items() if (where / program).exists())
     port = "{port}" if hub else str(BACK)
-    server = [f"{ENVIRONMENT}/bin/{name}"]
+    server = [f"{ENVIRONMENT}/bin/python", "-m", next(found, "jupyter_server")]
     for app in ("ServerApp", "NotebookApp"):  # before and after the server was split from Notebook
         server += [f"--{app}.port={port}", f"--{app}.ip=127.0.0.1", *_options(app, base, origin)]
         server += [f"--{app}.port_retries=0"]

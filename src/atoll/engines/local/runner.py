@@ -241,18 +241,19 @@ def _children_of(pid: int) -> list[int]:
         return []
 
 
-def open_gate(record: Record, host: str = "127.0.0.1", port: int = 0) -> tuple[int, int]:
-    """Forward a port of the loopback interface to a server; return the port and a process id.
+def open_gate(record: Record, host: str = "127.0.0.1", port: int = 0) -> int:
+    """Forward a port of the loopback interface to a server, and return the port.
 
-    The process ends by itself once the server is gone. *port* 0 takes any that is free.
+    It is closed by itself once the server is gone. *port* 0 takes any that is free.
     """
     with socket.create_server((host, port)) as listening:
-        process = subprocess.Popen(
-            [*commands.BRIDGE, f"fd:{listening.fileno()}", f"unix:{record.socket}"],
+        gate = [*commands.BRIDGE, f"fd:{listening.fileno()}", f"unix:{record.socket}"]
+        subprocess.run(
+            ["setsid", "--fork", *gate],  # nobody's child: it may outlive us
             pass_fds=[listening.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            check=True,
         )
-        return listening.getsockname()[1], process.pid
+        return int(listening.getsockname()[1])

@@ -1,0 +1,423 @@
+"""The local builder: makes environments as folders, with uv, in boxes.
+
+    look for a Python -> resolve -> install wheels -> (build the rest) -> (postBuild) -> publish
+
+What a build may reach, and why there are two kinds of boxes, is told in `steps`. An environment is
+made aside and appears with one rename; whatever stops a build leaves nothing but a workshop that
+the next build clears away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from filelock import AsyncFileLock
+
+from atoll.engines.local import network
+from atoll.engines.local.explanations import Explanation, Kind
+from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
+from atoll.engines.local.owners import build_owner, give
+from atoll.engines.local.pythons import Python, Pythons
+from atoll.engines.local.sandbox import Bind, run
+from atoll.engines.local.steps import Steps, compiling
+from atoll.engines.local.uv import Index, operators_index
+from atoll.engines.local.workshop import (
+    Workshop,
+    changed,
+    copy_tree,
+    destroy,
+    open_workshop,
+    publish,
+    size_of,
+    start_over,
+)
+from atoll.environments import Environment, EnvKey, EnvSpec, Say
+from atoll.environments.projects import read_project
+from atoll.environments.reading import PACKAGE
+from atoll.environments.requirements import hashes_of, names_addresses, names_indexes
+from atoll.errors import AtollError, BadSpecification, BuildFailed, Unreachable
+from atoll.servers import Network
+from atoll.settings import Settings
+
+WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
+METADATA = "atoll.json"
+
+
+@dataclass(slots=True)
+class LocalBuilder:
+    """Makes environments under ``<data>/environments/<key>/``; a handle is that folder's path.
+
+    In the folder: ``env/`` (at /srv/env in boxes), ``lock.txt``, ``log.txt``, ``atoll.json``,
+    and ``home/`` when the build changed the content. ``index`` and ``network`` are the operator's
+    unless a test says otherwise.
+    """
+
+    settings: Settings
+    index: Index
+    network: Network
+    engine: str
+    pythons: Pythons
+    _compiling: set[asyncio.Task[None]]
+
+    def __init__(
+        self, settings: Settings, index: Index | None = None, reach: Network = Network.INTERNET
+    ) -> None:
+        self.settings = settings
+        self.index = operators_index() if index is None else index
+        self.network = reach
+        self.engine = "local"
+        self.pythons = Pythons(settings.data / "pythons")
+        self._compiling = set()
+
+    async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
+        """Make the environment of *spec*, as `atoll.environments.Builder` promises.
+
+        The whole log is kept in ``<data>/logs/<key>.txt``, of failed builds too.
+        """
+        owner = build_owner(self.settings)
+        began = time.monotonic()
+        with _Log(self.settings.data / "logs" / f"{spec.key}.txt", say) as log:
+            workshop = await asyncio.to_thread(self._open, spec, owner)
+            try:
+                made = await self._make(spec, tree, workshop, owner, log)
+                made["seconds"] = round(time.monotonic() - began, 3)
+                target = self._folder(spec.key)
+                await asyncio.to_thread(self._publish, workshop, target, made, log)
+            except AtollError as error:
+                error.log = error.log or spec.key
+                log(str(error))
+                raise
+            finally:
+                await asyncio.to_thread(destroy, workshop.root)
+        self._compile_later(target, owner)
+        return environment_of(target)
+
+    async def healthy(self, handle: str) -> bool:
+        """Say whether the folder is whole and its Python still there."""
+        return await asyncio.to_thread(_is_whole, handle)
+
+    @contextlib.asynccontextmanager
+    async def lock(self, key: EnvKey) -> AsyncIterator[None]:
+        """Hold *key* against every other process; other keys stay free."""
+        locks = self._locks()
+        locks.mkdir(parents=True, exist_ok=True)
+        async with AsyncFileLock(locks / f"{key}.lock", poll_interval=0.1):
+            yield
+
+    def _open(self, spec: EnvSpec, owner: int | None) -> Workshop:
+        cache = self._cache()
+        if not (cache / "uv").exists():
+            (cache / "uv").mkdir(parents=True, exist_ok=True)
+            give(cache / "uv", owner)
+        self._locks().mkdir(parents=True, exist_ok=True)
+        workshop = open_workshop(cache / "making", spec.key, self._locks(), owner)
+        for name, body in spec.files:
+            file = workshop.spec / "files" / "here" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(body)
+        (workshop.spec / "files" / "here").mkdir(parents=True, exist_ok=True)
+        return workshop
+
+    async def _make(
+        self, spec: EnvSpec, tree: Path, workshop: Workshop, owner: int | None, log: Say
+    ) -> dict[str, Any]:
+        """Do everything up to publishing; return the metadata."""
+        python, note = await asyncio.to_thread(self.pythons.take, spec.python, spec.as_of, log)
+        log(f"Python {python.version}")
+        notes = [note] if note else []
+        steps = self._steps(spec, workshop, python, owner, log)
+        if spec.tree:
+            await asyncio.to_thread(copy_tree, tree, workshop, owner)
+        lock = await self._install(steps, spec, notes)
+        files = dict(spec.files)
+        if "postBuild" in files:
+            await _post_build(steps, f"{spec.folder}/postBuild" if spec.folder else "postBuild")
+        home = await asyncio.to_thread(_keep_home, spec, tree, workshop, lock)
+        (workshop.result / "lock.txt").write_text(lock.text())
+        return {
+            "key": spec.key,
+            "engine": self.engine,
+            "notes": notes,
+            "home": home,
+            "python": python.version,
+            "python_program": str(python.program),
+            "python_prefix": str(python.prefix),
+            "as_of": spec.as_of.isoformat() if spec.as_of else None,
+            "packages": len(lock.pins),
+            "own_lab": bool(LABS & lock.names),
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    async def _install(self, steps: Steps, spec: EnvSpec, notes: list[str]) -> Lock:
+        """Choose versions and install them: the quick way if that turns out to be right."""
+        files = dict(spec.files)
+        hashes = hashes_of(files)
+        if "uv.lock" in files:
+            hashes |= uv_lock_hashes(files["uv.lock"])
+        shared = "postBuild" not in files
+        full = None
+        if spec.kind != PACKAGE and not steps.elsewhere:
+            quick, full = await _quickly(steps, hashes, shared=shared)
+            if quick:
+                return quick
+            await asyncio.to_thread(start_over, steps.workshop, steps.owner)
+        lock, kernel = (full, ()) if full else await _solve(steps, notes)
+        safe = lock.harmless and not steps.own_indexes
+        pins = () if steps.own_indexes else lock.trusted
+        _check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
+        if not safe:
+            _check(await steps.build())
+        return lock
+
+    def _steps(
+        self, spec: EnvSpec, workshop: Workshop, python: Python, owner: int | None, log: Say
+    ) -> Steps:
+        files = dict(spec.files)
+        project = files.get("pyproject.toml")
+        read = read_project("pyproject.toml", project) if project else None
+        own = names_indexes(files) or bool(read and read.indexes)
+        elsewhere = own or names_addresses(files) or bool(read and read.remote)
+        policy, why = network.choose(self.network, owner)
+        sealed = policy is Network.NONE or self._index_is_inside()
+        if sealed and elsewhere:
+            raise BuildFailed(
+                "The specification names other addresses, which builds here cannot reach.",
+                hint=" ".join(why) or "The package index of this hub is inside its network.",
+            )
+        return Steps(
+            spec=spec,
+            workshop=workshop,
+            python=python,
+            cache=self._cache(),
+            index=self.index,
+            memory=int(self.settings.builds.memory),
+            timeout=self.settings.builds.timeout,
+            network=self.network,
+            owner=owner,
+            say=log,
+            own_indexes=own,
+            elsewhere=elsewhere,
+            sealed=sealed,
+            binds=prefix_binds(str(python.prefix)),
+        )
+
+    def _index_is_inside(self) -> bool:
+        """Say whether the operator's index is at an address that builds cannot reach."""
+        host = urlsplit(self.index.environ.get("PIP_INDEX_URL", "")).hostname
+        with contextlib.suppress(ValueError):
+            address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host or "")
+            return address.is_loopback or (
+                self.network is Network.INTERNET and not address.is_global
+            )
+        return False
+
+    def _publish(self, workshop: Workshop, target: Path, made: dict[str, Any], log: _Log) -> None:
+        made["bytes"] = size_of(workshop.result)
+        (workshop.result / METADATA).write_text(json.dumps(made, indent=1))
+        log(f"Installed {made['packages']} packages")
+        shutil.copyfile(log.path, workshop.result / "log.txt")
+        publish(workshop, target)
+
+    def _compile_later(self, target: Path, owner: int | None) -> None:
+        told = metadata(str(target))
+        python = Python(Path(told["python_program"]), told["python"], Path(told["python_prefix"]))
+        box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
+
+        async def go() -> None:
+            with contextlib.suppress(AtollError):
+                await run(box, lambda _: None, timeout=600)
+
+        task = asyncio.create_task(go(), name=f"compile {target.name}")
+        self._compiling.add(task)
+        task.add_done_callback(self._compiling.discard)
+
+    def _folder(self, key: EnvKey) -> Path:
+        return self.settings.data / "environments" / key
+
+    def _cache(self) -> Path:
+        return self.settings.data / "cache"
+
+    def _locks(self) -> Path:
+        return self.settings.data / "environments" / ".locks"
+
+
+def metadata(handle: str) -> dict[str, Any]:
+    """Return what is known of the environment at *handle*: the content of its ``atoll.json``.
+
+    Raises `OSError` or `ValueError` when it is not there or broken.
+    """
+    told = json.loads(Path(handle, METADATA).read_text("utf-8"))
+    if not isinstance(told, dict):
+        raise ValueError(handle)  # noqa: TRY004 - broken content, not a wrong call
+    return told
+
+
+def _is_whole(handle: str) -> bool:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        program = Path(metadata(handle)["python_program"])
+        return program.exists() and os.path.lexists(f"{handle}/env/bin/python")
+    return False
+
+
+def environment_of(target: Path) -> Environment:
+    """Return the published environment in the folder *target*."""
+    told = metadata(str(target))
+    return Environment(
+        key=EnvKey(told["key"]),
+        engine=told["engine"],
+        handle=str(target),
+        python=told["python"],
+        as_of=date.fromisoformat(told["as_of"]) if told["as_of"] else None,
+        notes=tuple(told["notes"]),
+        own_lab=told["own_lab"],
+    )
+
+
+def python_binds(handle: str) -> tuple[Bind, ...]:
+    """Return the binds that a box needs, besides /srv/env, to use the environment's Python."""
+    return prefix_binds(str(metadata(handle)["python_prefix"]))
+
+
+def prefix_binds(prefix: str) -> tuple[Bind, ...]:
+    """Return the bind of a Python's folder at its own path, unless every box has it anyway."""
+    if prefix == "/usr" or prefix.startswith("/usr/"):
+        return ()
+    return (Bind(Path(prefix), prefix),)
+
+
+async def _quickly(
+    steps: Steps, hashes: Mapping[str, tuple[str, ...]], *, shared: bool
+) -> tuple[Lock | None, Lock | None]:
+    """Install the choice that uv makes without building anything, while it is being checked.
+
+    The check is the same choice with everything allowed, in a box. Returns the quick choice if
+    it stands, installed; else, if the check found another, that.
+    """
+    extras = _extras(steps)
+    lock = await steps.resolve(extras, quick=True)
+    if not isinstance(lock, Lock) or not lock.harmless:
+        return None, None
+    if LABS & lock.names and "jupyterlab" not in lock.names:
+        return None, None
+    async with asyncio.TaskGroup() as group:
+        check = None if steps.sealed else group.create_task(steps.resolve(extras))
+        install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
+    _check(install.result())
+    found = check.result() if check else lock
+    if isinstance(found, Lock) and found.versions != lock.versions:
+        steps.say("Some versions come as source only; building them")
+        return None, found
+    return lock, None
+
+
+async def _solve(steps: Steps, notes: list[str]) -> tuple[Lock, tuple[Pin, ...]]:
+    """Choose versions for what the repository asks for and for what a notebook needs beside it.
+
+    Both are chosen together, so that the repository's pins rule. Where that cannot be, less and
+    less is added; at last the kernel gets a folder of its own. Returns the lock, and the pins of
+    that folder.
+    """
+    extras = _extras(steps)
+    found = await steps.resolve(extras)
+    if isinstance(found, Lock):
+        return await _with_lab(steps, extras, found), ()
+    if found.kind is not Kind.UNSOLVABLE:
+        raise _failed(found)
+    alone = await steps.resolve(())
+    if isinstance(alone, Explanation):
+        raise _failed(alone)
+    steps.say("That cannot be had together with a current kernel; trying with less")
+    lean = await steps.resolve(("ipykernel",))
+    if isinstance(lean, Lock):
+        return await _with_lab(steps, ("ipykernel",), lean), ()
+    kernel = await steps.resolve(("ipykernel",), alone=True)
+    if isinstance(kernel, Explanation) or not kernel.harmless:
+        raise _failed(found)
+    notes.append("No notebook kernel fits the repository's pins; one was put beside them.")
+    return alone, kernel.pins
+
+
+def _extras(steps: Steps) -> tuple[str, ...]:
+    """Return what a notebook needs on the kernel's side, and people expect to find there."""
+    day = steps.spec.as_of
+    extras = ["ipykernel", "pip"]
+    if steps.python.minor < (3, 12):  # until then, every virtual environment came with it
+        extras.append("setuptools")
+    if steps.python.minor >= (3, 7) and (day is None or day > WIDGETS_8):
+        extras.append("ipywidgets>=8")
+    return tuple(extras)
+
+
+async def _with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:
+    """Add JupyterLab where the repository brings a Jupyter server without it, if that fits."""
+    if not LABS & lock.names or "jupyterlab" in lock.names:
+        return lock
+    steps.say("The repository brings its own Jupyter server; adding JupyterLab to it")
+    found = await steps.resolve((*extras, "jupyterlab"))
+    return found if isinstance(found, Lock) else lock
+
+
+async def _post_build(steps: Steps, path: str) -> None:
+    steps.say(f"Running {path}")
+    if status := await steps.post_build(path):
+        raise BuildFailed(
+            f"{path} ended with status {status}.", hint="Its last lines in the log say why."
+        )
+
+
+def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, lock: Lock) -> bool:
+    """Keep the copy of the content if servers need it; return whether it is kept."""
+    if not spec.tree:
+        return False
+    wanted = "postBuild" in dict(spec.files) or any(pin.editable for pin in lock.pins)
+    if wanted and changed(tree, workshop.home):
+        return True
+    workshop.home.rename(workshop.root / "home")
+    return False
+
+
+def _check(problem: Explanation | None) -> None:
+    if problem:
+        raise _failed(problem)
+
+
+def _failed(problem: Explanation) -> AtollError:
+    kinds: dict[Kind, type[AtollError]] = {
+        Kind.UNREACHABLE: Unreachable,
+        Kind.SPECIFICATION: BadSpecification,
+    }
+    return kinds.get(problem.kind, BuildFailed)(problem.message, hint=problem.hint)
+
+
+class _Log:
+    """A build's log: every line goes into its file at once, and to whoever listens."""
+
+    def __init__(self, path: Path, say: Say) -> None:
+        self.path = path
+        self._say = say
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("w", encoding="utf-8", errors="replace")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __call__(self, line: str) -> None:
+        """Add *line*."""
+        self._file.write(f"{line}\n")
+        self._file.flush()
+        self._say(line)

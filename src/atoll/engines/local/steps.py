@@ -1,0 +1,334 @@
+"""Steps: the boxes of one build, at two levels of trust.
+
+*Resolving*, *building from source* and *postBuild* may run a repository's code. Their boxes see
+the specification (and a copy of the content where that goes in), the environment being made, and
+the package cache through an overlay that is thrown away: they read what is cached and can write
+none of it. They have the network of any server and none of the operator's passwords.
+
+*Installing wheels* runs no code but uv's. Its box has the host's network, the operator's index and
+the real cache; all it is told are names and versions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from atoll.engines.local.explanations import Explanation, Kind, explain
+from atoll.engines.local.locks import Lock, Pin, lines, read_lock
+from atoll.engines.local.pythons import Python
+from atoll.engines.local.sandbox import HOME, Bind, Box, run
+from atoll.engines.local.uv import CONFIG, PROGRAM, Index, uv
+from atoll.engines.local.workshop import Workshop, read_written
+from atoll.environments import EnvSpec, Say
+from atoll.environments.reading import PACKAGE
+from atoll.errors import BuildFailed
+from atoll.servers import Limits, Network
+
+ENV, CACHE, SPEC, OUT = "/srv/env", "/srv/cache", "/srv/spec", "/srv/out"
+KERNEL = "share/atoll-kernel"  # in the environment: a kernel that its own packages do not allow
+OUT_OF_MEMORY = (137, 9)  # the status of a killed process
+
+RESOLVE = """
+set -e
+if [ -n "$EXPORT" ]; then
+  "$UV" export --quiet --frozen --no-emit-project --no-header --python "$PYTHON" \\
+    --output-file /tmp/exported.in > /dev/null
+fi
+exec "$UV" pip compile --python "$PYTHON" --format pylock.toml --output-file /srv/out/pylock.toml \\
+  --no-header --no-annotate "$@" > /dev/null
+"""
+INSTALL = """
+set -e
+env=$1; pins=$2; kernel=$3; mode=$4
+"$UV" venv --quiet --relocatable --allow-existing --python "$PYTHON" "$env"
+if [ -s "$pins" ]; then
+  "$UV" pip sync --no-build --link-mode "$mode" --python "$env/bin/python" "$pins"
+fi
+if [ -s "$kernel" ]; then
+  "$UV" pip install --no-deps --no-build --link-mode "$mode" --python "$env/bin/python" \\
+    --target "$env/share/atoll-kernel" --requirements "$kernel"
+  for site in "$env"/lib/python3*/site-packages; do
+    echo /srv/env/share/atoll-kernel > "$site/zz-atoll-kernel.pth"
+  done
+fi
+"""
+KERNELSPEC = """
+mkdir -p "$1/share/jupyter/kernels/python3"
+rm -f "$1/share/jupyter/kernels/python3/kernel.json"
+cat > "$1/share/jupyter/kernels/python3/kernel.json" << 'END'
+{
+ "argv": ["/srv/env/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+ "display_name": "Python 3 (ipykernel)",
+ "language": "python",
+ "metadata": {"debugger": true}
+}
+END
+"""
+BUILD = """
+set -e
+"$UV" pip sync --link-mode copy --python /srv/env/bin/python "$@" /srv/out/pylock.toml
+"""
+POST_BUILD = """
+chmod +x "$1"
+case "$(head -c 2 "$1")" in
+  '#!') exec "./$1" ;;
+  *) exec bash "./$1" ;;
+esac
+"""
+COMPILE = (
+    "nice", "-n", "19", "{python}", "-I", "-S", "-m", "compileall", "-q", "-j", "0", f"{ENV}/lib"
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Steps:
+    """One build's steps; the folders, the Python and the limits stay the same for all of them.
+
+    ``own_indexes`` says that the specification names package indexes, ``elsewhere`` that it names
+    addresses of any kind. ``sealed`` says that code that is not ours gets no network here: then
+    nothing is built from source, and resolving is done with the host's network, which no code but
+    uv's can use.
+    """
+
+    spec: EnvSpec
+    workshop: Workshop
+    python: Python
+    cache: Path
+    index: Index
+    memory: int
+    timeout: float
+    network: Network
+    owner: int | None
+    say: Say
+    own_indexes: bool
+    elsewhere: bool
+    sealed: bool
+    binds: tuple[Bind, ...] = ()
+    began: float = field(default_factory=time.monotonic)
+
+    async def resolve(
+        self, extras: tuple[str, ...], *, alone: bool = False, quick: bool = False
+    ) -> Lock | Explanation:
+        """Have uv choose versions for the specification and *extras* together.
+
+        With *alone*, only for *extras*. With *quick*, nothing is built, so that nothing need be
+        walled in: what only comes as source is passed over. Raises `BuildFailed` when uv could
+        not run.
+        """
+        sealed = quick or self.sealed
+        file = self.workshop.spec / "extras.in"
+        file.write_text("".join(f"{extra}\n" for extra in extras))
+        inputs = [] if alone else self._inputs()
+        words = [*self._cutoff(), f"{SPEC}/extras.in", *inputs]
+        if sealed:
+            words = ["--no-build", *words]
+        environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
+        told: list[str] = []
+        status = await self._run(
+            ("/bin/sh", "-c", RESOLVE, "resolve", *words),
+            self._sealed_box(environ) if sealed else self._open_box(environ),
+            told,
+        )
+        if status:
+            return explain(told, as_of=self.spec.as_of) if told else self._killed(status)
+        folder = self.workshop.quick if sealed else self.workshop.out
+        return read_lock(read_written(folder, "pylock.toml"))
+
+    async def install(
+        self,
+        pins: tuple[Pin, ...],
+        hashes: Mapping[str, tuple[str, ...]],
+        *,
+        kernel: tuple[Pin, ...] = (),
+        shared: bool,
+    ) -> Explanation | None:
+        """Make the environment and install *pins*, wheels from the operator's index, into it.
+
+        *kernel* goes into a folder of its own. With *shared*, files are hard links into the
+        cache: right only when nothing that may run a repository's code will write to this
+        environment. Returns why it failed, or ``None``.
+        """
+        root = self.workshop.root
+        (root / "pins.txt").write_text(lines(pins, hashes))
+        (root / "kernel.txt").write_text(lines(kernel, {}))
+        place = f"{CACHE}/making/{root.name}"
+        mode = "hardlink" if shared else "copy"
+        words = (f"{place}/result/env", f"{place}/pins.txt", f"{place}/kernel.txt", mode)
+        script = INSTALL + KERNELSPEC
+        told: list[str] = []
+        box = Box(
+            (),
+            binds=(*self._always(self.index), Bind(self.cache, CACHE, writable=True)),
+            environ=self._environ(self.index),
+            workdir="/tmp",  # noqa: S108 - the box's own
+            owner=self.owner,
+            limits=self._limits(),
+            host_network=True,
+        )
+        status = await self._run(("/bin/sh", "-c", script, "install", *words), box, told)
+        return (explain(told) if told else self._killed(status)) if status else None
+
+    async def build(self) -> Explanation | None:
+        """Install what has to be built or fetched from elsewhere; return why it failed."""
+        told: list[str] = []
+        words = ("/bin/sh", "-c", BUILD, "build", *self._cutoff())
+        status = await self._run(words, self._open_box({}, env=True), told)
+        if status:
+            return explain(told) if told else self._killed(status)
+        await self._run(("/bin/sh", "-c", KERNELSPEC, "x", ENV), self._open_box({}, env=True), told)
+        return None
+
+    async def post_build(self, path: str) -> int:
+        """Run the author's postBuild at *path* of the content; return its exit status."""
+        environ = {
+            "HOME": HOME,
+            "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
+            "VIRTUAL_ENV": ENV,
+        }
+        box = self._open_box(environ, env=True)
+        return await self._run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, [])
+
+    def _inputs(self) -> list[str]:
+        """Return what uv is to resolve, seen from the folder in which it runs."""
+        names = [name for name, _ in self.spec.files]
+        folder = self.spec.folder if self.spec.tree and self.spec.folder else "."
+        inputs = [f"{folder}/requirements.txt"] if "requirements.txt" in names else []
+        if "uv.lock" in names:
+            inputs.append("/tmp/exported.in")  # noqa: S108 - the box's own
+        elif "pyproject.toml" in names:
+            inputs.append("pyproject.toml")
+        if self.spec.kind == PACKAGE:
+            package = self.workshop.spec / "package.in"
+            package.write_text(f"{HOME}\n")
+            inputs.append(f"{SPEC}/package.in")
+        return inputs
+
+    def _cutoff(self) -> list[str]:
+        """Return uv's option for the package index of a past day; none for today's."""
+        day = self.spec.as_of
+        if day is None or day >= datetime.now(UTC).date():
+            return []
+        return ["--exclude-newer", cutoff(day)]
+
+    def _workdir(self) -> str:
+        return HOME if self.spec.tree else f"{SPEC}/files/here"
+
+    def _open_box(self, environ: Mapping[str, str], *, env: bool = False) -> Box:
+        """Return a box in which a repository's code may run."""
+        scratch = self.workshop.scratch
+        binds = [
+            *self._always(self.index.open()),
+            Bind(self.cache / "uv", f"{CACHE}/uv", scratch=scratch),
+            Bind(self.workshop.spec, SPEC),
+            Bind(self.workshop.out, OUT, writable=True),
+        ]
+        if env:
+            binds.append(Bind(self.workshop.env, ENV, writable=True))
+        if self.spec.tree:
+            binds.append(Bind(self.workshop.home, HOME, writable=True))
+        return Box(
+            (),
+            binds=tuple(binds),
+            environ={**self._environ(self.index.open()), **environ},
+            workdir=self._workdir(),
+            network=self.network,
+            owner=self.owner,
+            limits=self._limits(),
+        )
+
+    def _sealed_box(self, environ: Mapping[str, str]) -> Box:
+        """Return a box with the host's network, in which uv reads but builds nothing."""
+        binds = [
+            *self._always(self.index),
+            Bind(self.cache / "uv", f"{CACHE}/uv", writable=True),
+            Bind(self.workshop.spec, SPEC),
+            Bind(self.workshop.quick, OUT, writable=True),
+        ]
+        if self.spec.tree:
+            binds.append(Bind(self.workshop.home, HOME))
+        return Box(
+            (),
+            binds=tuple(binds),
+            environ={**self._environ(self.index), **environ},
+            workdir=self._workdir(),
+            owner=self.owner,
+            limits=self._limits(),
+            host_network=True,
+        )
+
+    def _always(self, index: Index) -> tuple[Bind, ...]:
+        always = (Bind(Path(uv()), PROGRAM), *self.binds, *index.binds)
+        if not index.config:
+            return always
+        config = self.workshop.root / ("uv.toml" if index is self.index else "uv-open.toml")
+        config.write_text(index.config)
+        return (*always, Bind(config, CONFIG))
+
+    def _environ(self, index: Index) -> dict[str, str]:
+        environ = {
+            **index.environ,
+            "HOME": "/tmp",  # noqa: S108 - the box's own: nothing is left in the content
+            "LANG": "C.UTF-8",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "UV": PROGRAM,
+            "UV_CACHE_DIR": f"{CACHE}/uv",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "PYTHON": str(self.python.program),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NB_USER": "jovyan",
+            "NB_PYTHON_PREFIX": ENV,
+            "REPO_DIR": HOME,
+        }
+        if "pyproject.toml" in dict(self.spec.files):  # its own [tool.uv] is part of what is asked
+            return environ
+        if index.config or any(bind.target == CONFIG for bind in index.binds):
+            return {**environ, "UV_CONFIG_FILE": CONFIG}
+        return {**environ, "UV_NO_CONFIG": "1"}
+
+    def _limits(self) -> Limits:
+        return Limits(cpus=64, memory=self.memory, processes=2048)
+
+    def _killed(self, status: int) -> Explanation:
+        if status in OUT_OF_MEMORY:
+            size = f"{self.memory / 1024**3:.1f} GB"
+            message = f"The build was killed, most likely for using more than {size} of memory."
+            return Explanation(Kind.OTHER, message, "The operator can raise [builds] memory.")
+        return Explanation(Kind.OTHER, f"uv ended with status {status} and said nothing.")
+
+    async def _run(self, command: tuple[str, ...], box: Box, told: list[str]) -> int:
+        def say(line: str) -> None:
+            told.append(line)
+            self.say(line)
+
+        left = self.timeout - (time.monotonic() - self.began)
+        if left <= 0:
+            raise BuildFailed(
+                f"The build took longer than {self.timeout:.0f} seconds and was stopped.",
+                hint="The operator can raise [builds] timeout.",
+            )
+        box = Box(
+            command, box.binds, box.environ, box.workdir, box.network, box.limits, box.owner,
+            box.host_network,
+        )  # fmt: skip
+        return await run(box, say, timeout=left)
+
+
+def cutoff(day: date) -> str:
+    """Return the moment, as uv reads it, at which *day* is over in UTC."""
+    return f"{day + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
+
+
+def compiling(env: Path, python: Python, binds: tuple[Bind, ...], owner: int | None) -> Box:
+    """Return a box that compiles *env*'s modules, which servers, seeing it read-only, cannot."""
+    return Box(
+        tuple(word.format(python=python.program) for word in COMPILE),
+        binds=(*binds, Bind(env, ENV, writable=True)),
+        environ={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        workdir="/tmp",  # noqa: S108 - the box's own
+        owner=owner,
+    )

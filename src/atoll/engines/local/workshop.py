@@ -1,0 +1,187 @@
+"""Workshops: where one build makes its environment, aside, until it is published whole.
+
+A workshop lies beside the package cache, in the same mount, so that files can be hard-linked from
+the one into the other. What hostile code may have written there is never followed: links are
+neither read through nor written through, and folders without permissions are removed all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from atoll.engines.local.owners import give
+from atoll.environments import EnvKey
+from atoll.errors import BuildFailed
+from atoll.names import new_id
+
+MOST = 64 * 1024**2  # bytes that we read of a file that a build wrote
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The folders of one build, all below ``root``.
+
+    ``result`` is what is published: in it the environment and maybe the changed content.
+    ``spec`` holds the specification, ``out`` what uv resolved, ``scratch`` what the build wrote
+    over the shared cache.
+    """
+
+    root: Path
+
+    @property
+    def result(self) -> Path:
+        """The folder that is published."""
+        return self.root / "result"
+
+    @property
+    def env(self) -> Path:
+        """The environment, at /srv/env in boxes."""
+        return self.result / "env"
+
+    @property
+    def home(self) -> Path:
+        """The copy of the content that the build works in."""
+        return self.result / "home"
+
+    @property
+    def spec(self) -> Path:
+        """What to build; boxes cannot write here."""
+        return self.root / "spec"
+
+    @property
+    def out(self) -> Path:
+        """What a box answers."""
+        return self.root / "out"
+
+    @property
+    def quick(self) -> Path:
+        """What a box answers in which no code but uv's can run."""
+        return self.root / "quick"
+
+    @property
+    def scratch(self) -> Path:
+        """Where writes over the shared cache end up."""
+        return self.root / "scratch"
+
+
+def open_workshop(making: Path, key: EnvKey, locks: Path, owner: int | None) -> Workshop:
+    """Make a workshop for *key* below *making*, first clearing what killed builds left there.
+
+    The caller holds the lock of *key* in *locks*; others' workshops are left when locked.
+    """
+    making.mkdir(parents=True, exist_ok=True)
+    for left in making.iterdir():
+        other = left.name.rsplit("-", 1)[0]
+        if other == key:
+            destroy(left)
+            continue
+        with contextlib.suppress(Timeout), FileLock(locks / f"{other}.lock", timeout=0):
+            destroy(left)
+    workshop = Workshop(making / f"{key}-{new_id()}")
+    workshop.root.mkdir(mode=0o711)
+    for folder in (workshop.result, workshop.spec):
+        folder.mkdir(mode=0o755)
+    for folder in (workshop.env, workshop.out, workshop.quick, workshop.scratch):
+        folder.mkdir(mode=0o755)
+    for folder in (workshop.scratch / "upper", workshop.scratch / "work"):
+        folder.mkdir()
+    for folder in (workshop.env, workshop.out, workshop.quick, workshop.scratch):
+        give(folder, owner)
+    return workshop
+
+
+def start_over(workshop: Workshop, owner: int | None) -> None:
+    """Throw away the environment made so far."""
+    workshop.env.rename(workshop.root / f"env-{new_id()}")
+    workshop.env.mkdir(mode=0o755)
+    give(workshop.env, owner)
+
+
+def copy_tree(tree: Path, workshop: Workshop, owner: int | None) -> None:
+    """Copy the content *tree* into the workshop: links as links, times kept."""
+    command = ["cp", "-a", "--reflink=auto", "--", str(tree), str(workshop.home)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise BuildFailed(f"The content could not be copied: {ran.stderr.strip()[:200]}.")
+    for folder, _, _ in os.walk(workshop.home):  # a checkout is read-only
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - os.walk never enters links
+    give(workshop.home, owner)
+
+
+def changed(tree: Path, copy: Path) -> bool:
+    """Say whether *copy* differs from the *tree* that it was made from."""
+    return _listing(tree) != _listing(copy)
+
+
+def _listing(root: Path) -> dict[str, tuple[int, int, int | str]]:
+    listing: dict[str, tuple[int, int, int | str]] = {}
+    for folder, subfolders, files in os.walk(root):
+        for name in (*subfolders, *files):
+            path = os.path.join(folder, name)  # noqa: PTH118 - hot loop
+            found = os.lstat(path)
+            short = os.path.relpath(path, root)
+            if stat.S_ISDIR(found.st_mode):
+                listing[short] = (0, 0, 0)
+            elif stat.S_ISLNK(found.st_mode):
+                listing[short] = (1, 0, os.readlink(path))  # noqa: PTH115
+            else:
+                listing[short] = (2, found.st_size, found.st_mtime_ns)
+    return listing
+
+
+def read_written(folder: Path, name: str) -> bytes:
+    """Read the plain file *name* that a box wrote into *folder*, following no link.
+
+    Raises `BuildFailed` when it is anything else, or larger than 64 MiB.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(folder / name, flags), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                body = file.read(MOST + 1)
+                if len(body) <= MOST:
+                    return body
+    except OSError:
+        pass
+    raise BuildFailed("The build did not say what it had resolved.")
+
+
+def publish(workshop: Workshop, target: Path) -> None:
+    """Make the finished result appear at *target*, whole; what was there goes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        old = workshop.root / "old"
+        target.rename(old)
+    workshop.result.chmod(0o755)
+    workshop.result.rename(target)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes on disk of *folder*; files shared with the package cache count in full."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118
+    return total
+
+
+def destroy(path: Path) -> None:
+    """Remove *path* and all below it, whatever permissions hostile code left there."""
+    if path.is_dir() and not path.is_symlink():
+        path.chmod(0o700)
+    for folder, subfolders, _ in os.walk(path):
+        for name in subfolders:
+            inner = os.path.join(folder, name)  # noqa: PTH118
+            if not os.path.islink(inner):  # noqa: PTH114
+                with contextlib.suppress(OSError):
+                    os.chmod(inner, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)

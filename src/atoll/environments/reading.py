@@ -1,0 +1,248 @@
+"""Reading: from a repository's files to the specification of its environment, without I/O.
+
+The rules are Binder's (repo2docker's configuration files and their order), with two additions:
+``uv.lock`` and a ``pyproject.toml`` that only lists dependencies. What is not in the result
+cannot change an environment, and what cannot change an environment is not in the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from atoll.environments import EnvSpec
+from atoll.environments.projects import Project, lock_needs_tree, read_project
+from atoll.environments.pythons import show, wanted
+from atoll.environments.requirements import decode, read_requirements
+from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
+from atoll.sources import Checkout
+
+FOLDERS = (".binder", "binder")
+PYTHON = "python"  # the kind of a specification that lists packages
+PACKAGE = "python-package"  # the kind of one whose repository is itself installed, too
+DEFAULT_DAY = date(2026, 11, 1)  # the package index that this release's default environment sees
+
+# These rule where they stand, whatever stands beside them (repo2docker's order).
+_RULING = (
+    *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
+    *("environment.yml", "environment.yaml", "Pipfile", "Pipfile.lock", "install.R", "apt.txt"),
+)
+# These are passed over when something that can be built stands beside them.
+_PASSED_OVER = (
+    *("poetry.lock", "pdm.lock", "pylock.toml", "pixi.toml", "pixi.lock", "conda-lock.yml"),
+    *("renv.lock", "flake.nix"),
+)
+_OURS = (
+    *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
+    *(".python-version", "postBuild", "start"),
+)
+WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
+_ONLY_AT_THE_TOP = {"DESCRIPTION"}
+
+
+@dataclass(slots=True)
+class _Found:
+    """What has been read so far. ``used`` are the paths whose dates count."""
+
+    folder: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    python: str = ""
+    tree: bool = False
+    package: bool = False
+    pinned: bool = False
+
+
+def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
+    """Return what *checkout* asks for on *platform*.
+
+    *at* is "" for the day on which the specification last changed, "today", or an ISO date.
+    Raises `BadRequest` for any other *at*, `BadSpecification` for contradictory or unreadable
+    files, and `CannotBuildYet` for clear ones that no builder here can follow.
+    """
+    asked = _day(at)
+    found = _Found(_folder(checkout.files))
+    _refuse_ruling(checkout.files, found.folder)
+    _read_python(checkout.files, found)
+    _read_packages(checkout.files, found)
+    _read_post_build(checkout.files, found)
+    if not found.files and not found.package:
+        _refuse_passed_over(checkout.files, found.folder)
+    if not found.used:
+        return EnvSpec(kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY)
+    day = asked or _last_change(checkout, found)
+    return EnvSpec(
+        kind=PACKAGE if found.package else PYTHON,
+        platform=platform,
+        files=tuple(sorted(found.files.items())),
+        python=_of_that_day(found.python, day) if found.pinned else found.python,
+        as_of=None if found.pinned else day,
+        tree=checkout.ref.tree if found.tree else "",
+        folder=found.folder,
+    )
+
+
+def start_script(files: Mapping[str, bytes]) -> str:
+    """Return the path of the author's ``start`` script in the content, or ""."""
+    path = _path(_folder(files), "start")
+    return path if path in files else ""
+
+
+def _folder(files: Mapping[str, bytes]) -> str:
+    present = [name for name in FOLDERS if any(path.startswith(f"{name}/") for path in files)]
+    if len(present) > 1:
+        raise BadSpecification(
+            "The repository has both a .binder and a binder folder.",
+            hint="Keep one of them, as Binder asks.",
+        )
+    return present[0] if present else ""
+
+
+def _path(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
+    for name in _RULING:
+        if folder and name in _ONLY_AT_THE_TOP:
+            continue
+        if (path := _path(folder, name)) in files:
+            raise _cannot_yet(path)
+
+
+def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
+    for name in _PASSED_OVER:
+        if (path := _path(folder, name)) in files:
+            raise _cannot_yet(path)
+
+
+def _cannot_yet(path: str) -> CannotBuildYet:
+    return CannotBuildYet(
+        f"The repository asks for {path}, which Atoll cannot build yet.",
+        hint="It builds requirements.txt, pyproject.toml, uv.lock, setup.py and postBuild.",
+    )
+
+
+def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
+    """Take the version from runtime.txt, else from .python-version."""
+    runtime = _path(found.folder, "runtime.txt")
+    if runtime in files:
+        text = decode(runtime, files[runtime]).strip()
+        found.used.add(runtime)
+        found.python = _runtime(runtime, text)
+        return
+    chosen = _path(found.folder, ".python-version")
+    if chosen in files:
+        for line in decode(chosen, files[chosen]).splitlines():
+            version = re.fullmatch(r"(?:cpython-?|python-?)?(\d+(?:\.\d+){0,2})", line.strip())
+            if version:  # anything else is a pyenv environment's own name
+                found.used.add(chosen)
+                found.python = _version(chosen, version[1])
+                return
+
+
+def _runtime(path: str, text: str) -> str:
+    if re.match(r"r-", text):
+        raise CannotBuildYet(
+            f"{path} asks for R (“{text[:40]}”), which Atoll cannot build yet.",
+            hint="It builds Python environments so far.",
+        )
+    version = re.fullmatch(r"python-(\d+(?:\.\d+){0,2})", text)
+    if not version:
+        raise BadSpecification(
+            f"{path} says “{text[:40]}”, which is not a version of Python.",
+            hint="Write one line such as python-3.11.",
+        )
+    return _version(path, version[1])
+
+
+def _version(path: str, text: str) -> str:
+    """Return *text* as the minor version that it means: patch releases do not change results."""
+    parts = text.split(".")
+    if parts[0] == "2":
+        raise CannotBuildYet(
+            f"{path} asks for Python {text}, which Atoll cannot build yet.",
+            hint="The oldest Python that it builds is 3.6.",
+        )
+    if parts[0] != "3":
+        raise BadSpecification(f"{path} asks for Python {text}, which does not exist.")
+    return ".".join(parts[:2]) if len(parts) > 1 else ""
+
+
+def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
+    listed = _path(found.folder, "requirements.txt")
+    if listed in files:
+        requirements = read_requirements(files, listed)
+        found.files.update(requirements.files)
+        found.used |= {_top(found.folder, name) for name in requirements.files}
+        found.tree |= requirements.local
+        found.pinned = requirements.pinned
+    if found.folder:  # as in Binder: then the top is content, not specification
+        return
+    project = None
+    if "pyproject.toml" in files:
+        project = read_project("pyproject.toml", files["pyproject.toml"])
+        found.python = found.python or project.python
+    if "setup.py" in files or (project and project.package):
+        found.package = found.tree = True
+        found.used |= {"setup.py", "pyproject.toml"} & files.keys()
+    if project and listed not in files:
+        _read_project_files(files, found, project)
+    if found.package and "uv.lock" not in found.files:
+        found.pinned = False
+
+
+def _top(folder: str, name: str) -> str:
+    """Return *name*, relative to *folder*, as a path from the top ("../x" leaves a folder)."""
+    return name.removeprefix("../") if name.startswith("../") else _path(folder, name)
+
+
+def _read_project_files(files: Mapping[str, bytes], found: _Found, project: Project) -> None:
+    if "uv.lock" in files and project.listed:
+        found.tree |= lock_needs_tree(files["uv.lock"])
+        found.pinned = True
+        found.files["uv.lock"] = files["uv.lock"]
+        found.used.add("uv.lock")
+    elif found.package:
+        return  # its own metadata, which comes with the tree, lists what it needs
+    if project.listed:
+        found.files["pyproject.toml"] = project.essence
+        found.used.add("pyproject.toml")
+        found.tree |= project.local
+
+
+def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
+    path = _path(found.folder, "postBuild")
+    if path in files:
+        found.files["postBuild"] = files[path]
+        found.used.add(path)
+        found.tree = True
+
+
+def _day(at: str) -> date | None:
+    if at == "":
+        return None
+    if at == "today":
+        return datetime.now(UTC).date()
+    with contextlib.suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", at):
+            return date.fromisoformat(at)
+    hint = "Write “today” or a date such as 2021-06-30."
+    raise BadRequest(f"“{at[:40]}” is not a date.", hint=hint)
+
+
+def _last_change(checkout: Checkout, found: _Found) -> date:
+    """Return the day on which what decides last changed: the tree's date, or the files'."""
+    commit = checkout.ref.date
+    if found.tree:
+        return commit.astimezone(UTC).date()
+    return max(checkout.changed.get(path, commit) for path in found.used).astimezone(UTC).date()
+
+
+def _of_that_day(python: str, day: date) -> str:
+    """Name the Python of *day*: a builder does not see the date of what is pinned."""
+    best = wanted(python, day)
+    return show(best) if best else python

@@ -1,0 +1,92 @@
+"""Config: what JupyterHub must know to serve Atoll. Whatever is not said here stays its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from atoll.hub.places import (
+    BOX_HUB,
+    SERVICE,
+    SUPERVISOR,
+    Places,
+    find_places,
+    http_unix,
+)
+from atoll.hub.spawner import AtollSpawner
+from atoll.settings import Settings
+from atoll.stores.sql.urls import jupyterhub_url
+
+# What Atoll's own service may do at JupyterHub: know people and make visitors, start and stop
+# what they launch, and give a program that launched for a person a way into that one server.
+SERVICE_SCOPES = ["admin:users", "list:users", "read:hub", "servers", "tokens"]
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Write *settings* into JupyterHub's configuration *c*.
+
+    An operator's own file, ``[hub] config``, is loaded after this and has the last word.
+    """
+    places = find_places(settings)
+    _listen(c, places, settings)
+    _keep(c, places, settings)
+    _trust(c, places)
+    _look(c, places)
+    c.JupyterHub.spawner_class = AtollSpawner
+    c.JupyterHub.allow_named_servers = True
+    c.JupyterHub.concurrent_spawn_limit = 0  # engines and [access] limit, and say so better
+    c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
+    c.Spawner.hub_connect_url = http_unix(f"{BOX_HUB}/{places.hub_socket.name}")
+    c.Spawner.start_timeout = 120
+    c.Spawner.http_timeout = 60
+
+
+def _listen(c: Any, places: Places, settings: Settings) -> None:
+    c.JupyterHub.bind_url = settings.hub.bind
+    c.JupyterHub.hub_bind_url = http_unix(places.hub_socket)
+    c.JupyterHub.hub_connect_url = http_unix(places.hub_socket)
+    # Servers, each another user in a box of its own, must be able to connect. What listens is
+    # what the whole world reaches through the proxy: every request shows a token.
+    c.JupyterHub.hub_socket_mode = 0o666
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = http_unix(places.proxy_socket)
+    c.ConfigurableHTTPProxy.auth_token = places.secret("proxy_token")
+    c.JupyterHub.cleanup_servers = False
+
+
+def _keep(c: Any, places: Places, settings: Settings) -> None:
+    c.JupyterHub.db_url = jupyterhub_url(settings)
+    c.JupyterHub.upgrade_db = True
+    c.JupyterHub.cookie_secret_file = str(places.data / "jupyterhub_cookie_secret")
+
+
+def _trust(c: Any, places: Places) -> None:
+    c.JupyterHub.authenticator_class = "shared-password"
+    c.SharedPasswordAuthenticator.admin_password = places.secret(places.password.name)
+    # Said of this authenticator only: with an operator's own one, whoever is called “admin” there
+    # is nobody special.
+    c.SharedPasswordAuthenticator.admin_users = {"admin"}
+    c.SharedPasswordAuthenticator.allowed_users = {"admin"}
+    c.JupyterHub.services = [
+        {
+            # Without "url", because JupyterHub takes no unix socket there: the proxy's routes to
+            # it are the supervisor's to keep.
+            "name": SERVICE,
+            "api_token": places.secret("service_token"),
+            "oauth_redirect_uri": f"{places.prefix}oauth_callback",
+            "oauth_no_confirm": True,
+            "display": False,
+        },
+        {"name": SUPERVISOR, "api_token": places.secret("supervisor_token"), "display": False},
+    ]
+    c.JupyterHub.load_roles = [
+        {"name": SERVICE, "scopes": SERVICE_SCOPES, "services": [SERVICE]},
+        {"name": SUPERVISOR, "scopes": ["proxy", "read:hub"], "services": [SUPERVISOR]},
+    ]
+    c.JupyterHub.extra_user_scopes = {f"access:services!service={SERVICE}"}
+
+
+def _look(c: Any, places: Places) -> None:
+    c.JupyterHub.default_url = places.prefix
+    c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates")]
+    c.JupyterHub.template_vars = {"atoll_prefix": places.prefix}

@@ -1,0 +1,141 @@
+"""Places: where the parts of one installation meet, and the secrets they show each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from atoll.errors import BadSettings
+from atoll.settings import Settings, run_folder
+
+SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
+SUPERVISOR = "atoll-supervisor"  # and the one by which it knows `atoll up`
+BOX_HUB = "/run/atoll/hub"  # where a server finds the folder of the hub's socket
+
+
+def http_unix(socket: Path | str) -> str:
+    """Return the URL of what listens at *socket*, as JupyterHub 6 and its proxy write it."""
+    return "http+unix://" + quote(str(socket), safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Files, sockets and URL paths of one installation; see `find_places`.
+
+    ``base`` is the URL path under which everything is served; it begins and ends with a slash.
+    """
+
+    data: Path
+    run: Path
+    host: str
+    port: int
+    base: str
+
+    @property
+    def hub_socket(self) -> Path:
+        """Where JupyterHub listens; its folder is mounted into every server's box."""
+        return self.run / "hub" / "hub.sock"
+
+    @property
+    def web_socket(self) -> Path:
+        """Where Atoll's own service listens."""
+        return self.run / "web.sock"
+
+    @property
+    def proxy_socket(self) -> Path:
+        """Where the proxy takes orders."""
+        return self.run / "proxy-api.sock"
+
+    @property
+    def settings(self) -> Path:
+        """The settings as they were when `atoll up` began; all its processes read these."""
+        return self.run / "atoll.toml"
+
+    @property
+    def password(self) -> Path:
+        """The file with the password of the first administrator."""
+        return self.data / "admin_password"
+
+    @property
+    def log(self) -> Path:
+        """The file with everything that every process said."""
+        return self.data / "logs" / "atoll.log"
+
+    @property
+    def prefix(self) -> str:
+        """The URL path of Atoll's own pages."""
+        return f"{self.base}services/{SERVICE}/"
+
+    @property
+    def hub_api(self) -> str:
+        """The URL of JupyterHub's REST API, for processes outside boxes."""
+        return f"{http_unix(self.hub_socket)}{self.base}hub/api"
+
+    @property
+    def url(self) -> str:
+        """The URL at which a person on this machine finds it all."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        return f"http://{host}:{self.port}{self.base}"
+
+    def secret(self, name: str) -> str:
+        """Return the secret kept in the file *name* of the data folder; make it if need be."""
+        file = self.data / name
+        if not file.exists():
+            write_private(file, secrets.token_urlsafe(32))
+        return file.read_text("utf-8").strip()
+
+
+def find_places(settings: Settings) -> Places:
+    """Return where everything of *settings*' installation is, and make the folders.
+
+    Raises `BadSettings` when ``[hub] bind`` is not an ``http://`` address, `Refused` when the
+    folder for sockets belongs to somebody else.
+    """
+    bind = urlsplit(settings.hub.bind)
+    try:
+        host, port = bind.hostname or "", bind.port or 80
+    except ValueError:
+        host, port = "", 0
+    if bind.scheme != "http" or not host or bind.query or bind.fragment or bind.username:
+        raise BadSettings(
+            f"[hub] bind is “{settings.hub.bind}”, which is not an address to listen at.",
+            hint="Write one such as http://127.0.0.1:8000; for HTTPS put a web server in front.",
+        )
+    path = bind.path.strip("/")
+    data = settings.data.absolute()
+    for folder in (data, data / "logs"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run = run_folder(settings)
+    (run / "hub").mkdir(exist_ok=True)
+    (run / "hub").chmod(0o755)  # servers run as other users and must get to the socket in it
+    return Places(data, run, host, port, f"/{path}/" if path else "/")
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write *text* so that nobody else can read it, and all at once."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+    aside.replace(file)
+
+
+def write_settings(settings: Settings, file: Path) -> None:
+    """Write *settings* to *file* as TOML, so that other processes have the very same ones."""
+    tables = settings.model_dump(mode="json")
+    lines = [f"data = {_toml(str(settings.data.absolute()))}"]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    write_private(file, "\n".join(lines) + "\n")
+
+
+def _toml(value: object) -> str:
+    # Strings, numbers, truth values and lists of them read the same in JSON and in TOML, but for
+    # one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,190 @@
+"""The spawner: JupyterHub's words for starting a plan. No decisions here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from typing import Any
+
+from jupyterhub.spawner import Spawner, SpawnException
+from traitlets import Callable, default
+
+from atoll.app import Atoll, wire
+from atoll.errors import AtollError, BadRequest, NotFound, Refused
+from atoll.hub.places import http_unix
+from atoll.servers import ServerPlan
+from atoll.settings import load_settings
+
+
+class Installation:
+    """The one Atoll of this hub; its store is opened when a plan is first looked up.
+
+    Asking whether a server runs, and stopping it, never needs the store: a database that is away
+    for a moment must not make JupyterHub believe that servers are gone.
+    """
+
+    def __init__(self, atoll: Atoll) -> None:
+        self.atoll = atoll
+        self._lock = asyncio.Lock()
+        self._open = False
+
+    async def opened(self) -> Atoll:
+        """Return it with its store open."""
+        async with self._lock:
+            if not self._open:
+                await self.atoll.store.open()
+                self._open = True
+        return self.atoll
+
+
+@cache
+def installation(wiring: Any) -> Installation:
+    """Return what *wiring* puts together, which is done once."""
+    return Installation(wiring())
+
+
+def wire_from_settings() -> Atoll:
+    """Put the installation together that ``atoll.toml`` describes."""
+    return wire(load_settings(), trusted=False)
+
+
+class AtollSpawner(Spawner):  # type: ignore[misc]
+    """Starts the plan that a person prepared.
+
+    ``user_options`` holds a plan's id and nothing else: whatever anyone posts to JupyterHub,
+    what runs was decided when the plan was made, and only its owner can start it.
+    """
+
+    wiring = Callable(help="Returns the `Atoll` whose plans are started.").tag(config=True)
+    handle = ""
+    socket = ""
+    notes: tuple[str, ...] = ()
+
+    @default("wiring")
+    def _default_wiring(self) -> Any:
+        return wire_from_settings
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Any:
+        return self._simple_options_from_form
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Any:
+        return lambda *_: None  # nothing a person posts becomes an attribute of ours
+
+    @property
+    def server(self) -> Any:
+        """JupyterHub's record of where the server is, with the socket that it forgets.
+
+        JupyterHub 6.1 stores a URL as scheme, host name in lower case and port, and makes this
+        object anew from that whenever it likes.
+        """
+        server = super().server
+        if server is not None and self.socket and not server.connect_url:
+            server.connect_url = http_unix(self.socket)
+        return server
+
+    @server.setter
+    def server(self, server: Any) -> None:
+        Spawner.server.fset(self, server)
+
+    async def start(self) -> str:
+        """Start it, and return the URL where the server answers."""
+        try:
+            atoll = await installation(self.wiring).opened()
+            plan = await self._plan(atoll)
+            server = await atoll.runner.start(plan, self._environ(plan))
+        except AtollError as error:
+            raise refusal(error) from error
+        self.handle, self.socket, self.notes = server.handle, server.socket, server.notes
+        return http_unix(server.socket)
+
+    async def poll(self) -> int | None:
+        """Return ``None`` while it runs, else its exit status."""
+        if not self.handle:
+            return 0
+        return await installation(self.wiring).atoll.runner.status(self.handle)
+
+    async def stop(self, now: bool = False) -> None:
+        """Take the server down."""
+        if self.handle:
+            await installation(self.wiring).atoll.runner.stop(self.handle, now=now)
+
+    async def delete_forever(self) -> None:
+        """Delete the files that the server kept; JupyterHub asks when it is deleted for good."""
+        if self.name:
+            atoll = await installation(self.wiring).opened()
+            await atoll.runner.remove(self.user.name, self.name)
+            await atoll.store.plans.forget(self.user.name, self.name)
+
+    async def rename(self, old_name: str, new_name: str) -> None:  # noqa: ARG002
+        """Refuse: the plan and the kept files are the old name's."""
+        raise refusal(Refused("A server keeps its name.", hint="Launch it again under another."))
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say that it is being started, and what could not be had as planned."""
+        yield {"progress": 30, "message": "Starting your server."}
+        while not self.handle:  # noqa: ASYNC110 - JupyterHub ends this when the start fails
+            await asyncio.sleep(0.1)
+        for note in self.notes:
+            yield {"progress": 70, "message": note}
+        yield {"progress": 80, "message": "Waiting until it answers."}
+
+    def get_state(self) -> dict[str, Any]:
+        """Keep across hub restarts what finds the server again."""
+        state = {"handle": self.handle, "socket": self.socket, "notes": list(self.notes)}
+        return {**super().get_state(), **(state if self.handle else {})}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        super().load_state(state)
+        self.handle = state.get("handle", "")
+        self.socket = state.get("socket", "")
+        self.notes = tuple(state.get("notes", ()))
+
+    def clear_state(self) -> None:
+        """Forget it."""
+        super().clear_state()
+        self.handle, self.socket, self.notes = "", "", ()
+
+    async def _plan(self, atoll: Atoll) -> ServerPlan:
+        options: Mapping[str, Any] = self.user_options
+        plan_id = options.get("plan")
+        if not options:
+            raise BadRequest(
+                "There is nothing to start here yet.", hint="Launch a repository on Atoll's page."
+            )
+        if set(options) != {"plan"} or not isinstance(plan_id, str):
+            raise BadRequest(
+                "A server takes a plan and no other options.",
+                hint="Launch a repository on Atoll's page.",
+            )
+        plan = await atoll.store.plans.get(plan_id, self.user.name)
+        if plan.name != self.name:
+            # Two servers on one plan would write the same files.
+            raise NotFound(
+                f"This plan is for server “{plan.name}”.", hint="Start it under that name."
+            )
+        return plan
+
+    def _environ(self, plan: ServerPlan) -> dict[str, str]:
+        environ: dict[str, str] = self.get_env()
+        environ |= {
+            # Set here and not as Spawner.default_url, because JupyterHub would take braces in a
+            # repository's file names for its own template.
+            "JUPYTERHUB_DEFAULT_URL": "/" + plan.opening.lstrip("/"),
+            # Without a port: Jupyter Server refuses to be told of a port and a socket.
+            "JUPYTERHUB_SERVICE_URL": f"http+unix://{environ['JUPYTERHUB_SERVICE_PREFIX']}",
+        }
+        if plan.owner.visitor:
+            # Who cannot sign in has no other way in than a link with a key, as on any Binder.
+            environ |= {"JUPYTERHUB_ALLOW_TOKEN_IN_URL": "1"}
+        return environ
+
+
+def refusal(error: AtollError) -> SpawnException:
+    """Return *error* as JupyterHub shows it to people and counts it."""
+    return SpawnException(
+        f"{error} {error.hint}".strip(), reason=type(error).__name__, status_code=error.status
+    )

@@ -1,0 +1,278 @@
+"""Addresses: what may be fetched at all, so that a web form is no door into the operator's network.
+
+Whoever runs this process (the command line) may fetch what git can. A stranger on the web may
+fetch from public addresses over https and http, and from what the operator lists. For
+them every name is looked up here, every address behind it is checked, redirects are followed
+here with the same checks, and git is then told the very addresses that were checked, so that a
+name which means something else a moment later is of no use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx2
+
+from atoll.errors import AtollError, BadReference, Lacking, NotFound, Refused, Unreachable
+from atoll.providers.git.commands import GitFailed, git
+from atoll.sources.locators import DEFAULT_PORTS, FORGES, clone_url, host_of, locate
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+HOPS = 5  # redirects; the forges need one at most
+PATIENCE = 20.0  # seconds for a name look-up and the first answer of a server
+SERVICE = "/info/refs?service=git-upload-pack"  # git's smart HTTP protocol begins with it
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+PINNING_GIT = (2, 37)  # the first with http.curloptResolve
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A remote that may be fetched: what git is told to fetch, speak and believe."""
+
+    url: str
+    protocols: str
+    config: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Decides what may be fetched. ``allow`` are the entries of the setting of that name."""
+
+    trusted: bool
+    allow: Sequence[str] = ()
+    timeout: float = PATIENCE
+    _git_pins: list[bool] = field(default_factory=list)
+
+    def check(self, locator: str) -> None:
+        """Raise `Refused` where nothing but the text of *locator* is needed to know it."""
+        if self.trusted:
+            return
+        if local := local_path(locator):
+            if not self._allows_folder(local):
+                raise Refused(
+                    "Folders of this machine cannot be opened from the web.",
+                    hint="The operator can list some as allow in [sources] of atoll.toml.",
+                )
+        elif scheme_of(locator) not in {"https", "http"} and not self.lists(locator):
+            raise Refused(
+                f"{scheme_of(locator)} addresses cannot be opened from the web.",
+                hint=f"Use https://{host_of(locator)}/…",
+            )
+
+    async def admit(self, locator: str) -> Admitted:
+        """Return how *locator* is fetched.
+
+        Raises `Refused`, `Unreachable`, and `NotFound` when a web server says so.
+        """
+        self.check(locator)
+        url = clone_url(locator)
+        if self.trusted:  # "file" serves copies on disk; the person's own insteadOf may lead there
+            return Admitted(url, "https:http:ssh:git:file")
+        if local_path(locator):
+            return Admitted(url, "file")
+        if scheme_of(locator) not in {"https", "http"}:
+            return Admitted(url, scheme_of(locator))
+        await self._check_git()
+        try:
+            async with asyncio.timeout(min(PATIENCE, self.timeout)):
+                return await self._follow(url)
+        except TimeoutError as error:
+            raise Unreachable(
+                f"{host_of(locator)} did not answer within {min(PATIENCE, self.timeout):g} seconds."
+            ) from error
+
+    def lists(self, locator: str) -> bool:
+        """Whether the operator lists the host of *locator* by name or by number."""
+        port = urlsplit(locator).port if "://" in locator else None
+        port = port or DEFAULT_PORTS.get(scheme_of(locator), 0)
+        host = host_of(locator)
+        if number := network_of(host):
+            return self._may_reach(number.network_address, port) and not is_public(
+                number.network_address
+            )
+        return any(entry_host == host and at in {0, port} for entry_host, at in self._hosts())
+
+    def _hosts(self) -> list[tuple[str, int]]:
+        """Return the entries that are hosts, each with its port, 0 for any."""
+        hosts = []
+        for entry in self.allow:
+            if entry.startswith("/") or network_of(entry):
+                continue
+            host, colon, port = entry.rpartition(":")
+            numbered = colon and port.isdigit()
+            hosts.append(
+                ((host if numbered else entry).strip("[]").lower(), int(port) if numbered else 0)
+            )
+        return hosts
+
+    def _allows_folder(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        folders = [os.path.realpath(entry) for entry in self.allow if entry.startswith("/")]
+        return any(os.path.commonpath([real, folder]) == folder for folder in folders)
+
+    async def _follow(self, url: str) -> Admitted:
+        """Ask for *url* as git would, and go where it is redirected, looking at every hop."""
+        start = urlsplit(url).hostname
+        for _ in range(HOPS + 1):
+            addresses = await self._addresses(url)
+            status, location = await _ask(url + SERVICE, addresses[0])
+            if status not in {301, 302, 303, 307, 308}:
+                _check_status(status, url)
+                return Admitted(url, urlsplit(url).scheme, _pins(url, addresses))
+            url = self._redirected(url, location)
+        raise Unreachable(f"{start} redirects more than {HOPS} times.")
+
+    def _redirected(self, url: str, location: str) -> str:
+        aim = urljoin(url + SERVICE, location)
+        base, found, _ = aim.partition("/info/refs")
+        old, new = urlsplit(url), urlsplit(aim)
+        if new.scheme not in {"http", "https"} or (old.scheme, new.scheme) == ("https", "http"):
+            raise Refused(f"{old.hostname} redirects to another protocol, {new.scheme[:20]}.")
+        if not found:
+            raise NotFound(
+                f"There is no git repository at {url}.", hint=f"{old.hostname} leads to a page."
+            )
+        try:
+            return clone_url(locate(base))
+        except BadReference as error:
+            raise Refused(f"{old.hostname} redirects to an address that is not fetched.") from error
+
+    async def _addresses(self, url: str) -> list[Address]:
+        """Return the addresses behind *url*'s host, all of which may be spoken to."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(
+                f"There is no host “{host}”.", hint="Check how the address is spelt."
+            ) from error
+        addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+        if not self.lists(url) and not all(self._may_reach(one, port) for one in addresses):
+            raise Refused(
+                f"“{host}” is inside the operator's network, which is not open to the web.",
+                hint="The operator can list it as allow in [sources] of atoll.toml.",
+            )
+        return list(dict.fromkeys(addresses))
+
+    def _may_reach(self, address: Address, port: int) -> bool:
+        if is_public(address) or (str(address), port) in self._hosts():
+            return True
+        networks = [network_of(entry) for entry in self.allow]
+        return any(net is not None and address in net for net in networks)
+
+    async def _check_git(self) -> None:
+        """Raise `Lacking` for a git that would look names up again by itself."""
+        if not self._git_pins:
+            words = (await git("version")).decode().split()
+            version = tuple(int(part) for part in words[2].split(".")[:2])
+            self._git_pins.append(version >= PINNING_GIT)
+        if not self._git_pins[0]:
+            raise Lacking("git is too old to be used by a hub.", hint="Install git 2.37 or newer.")
+
+
+def is_public(address: Address) -> bool:
+    """Say whether *address*, and whatever is wrapped in it, belongs to the public Internet."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.teredo or address.is_site_local:
+            return False
+    return address.is_global and not (
+        address.is_reserved or address.is_multicast or address.is_unspecified
+    )
+
+
+def network_of(entry: str) -> Network | None:
+    """Return the network that *entry* of the setting names (``10.1.0.0/16``, ``10.1.2.3``)."""
+    try:
+        return ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return None
+
+
+def local_path(locator: str) -> str:
+    """Return the folder that *locator* names on this machine, or ""."""
+    if locator.startswith("file://"):
+        return unquote(locator.removeprefix("file://"))
+    return locator if locator.startswith("/") else ""
+
+
+def scheme_of(locator: str) -> str:
+    """Return the protocol of *locator*; ``user@host:path`` is ssh."""
+    return locator.partition("://")[0] if "://" in locator else "ssh"
+
+
+def is_forge(locator: str) -> bool:
+    """Say whether *locator* is on one of the big forges."""
+    return host_of(locator) in FORGES
+
+
+def translated(error: GitFailed, locator: str) -> AtollError:
+    """Return what git said about the remote *locator* as one of our errors."""
+    said = error.sentence
+    text = " ".join(error.complaints or error.lines).lower()
+    if "dubious ownership" in text:
+        return Refused(
+            f"{locator} belongs to somebody else.",
+            hint="Copy it, or let git trust it: git config --global --add safe.directory FOLDER",
+        )
+    if "not allowed" in text:
+        return Refused(f"git may not fetch {locator}: {said}.")
+    missing = ("not found", "does not exist", "does not appear to be a git", "no such file")
+    closed = ("could not read username", "permission denied", "authentication", "publickey", "403")
+    if any(sign in text for sign in (*missing, *closed)):
+        return not_found(locator)
+    return Unreachable(f"{locator} could not be fetched: {said}.")
+
+
+def not_found(locator: str) -> NotFound:
+    """Make the error for a repository that is not there, or private, which look alike."""
+    return NotFound(
+        f"There is no repository at {locator}, or it is private.",
+        hint="Check how it is spelt; a private one needs credentials.",
+    )
+
+
+async def _ask(url: str, address: Address) -> tuple[int, str]:
+    """Return status and Location of *url*, asked at *address*; the body is never read."""
+    parts = httpx2.URL(url)
+    aim = parts.copy_with(host=str(address))
+    extensions = {"sni_hostname": parts.host}
+    headers = {"Host": parts.netloc.decode(), "User-Agent": "git/atoll"}
+    try:
+        async with (
+            httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+            client.stream("GET", aim, headers=headers, extensions=extensions) as answer,
+        ):
+            return answer.status_code, answer.headers.get("location", "")
+    except httpx2.HTTPError as error:
+        raise Unreachable(f"{parts.host} does not answer: {error}.".replace("..", ".")) from error
+
+
+def _check_status(status: int, url: str) -> None:
+    if status in {401, 403, 404, 410}:
+        raise not_found(url)
+    if status != httpx2.codes.OK:
+        hint = "Try again later." if status >= 500 or status == 429 else ""  # noqa: PLR2004
+        raise Unreachable(f"{host_of(url)} answers with status {status}.", hint=hint)
+
+
+def _pins(url: str, addresses: Sequence[Address]) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+    shown = ",".join(f"[{one}]" if one.version == 6 else str(one) for one in addresses)  # noqa: PLR2004
+    pin = () if network_of(host) else (f"http.curloptResolve={host}:{port}:{shown}",)
+    return ("http.followRedirects=false", "http.proxy=", *pin)

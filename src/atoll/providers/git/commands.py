@@ -1,0 +1,215 @@
+"""Commands: how git is run so that nothing in a repository, a URL or a server's answer steers it.
+
+Arguments are lists, never a shell line. No configuration but ours is read, no hook runs, no
+program is asked for a password, no protocol is spoken but those named. Every process leads a
+group of its own, which is killed at the end of its time, when it takes too much disk, and
+when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atoll.errors import Lacking, TooLarge
+from atoll.providers.git.sizes import size_of
+
+Say = Callable[[str], None]
+
+ALWAYS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "protocol.ext.allow=never",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "fetch.unpackLimit=1",  # one pack, not ten thousand files, whose sizes are watched
+    "http.lowSpeedLimit=500",  # bytes a second; a dripping server is given up after …
+    "http.lowSpeedTime=60",  # … so many seconds
+    "advice.detachedHead=false",
+    "init.defaultBranch=main",
+)
+KEPT = ("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
+PERSONS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+NEUTRAL = Path("/")  # a command about no repository must not find one where we happen to stand
+LONGEST_ANSWER = 64 * 1024**2  # bytes; `ls-remote` of the largest public repositories says 30 MB
+COMPLAINTS = {"fatal", "error", "remote", "ssh"}
+LINES_KEPT = 50
+GLANCE = 0.3  # seconds between two looks at how much disk is used, at least
+
+
+class GitFailed(Exception):
+    """Git said no; ``lines`` are the last that it wrote to stderr. Never leaves this provider."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = list(lines)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is an error among the lines, without progress and advice."""
+        marked = [line.partition(": ") for line in self.lines]
+        return [text.strip() for mark, _, text in marked if mark.lower() in COMPLAINTS]
+
+    @property
+    def sentence(self) -> str:
+        """What git itself says is the matter, in one line."""
+        said = self.complaints or self.lines or ["git failed without a word"]
+        return said[-1].strip().rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How large *folder* may grow, in bytes, while a command runs; all of it counts."""
+
+    folder: Path
+    most: int
+
+
+async def git(
+    *arguments: str,
+    folder: Path = NEUTRAL,
+    config: Sequence[str] = (),
+    protocols: str = "",
+    persons: bool = False,
+    say: Say | None = None,
+    limit: Limit | None = None,
+) -> bytes:
+    """Run git in *folder* and return what it wrote to stdout.
+
+    *config* are ``key=value`` settings; *protocols*, with ":" between them, are all that it may
+    speak. *persons* keeps the environment and the configuration of whoever runs this process,
+    their credential helpers and ssh agent with them; only remotes are asked that way, never is
+    a work tree made. Every line of stderr is told to *say*.
+    Raises `GitFailed`, `TooLarge`, and `Lacking` where there is no git.
+    """
+    settings = [word for one in (*ALWAYS, *config) for word in ("-c", one)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *settings,
+            *arguments,
+            cwd=folder,
+            env=environment(folder, protocols, persons=persons),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise Lacking("There is no git here.", hint="Install git 2.37 or newer.") from error
+    try:
+        out, lines = await _attend(process, say, limit)
+    finally:
+        await _kill(process)
+    if process.returncode:
+        raise GitFailed(lines)
+    return out
+
+
+def environment(folder: Path, protocols: str, *, persons: bool) -> dict[str, str]:
+    """Return the environment of a git process."""
+    kept = (*KEPT, *PERSONS, *PROXIES) if persons else KEPT
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    own = {
+        "LC_ALL": "C.UTF-8",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "/bin/false",
+        "SSH_ASKPASS": "/bin/false",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        "GIT_ALLOW_PROTOCOL": protocols,
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+    }
+    if not persons:
+        own |= {
+            "HOME": "/nonexistent",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ATTR_NOSYSTEM": "1",
+        }
+    return found | own
+
+
+async def _attend(
+    process: asyncio.subprocess.Process, say: Say | None, limit: Limit | None
+) -> tuple[bytes, list[str]]:
+    assert process.stdout  # noqa: S101 - asked for
+    assert process.stderr  # noqa: S101 - likewise
+    work = asyncio.gather(
+        _read_answer(process.stdout), _read_lines(process.stderr, say), process.wait()
+    )
+    watch = asyncio.ensure_future(_watch(limit)) if limit else None
+    both: set[asyncio.Future[Any]] = {work, watch} if watch else {work}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if watch and watch.done():
+            watch.result()  # raises TooLarge
+        out, lines, _ = await work
+    finally:
+        work.cancel()
+        if watch:
+            watch.cancel()
+    if limit:  # it may have been quicker than we look
+        await asyncio.to_thread(size_of, limit.folder, limit.most)
+    return out, lines
+
+
+async def _read_answer(stream: asyncio.StreamReader) -> bytes:
+    parts, size = [], 0
+    while part := await stream.read(65536):
+        parts.append(part)
+        size += len(part)
+        if size > LONGEST_ANSWER:
+            raise TooLarge("The repository's list of branches and files is too long.")
+    return b"".join(parts)
+
+
+async def _read_lines(stream: asyncio.StreamReader, say: Say | None) -> list[str]:
+    """Read stderr to its end; a line that is being rewritten is a line as well."""
+    kept: deque[str] = deque(maxlen=LINES_KEPT)
+    rest = b""
+    while part := await stream.read(4096):
+        *whole, rest = (rest + part).replace(b"\r", b"\n").split(b"\n")
+        rest = rest[-4096:]
+        for line in whole:
+            _note(line, kept, say)
+    _note(rest, kept, say)
+    return list(kept)
+
+
+def _note(line: bytes, kept: deque[str], say: Say | None) -> None:
+    text = "".join(c for c in line.decode("utf-8", "replace").rstrip() if c.isprintable())
+    if not text:
+        return
+    kept.append(text)
+    if say:
+        say(text)
+
+
+async def _watch(limit: Limit) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        begun = loop.time()
+        await asyncio.to_thread(size_of, limit.folder, limit.most)
+        await asyncio.sleep(max(GLANCE, 4 * (loop.time() - begun)))
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill *process* and all that it started, unless it has ended, and wait until it is gone."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,119 @@
+"""Binder: its links and specs, so that ten thousand READMEs work by changing nothing.
+
+The format of a link is BinderHub's: ``/v2/PROVIDER/SPEC?urlpath=…|filepath=…|labpath=…``, where
+SPEC is ``owner/repo/version`` for GitHub, ``QUOTED-NAMESPACE/version`` for GitLab,
+``QUOTED-URL/version`` for any git server and ``user/id[/version]`` for a gist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from atoll.errors import BadReference
+from atoll.sources import RepoRef, Target
+from atoll.sources.checking import check_opening, check_text, check_version
+from atoll.sources.locators import SHORT, host_of, locate, path_parts
+
+PROVIDERS = ("gh", "gl", "git", "gist")
+NOT_YET = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh")
+IN_URL_PATHS = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand unquoted
+LINK = re.compile(rf"(?:/[^?#]*?)?/v2/({'|'.join((*PROVIDERS, *NOT_YET))})/(.+)")
+
+
+def parse_binder(provider: str, spec: str, query: Mapping[str, str]) -> Target:
+    """Return what BinderHub would launch for ``/v2/PROVIDER/SPEC?QUERY``.
+
+    *spec* is as it stands in the URL, still quoted; *query* is decoded. Raises `BadReference`.
+    """
+    spec = check_text(spec).strip("/")
+    if provider in NOT_YET:
+        raise BadReference(f"Repositories on “{provider}” cannot be opened yet.")
+    if provider not in PROVIDERS:
+        raise BadReference(
+            f"There is no provider “{provider[:20]}”.", hint=f"There are {', '.join(PROVIDERS)}."
+        )
+    locator, version = _read_spec(provider, spec)
+    return Target(RepoRef("git", locate(locator), check_version(version)), opening_of(query))
+
+
+def parse_link(url: str) -> Target | None:
+    """Return what the Binder link *url* launches, whatever its host, or None if it is none."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if found := LINK.fullmatch(parts.path):
+        return parse_binder(found[1], found[2], query)
+    if parts.hostname in {"mybinder.org", "beta.mybinder.org"}:
+        if old := re.fullmatch(r"/repo/([^/]+)/([^/]+)(?:/(.*))?", parts.path):  # until 2017
+            return parse_binder("gh", f"{old[1]}/{old[2]}/HEAD", query)
+        raise BadReference(
+            "This Binder link names no repository.",
+            hint="It looks like https://HOST/v2/gh/OWNER/REPOSITORY/VERSION.",
+        )
+    return None
+
+
+def opening_of(query: Mapping[str, str]) -> str:
+    """Return where *query* wants to land: labpath wins over filepath wins over urlpath."""
+    if path := query.get("labpath", ""):
+        return check_opening("doc/tree/" + quote(path.lstrip("/"), safe=IN_URL_PATHS))
+    if path := query.get("filepath", ""):
+        return check_opening("tree/" + quote(path.lstrip("/"), safe=IN_URL_PATHS))
+    return check_opening(query.get("urlpath", ""))
+
+
+def path_opening(path: str) -> str:
+    """Return the URL path at which JupyterLab shows the file or folder *path* of a repository."""
+    return check_opening("lab/tree/" + quote(path, safe=IN_URL_PATHS)) if path else "lab"
+
+
+def binder_spec(repo: RepoRef) -> tuple[str, str]:
+    """Return *repo* as Binder's provider and spec: what `parse_binder` reads back.
+
+    Of a version that runs into a path (``path_follows``) the first part is taken.
+    """
+    version = repo.version.split("/", 1)[0] if repo.path_follows else repo.version
+    version = quote(version, safe="/@+,=!$&'();")
+    host, parts = host_of(repo.locator), path_parts(repo.locator)
+    if repo.locator.startswith("https://"):
+        if host == "github.com":
+            return "gh", f"{'/'.join(parts)}/{version}"
+        if host == "gitlab.com":
+            return "gl", f"{quote('/'.join(parts), safe='')}/{version}"
+        if host == "gist.github.com" and len(parts) == 2:  # noqa: PLR2004 - user and id
+            return "gist", f"{'/'.join(parts)}/{version}"
+    return "git", f"{quote(repo.locator, safe='')}/{version}"
+
+
+def _read_spec(provider: str, spec: str) -> tuple[str, str]:
+    """Return the locator and the version in *spec*."""
+    parts = spec.split("/")
+    if provider in {"gh", "gist"}:
+        least = 3 if provider == "gh" else 2
+        if len(parts) < least:
+            raise _incomplete(provider, spec)
+        version = unquote("/".join(parts[2:])) or "HEAD"
+        return f"{SHORT[provider]}/{unquote(parts[0])}/{unquote(parts[1])}", version
+    if len(parts) < 2:  # noqa: PLR2004 - where and which version
+        raise _incomplete(provider, spec)
+    if provider == "gl":
+        # nobody quotes the slashes by hand: then all but the last part is the namespace
+        at = 1 if "%2f" in parts[0].lower() else len(parts) - 1
+        namespace, version = "/".join(parts[:at]), "/".join(parts[at:])
+        return f"{SHORT['gl']}/{unquote(namespace)}", unquote(version)
+    if parts[0] in {"https:", "http:", "ssh:", "git:", "file:"}:  # likewise
+        return unquote("/".join(parts[:-1])), unquote(parts[-1])
+    return unquote(parts[0]), unquote("/".join(parts[1:]))
+
+
+def _incomplete(provider: str, spec: str) -> BadReference:
+    shapes = {
+        "gh": "OWNER/REPOSITORY/VERSION",
+        "gl": "GROUP%2FREPOSITORY/VERSION",
+        "git": "QUOTED-URL/VERSION",
+        "gist": "USER/ID",
+    }
+    return BadReference(
+        f"“{spec[:80]}” is not complete.", hint=f"Write /v2/{provider}/{shapes[provider]}."
+    )

@@ -1,0 +1,118 @@
+"""Database: connections, and the few habits that all tables share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Table, event
+from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.elements import ColumnElement
+
+from atoll.errors import Unreachable
+
+PATIENCE = 30  # seconds that a writer waits for another one
+
+
+class Database:
+    """One database; connects when it is first asked something."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine: AsyncEngine | None = None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """SQLAlchemy's engine, made once."""
+        if self._engine is None:
+            # A PostgreSQL server may be restarted under us: each connection is tried before use.
+            self._engine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite)
+            if self.is_sqlite:
+                event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
+        return self._engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of ours."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for questions; raises `Unreachable`."""
+        with translated():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for one transaction, kept as a whole or not at all.
+
+        Its first statement must write: SQLite refuses, instead of waiting for its turn, a
+        transaction that has read before it writes. Raises `Unreachable`.
+        """
+        with translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    def put(
+        self,
+        table: Table,
+        row: Mapping[str, Any],
+        *,
+        keys: Sequence[str],
+        where: ColumnElement[bool] | None = None,
+    ) -> Insert:
+        """Return the statement that adds *row*, replacing the one with the same *keys*.
+
+        With *where*, only a row for which that is true is replaced.
+        """
+        rest = {name: value for name, value in row.items() if name not in keys}
+        insert = insert_into_sqlite if self.is_sqlite else insert_into_postgresql
+        added = insert(table).values(**row)
+        return added.on_conflict_do_update(index_elements=keys, set_=rest, where=where)
+
+    async def close(self) -> None:
+        """Disconnect; asking again connects anew."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+
+def can_be_a_key(text: str) -> bool:
+    """Say whether *text*, which may come from a URL, can be a key; PostgreSQL takes no NUL."""
+    return text.isprintable()
+
+
+def prepare_sqlite(connection: Any, _record: object) -> None:
+    """Set up a new SQLite connection: wait for other writers, keep foreign keys."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # With a write-ahead log this may lose the last moment to a power cut, never the file's sense.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def make_file(url: URL) -> Path:
+    """Make the SQLite file at *url*, readable by nobody else, and return its path."""
+    path = Path(url.database or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return path
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn the database's own troubles into ours, without a word of its URL."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        said = str(error.orig or error).strip().partition("\n")[0]
+        message = f"The database does not answer: {said}."
+        raise Unreachable(message, hint="Is it running, and is [database] url right?") from error

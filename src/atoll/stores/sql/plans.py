@@ -1,0 +1,74 @@
+"""Plans: everything needed to start each server, in the database, for its owner only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, select
+
+from atoll.errors import NotFound
+from atoll.servers import ServerPlan
+from atoll.stores.sql.database import Database, can_be_a_key
+from atoll.stores.sql.schema import plans
+
+PLAN = TypeAdapter(ServerPlan)
+
+
+class SqlPlans:
+    """Keeps the `Plans` contract."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, plan: ServerPlan) -> None:
+        """Remember *plan* under its id; raises `NotFound` when the id is somebody else's."""
+        row = {
+            "id": plan.id,
+            "owner": plan.owner.name,
+            "name": plan.name,
+            "made": datetime.now(UTC),
+            "body": PLAN.dump_python(plan, mode="json"),
+        }
+        put = self._database.put(plans, row, keys=("id",), where=plans.c.owner == plan.owner.name)
+        async with self._database.writing() as connection:
+            if (await connection.execute(put.returning(plans.c.id))).first() is None:
+                raise NotFound("There is no such plan of yours.")
+
+    async def get(self, plan_id: str, owner: str) -> ServerPlan:
+        """Return *owner*'s plan, or raise `NotFound`: somebody else's plan is not there."""
+        asked = select(plans.c.body).where(plans.c.id == plan_id, plans.c.owner == owner)
+        row = None
+        if can_be_a_key(plan_id):
+            async with self._database.reading() as connection:
+                row = (await connection.execute(asked)).one_or_none()
+        if row is None:
+            raise NotFound("There is no such plan.", hint="Launch the repository again.")
+        return PLAN.validate_python(row.body)
+
+    async def kept(self) -> list[ServerPlan]:
+        """Return the newest plan of every server of everybody's that is not temporary."""
+        newest = select(func.max(plans.c.number)).group_by(plans.c.owner, plans.c.name)
+        asked = select(plans.c.body).where(plans.c.number.in_(newest))
+        async with self._database.reading() as connection:
+            found = [PLAN.validate_python(row.body) for row in await connection.execute(asked)]
+        return [plan for plan in found if not plan.content.temporary]
+
+    async def latest(self, owner: str) -> Mapping[str, tuple[ServerPlan, datetime]]:
+        """Return *owner*'s newest plan for each server name, and when it was made (UTC)."""
+        newest = select(func.max(plans.c.number)).where(plans.c.owner == owner)
+        asked = (
+            select(plans)
+            .where(plans.c.number.in_(newest.group_by(plans.c.name)))
+            .order_by(plans.c.number.desc())
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(asked)).all()
+        return {row.name: (PLAN.validate_python(row.body), row.made) for row in rows}
+
+    async def forget(self, owner: str, name: str) -> None:
+        """Forget every plan of *owner*'s server *name*."""
+        gone = delete(plans).where(plans.c.owner == owner, plans.c.name == name)
+        async with self._database.writing() as connection:
+            await connection.execute(gone)

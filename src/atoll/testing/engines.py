@@ -1,0 +1,94 @@
+"""Engines: one that pretends to build and to run, and fails when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from atoll.environments import Environment, EnvKey, EnvSpec, Say
+from atoll.errors import AtollError
+from atoll.servers import Server, ServerPlan
+
+
+@dataclass(slots=True)
+class FakeBuilder:
+    """Says ``lines``, one every ``pause`` seconds, and then has an environment, or ``error``.
+
+    ``ill`` are handles that are not healthy any more; ``built`` counts.
+    """
+
+    lines: Sequence[str] = ("Resolved 3 packages", "Installed 3 packages")
+    pause: float = 0.0
+    error: AtollError | None = None
+    ill: set[str] = field(default_factory=set)
+    built: int = 0
+    engine: str = "fake"
+
+    async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:  # noqa: ARG002
+        """Pretend."""
+        for line in self.lines:
+            await asyncio.sleep(self.pause)
+            say(line)
+        if self.error:
+            raise self.error
+        self.built += 1
+        return Environment(spec.key, self.engine, f"fake:{spec.key}", spec.python or "3.12.4")
+
+    async def healthy(self, handle: str) -> bool:
+        """Whether *handle* is not in ``ill``."""
+        return handle not in self.ill
+
+    @contextlib.asynccontextmanager
+    async def _nothing(self) -> AsyncIterator[None]:
+        yield
+
+    def lock(self, key: EnvKey) -> contextlib.AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """There is no other process."""
+        return self._nothing()
+
+
+@dataclass(slots=True)
+class FakeRunner:
+    """Remembers what was started and removed; ``sizes`` says how many bytes a server keeps."""
+
+    sizes: dict[tuple[str, str], int] = field(default_factory=dict)
+    started: list[ServerPlan] = field(default_factory=list)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+    engine: str = "fake"
+
+    async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:  # noqa: ARG002
+        """Pretend."""
+        self.started.append(plan)
+        return Server(handle=plan.id, socket=f"/nowhere/{plan.id}.sock")
+
+    async def status(self, handle: str) -> int | None:
+        """Whatever was started runs for ever."""
+        return None if any(plan.id == handle for plan in self.started) else 0
+
+    async def stop(self, handle: str, *, now: bool = False) -> None:  # noqa: ARG002
+        """Forget it."""
+        self.started = [plan for plan in self.started if plan.id != handle]
+
+    async def remove(self, owner: str, name: str) -> None:
+        """Note it."""
+        self.removed.append((owner, name))
+        self.sizes.pop((owner, name), None)
+
+    async def size(self, owner: str, name: str) -> int:
+        """Return what ``sizes`` says."""
+        return self.sizes.get((owner, name), 0)
+
+    def log(self, handle: str) -> str:
+        """Nothing was printed."""
+        return f"nothing was printed by {handle}"
+
+
+@dataclass(slots=True)
+class FakeEngine:
+    """Both halves."""
+
+    builder: FakeBuilder = field(default_factory=FakeBuilder)
+    runner: FakeRunner = field(default_factory=FakeRunner)

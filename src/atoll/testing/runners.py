@@ -1,0 +1,110 @@
+"""Runners that need no sandbox: a real, tiny HTTP server on a unix socket in a process of its own.
+
+For trying everything above an engine (hub, proxy, restarts) with real processes and requests.
+``python -m atoll.testing.runners SOCKET`` is the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socketserver
+import sys
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+
+from atoll.errors import StartFailed
+from atoll.servers import Server, ServerPlan
+
+
+class TinyRunner:
+    """Starts tiny servers, which outlive whoever started them.
+
+    A plan whose ``opening`` is "broken" cannot be started.
+    """
+
+    engine = "tiny"
+
+    def __init__(self, folder: Path, notes: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.notes = notes
+
+    async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
+        """Start a process that answers at a socket, and wait until it does."""
+        if plan.opening == "broken":
+            raise StartFailed("It is broken.", hint="Mend it.", log="tiny")
+        socket = self.folder / f"{plan.id}.sock"
+        socket.unlink(missing_ok=True)
+        process = Popen(  # noqa: ASYNC220 - it is to outlive this event loop
+            [sys.executable, "-P", "-m", "atoll.testing.runners", str(socket)],
+            env={**environ, "PATH": os.environ["PATH"]},
+            start_new_session=True,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+        )
+        handle = f"{process.pid} {socket}"
+        for _ in range(200):
+            if await self.status(handle) is None:
+                return Server(handle, str(socket), self.notes)
+            await asyncio.sleep(0.05)
+        raise StartFailed("The tiny server does not answer.")
+
+    async def status(self, handle: str) -> int | None:
+        """Return ``None`` while something accepts connections there."""
+        try:
+            _, writer = await asyncio.open_unix_connection(handle.partition(" ")[2])
+        except OSError:
+            return 0
+        writer.close()
+        return None
+
+    async def stop(self, handle: str, *, now: bool = False) -> None:
+        """End it."""
+        if await self.status(handle) is None:
+            os.kill(int(handle.partition(" ")[0]), signal.SIGKILL if now else signal.SIGTERM)
+
+    async def remove(self, owner: str, name: str) -> None:
+        """Note in a file whose files were to go."""
+        with (self.folder / "removed").open("a") as out:
+            out.write(f"{owner}/{name}\n")
+
+    async def size(self, owner: str, name: str) -> int:  # noqa: ARG002
+        """Nothing is kept."""
+        return 0
+
+    def log(self, handle: str) -> str:  # noqa: ARG002
+        """Nothing is logged."""
+        return ""
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers every GET with its path and the process's JupyterHub variables but the secret."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        told = {key: value for key, value in os.environ.items() if not key.endswith("_TOKEN")}
+        body = json.dumps({"path": self.path, "pid": os.getpid(), "environ": told}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        """Return something: a unix socket's client has no address."""
+        return "socket"
+
+
+class TinyServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Answers, each visitor in a thread."""
+
+    daemon_threads = True
+
+
+if __name__ == "__main__":
+    TinyServer(sys.argv[1], Answer).serve_forever()

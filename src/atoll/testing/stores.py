@@ -1,0 +1,139 @@
+"""Stores: one that remembers in memory, for tests and for plug-in authors to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from atoll.accounting import LaunchRecord
+from atoll.environments import Environment, EnvKey, ShelvedEnvironment
+from atoll.errors import AtollError, NotFound
+from atoll.launching.desk import Launch
+from atoll.servers import ServerPlan
+
+
+@dataclass(slots=True)
+class MemoryShelf:
+    """Environments and failures, by key and engine."""
+
+    kept: dict[tuple[str, str], Environment] = field(default_factory=dict)
+    failures: dict[tuple[str, str], AtollError] = field(default_factory=dict)
+
+    async def get(self, key: EnvKey, engine: str) -> Environment | None:
+        """Return what was put last, if anything."""
+        return self.kept.get((key, engine))
+
+    async def put(self, environment: Environment) -> None:
+        """Remember *environment*; forget a failure of the same key."""
+        where = (environment.key, environment.engine)
+        self.kept[where] = environment
+        self.failures.pop(where, None)
+
+    async def failure(self, key: EnvKey, engine: str) -> AtollError | None:
+        """Return why the last build of *key* failed, if the last one did."""
+        return self.failures.get((key, engine))
+
+    async def put_failure(self, key: EnvKey, engine: str, error: AtollError) -> None:
+        """Remember that the last build of *key* failed with *error*."""
+        self.failures[key, engine] = error
+
+    async def all(self) -> list[ShelvedEnvironment]:
+        """Return every environment, the last put first; no times are kept."""
+        never = datetime.min.replace(tzinfo=UTC)
+        return [ShelvedEnvironment(one, never, never) for one in reversed(self.kept.values())]
+
+    async def drop(self, key: EnvKey, engine: str) -> None:
+        """Forget the environment and its failure."""
+        self.kept.pop((key, engine), None)
+        self.failures.pop((key, engine), None)
+
+
+@dataclass(slots=True)
+class MemoryPlans:
+    """Plans by id, in the order in which they were made."""
+
+    made: dict[str, tuple[ServerPlan, datetime]] = field(default_factory=dict)
+
+    async def put(self, plan: ServerPlan) -> None:
+        """Remember *plan* under its id."""
+        self.made[plan.id] = (plan, datetime.now(UTC))
+
+    async def get(self, plan_id: str, owner: str) -> ServerPlan:
+        """Return *owner*'s plan, or raise `NotFound`."""
+        plan, _ = self.made.get(plan_id, (None, None))
+        if plan is None or plan.owner.name != owner:
+            raise NotFound("There is no such plan.")
+        return plan
+
+    async def latest(self, owner: str) -> Mapping[str, tuple[ServerPlan, datetime]]:
+        """Return *owner*'s newest plan for each server name."""
+        mine = (one for one in self.made.values() if one[0].owner.name == owner)
+        return {plan.name: (plan, made) for plan, made in mine}
+
+    async def kept(self) -> list[ServerPlan]:
+        """Return the newest plan of every server of everybody's that is not temporary."""
+        newest = {(plan.owner.name, plan.name): plan for plan, _ in self.made.values()}
+        return [plan for plan in newest.values() if not plan.content.temporary]
+
+    async def forget(self, owner: str, name: str) -> None:
+        """Forget every plan of *owner*'s server *name*."""
+        for plan, _ in list(self.made.values()):
+            if (plan.owner.name, plan.name) == (owner, name):
+                del self.made[plan.id]
+
+
+@dataclass(slots=True)
+class MemoryRecords:
+    """Launch records, oldest first."""
+
+    kept: list[LaunchRecord] = field(default_factory=list)
+
+    async def add(self, record: LaunchRecord) -> None:
+        """Keep *record*."""
+        self.kept.append(record)
+
+    async def newest(self, *, limit: int = 100, person: str = "") -> list[LaunchRecord]:
+        """Return the newest *limit* records, of *person* only if one is named."""
+        mine = [one for one in self.kept if not person or one.person == person]
+        return mine[::-1][:limit]
+
+
+@dataclass(slots=True)
+class MemoryLaunches:
+    """Launches by id, in the order in which they were made."""
+
+    kept: dict[str, Launch] = field(default_factory=dict)
+
+    async def put(self, launch: Launch) -> None:
+        """Remember *launch*, replacing what its id named before."""
+        self.kept[launch.id] = launch
+
+    async def get(self, launch_id: str) -> Launch | None:
+        """Return it, if it was ever put."""
+        return self.kept.get(launch_id)
+
+    async def unfinished(self) -> list[Launch]:
+        """Return every launch that is not over, oldest first."""
+        return [one for one in self.kept.values() if not one.state.over]
+
+    async def newest(self, person: str, *, limit: int = 20) -> list[Launch]:
+        """Return *person*'s newest launches."""
+        mine = [one for one in self.kept.values() if one.request.person.name == person]
+        return mine[::-1][:limit]
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A whole store. What is in it is gone with the process."""
+
+    shelf: MemoryShelf = field(default_factory=MemoryShelf)
+    plans: MemoryPlans = field(default_factory=MemoryPlans)
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    launches: MemoryLaunches = field(default_factory=MemoryLaunches)
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to disconnect from."""

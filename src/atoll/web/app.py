@@ -1,0 +1,225 @@
+"""App: which address leads to which handler, and what happens when one raises."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from atoll import __version__
+from atoll.app import Atoll, opened
+from atoll.errors import AtollError
+from atoll.launching.desk import Desk
+from atoll.web import build, metrics, pages, servers, sign_in, status
+from atoll.web.guard import Guard, plain
+from atoll.web.hub_api import HubApi
+from atoll.web.sign_in import Faces, Session, SignInNeeded
+from atoll.web.site import STATIC, Place, Site
+from atoll.web.starter import HubStarter
+from atoll.web.visitors import Visitors
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: "That does not work",
+    403: "Not allowed",
+    404: "Nothing here",
+    405: "That does not work",
+    413: "Too large",
+    429: "Too many at once",
+    500: "Something broke",
+    502: "No answer",
+    503: "Not possible now",
+}
+
+
+def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
+    """Put the service's parts together."""
+    meters = metrics.Meters()
+    desk = Desk(
+        atoll.launcher,
+        metrics.CountedLaunches(atoll.store.launches, meters),
+        metrics.CountedRecords(atoll.store.records, meters),
+        HubStarter(hub, atoll.store.plans),
+    )
+    return Site(atoll, desk, hub, place, meters)
+
+
+def make_app(site: Site) -> Starlette:
+    """Return the service as an ASGI application, which opens and closes *site*'s parts itself."""
+    place, settings = site.place, site.atoll.settings
+    app = Starlette(
+        routes=[*_pages(place.prefix), *_binder(place.base)],
+        middleware=[Middleware(Guard)],
+        exception_handlers={
+            SignInNeeded: _to_sign_in,
+            AtollError: _explain,
+            HTTPException: _explain_http,
+            Exception: _explain_bug,
+        },
+        lifespan=_lifespan,
+    )
+    app.router.redirect_slashes = False
+    visitors = Visitors(
+        site.hub,
+        site.desk,
+        site.atoll.store.plans,
+        site.atoll.runner,
+        settings.access,
+        place.secret,
+    )
+    app.state.site = site
+    app.state.faces = Faces()
+    app.state.health = status.Health(site)
+    app.state.listeners = build.Listeners(site.desk, settings.builds.grace)
+    app.state.visitors = visitors
+    app.mount(f"{place.prefix}static", Static(directory=str(STATIC)), name="static")
+    return app
+
+
+class Static(StaticFiles):
+    """Static files; an address with the file's mark (``?v=``) never changes its meaning."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file with a caching header that fits how it was asked for."""
+        response = await super().get_response(path, scope)
+        marked = b"v=" in scope.get("query_string", b"")
+        keep = "public, max-age=31536000, immutable" if marked else "public, max-age=300"
+        response.headers["Cache-Control"] = keep
+        return response
+
+
+def _pages(prefix: str) -> list[Route]:
+    def get(path: str, handler: object) -> Route:
+        return Route(prefix + path, handler, methods=["GET"])  # type: ignore[arg-type]
+
+    def post(path: str, handler: object) -> Route:
+        return Route(prefix + path, handler, methods=["POST"])  # type: ignore[arg-type]
+
+    return [
+        get("", pages.show_launch),
+        get("v2/{rest:path}", pages.show_binder_link),
+        get("recognise", pages.show_recognised),
+        post("launches", pages.launch),
+        get("launches/{launch}", pages.show_progress),
+        get("launches/{launch}/events", pages.follow),
+        get("launches/{launch}/edit", pages.edit),
+        get("launches/{launch}/enter", pages.enter),
+        get("launches/{launch}/log", pages.show_log),
+        post("launches/{launch}/cancel", pages.cancel),
+        post("launches/{launch}/retry", pages.retry),
+        get("servers", servers.show_servers),
+        get("servers/states", servers.show_states),
+        get("servers/{server}/open", servers.open_server),
+        get("servers/{server}/delete", servers.ask_delete),
+        post("servers/{server}/start", servers.start),
+        post("servers/{server}/stop", servers.stop),
+        post("servers/{server}/delete", servers.delete),
+        get("sign-in", sign_in.begin),
+        get("oauth_callback", sign_in.end),
+        post("sign-out", sign_in.sign_out),
+        get("about", _about),
+        get("metrics", metrics.show_metrics),
+    ]
+
+
+def _binder(base: str) -> list[Route]:
+    return [
+        Route(f"{base}v2/{{rest:path}}", _to_launch),
+        Route(f"{base}build/{{rest:path}}", build.build, methods=["GET"]),
+        Route(f"{base}build/{{rest:path}}", build.preflight, methods=["OPTIONS"]),
+        Route(f"{base}badge_logo.svg", status.show_badge),
+        Route(f"{base}badge.svg", status.show_badge),
+        Route(f"{base}health", status.show_health),
+        Route(f"{base}versions", status.show_versions),
+        Route(f"{base}api/repoproviders", status.show_providers),
+        Route(f"{base}about", status.to_about),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    site: Site = app.state.site
+    visitors: Visitors = app.state.visitors
+    async with opened(site.atoll), contextlib.AsyncExitStack() as stack:
+        resumed = await site.desk.resume()
+        stack.push_async_callback(site.desk.close)
+        if resumed:
+            log.info("took up %d launches that a restart had interrupted", resumed)
+        if site.atoll.settings.access.anonymous:
+            await stack.enter_async_context(visitors.sweeping())
+        yield
+
+
+async def _to_launch(request: Request) -> Response:
+    """GET /v2/…: the session's cookie is sent below our own path only, so go there first."""
+    place: Place = request.app.state.site.place
+    raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
+    below = raw.partition("?")[0].removeprefix(place.base)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{place.prefix}{below}{query}", 302)
+
+
+async def _about(request: Request) -> Response:
+    try:
+        session = await sign_in.session_of(request)
+    except (SignInNeeded, AtollError):
+        session = Session("")
+    return pages.page(request, session, "about.html", passing=True, version=__version__)
+
+
+async def _to_sign_in(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    place: Place = request.app.state.site.place
+    if request.method != "GET" or request.headers.get("sec-fetch-mode") in {"cors", "same-origin"}:
+        return JSONResponse({"ok": False, "error": "Sign in first."}, 401)
+    raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
+    query = f"?{request.url.query}" if request.url.query else ""
+    target = quote(raw.partition("?")[0] + query, safe="")
+    return RedirectResponse(f"{place.prefix}sign-in?next={target}", 302)
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    problem = error if isinstance(error, AtollError) else AtollError(str(error))
+    return await _error_page(request, problem.status, str(problem), problem.hint)
+
+
+async def _explain_http(request: Request, error: Exception) -> Response:
+    status_code = error.status_code if isinstance(error, HTTPException) else 500
+    messages = {404: "There is no page at this address.", 405: "This address takes other requests."}
+    return await _error_page(request, status_code, messages.get(status_code, "That failed."), "")
+
+
+async def _explain_bug(request: Request, error: Exception) -> Response:
+    log.error("%s %s broke", request.method, plain(request.url.path), exc_info=error)
+    return await _error_page(request, 500, "Something went wrong in Atoll itself.", "Try again.")
+
+
+async def _error_page(request: Request, status_code: int, message: str, hint: str) -> Response:
+    wants_page = "text/html" in request.headers.get("accept", "")
+    if not wants_page:
+        told = {"ok": False, "error": message, "hint": hint, "message": message}
+        return JSONResponse(told, status_code)
+    try:
+        session = await sign_in.session_of(request)
+    except Exception:  # noqa: BLE001 - the page must come even when nothing works
+        session = Session("")
+    return pages.page(
+        request,
+        session,
+        "error.html",
+        status=status_code,
+        passing=True,
+        title=TITLES.get(status_code, "That failed"),
+        message=message,
+        hint=hint,
+    )

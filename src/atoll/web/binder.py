@@ -1,0 +1,86 @@
+"""Binder: a launch's events in the words of BinderHub's build stream. Pure functions.
+
+Format: https://binderhub.readthedocs.io/en/latest/api.html; phases waiting, fetching, building,
+built, launching, ready, failed. Every message ends with a line feed, as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atoll.events import Event
+from atoll.launching.desk import Launch
+from atoll.sources import RepoRef
+from atoll.sources.parsing import binder_spec
+from atoll.web.guard import plain
+
+PHASES = {"resolve": "waiting", "fetch": "fetching", "build": "building", "start": "launching"}
+
+
+@dataclass(slots=True)
+class Translator:
+    """Turns events, in order, into Binder's; remembers only whether "built" has been said."""
+
+    image: str = ""
+    built: bool = False
+
+    def messages(self, event: Event) -> list[dict[str, Any]]:
+        """Return what Binder would say; the last word (ready, failed) is left to the caller."""
+        phase = PHASES.get(event.phase)
+        if phase is None:
+            return []
+        said: list[dict[str, Any]] = []
+        if phase == "launching" and not self.built:
+            self.built = True
+            message = "Built image, launching...\n"
+            said.append({"phase": "built", "message": message, "imageName": self.image})
+        said.append({"phase": phase, "message": plain(event.message) + "\n"})
+        return said
+
+
+def failed(message: str, status: int | None = None) -> dict[str, Any]:
+    """Return Binder's last word of a launch that came to nothing."""
+    told: dict[str, Any] = {"phase": "failed", "message": plain(message).rstrip("\n") + "\n"}
+    return told | ({"status_code": status} if status else {})
+
+
+def ready(
+    launch: Launch, *, url: str, token: str, home: str, facts: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return Binder's last word of a launch that worked.
+
+    *url* is the server's, absolute, with a slash at its end; *home* is ours.
+    """
+    repo = launch.request.repo
+    provider, spec = binder_spec(RepoRef(repo.provider, repo.locator, launch.ref or repo.version))
+    return {
+        "phase": "ready",
+        "message": f"server running at {url}\n",
+        "url": url,
+        "token": token,
+        "image": image_of(launch),
+        "repo_url": repo.locator,
+        "binder_ref_url": ref_url(repo, launch.ref),
+        "binder_launch_host": home,
+        "binder_request": f"v2/{facts.get('prefix', provider)}/{facts.get('spec', spec)}",
+        "binder_persistent_request": f"v2/{provider}/{spec}",
+    }
+
+
+def image_of(launch: Launch) -> str:
+    """Return what stands for an image's name: the environment's key."""
+    return f"atoll/{launch.key}" if launch.key else "atoll"
+
+
+def ref_url(repo: RepoRef, commit: str) -> str:
+    """Return the address at which a person can look at *commit*."""
+    locator = repo.locator.removesuffix(".git")
+    if locator.startswith("https://github.com/"):
+        return f"{locator}/tree/{commit}"
+    if locator.startswith("https://gitlab.com/"):
+        return f"{locator}/-/tree/{commit}"
+    if locator.startswith("https://gist.github.com/"):
+        return f"{locator}/{commit}"
+    return repo.locator

@@ -1,0 +1,262 @@
+"""Build: Binder's ``/build/PROVIDER/SPEC``, the stream that other pages' scripts read.
+
+Who asks shows a token of the hub's, or is a visitor where the operator lets visitors in. A stream
+that breaks is taken up where it broke (every message has an id), so that a browser's automatic
+reconnection does not start a second server. When nobody listens any more the launch is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+
+from atoll.accounting import BINDER_PROVIDERS
+from atoll.errors import AtollError, BadRequest, Refused
+from atoll.launching import LaunchRequest
+from atoll.launching.desk import Desk, Launch, State
+from atoll.people import Person
+from atoll.servers import Network
+from atoll.settings import ServerSettings
+from atoll.sources import Target
+from atoll.sources.parsing import parse_binder
+from atoll.web import binder
+from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
+from atoll.web.launch_form import default_limits
+from atoll.web.sign_in import person_of
+from atoll.web.site import Site, site_of
+from atoll.web.visitors import Visitors
+
+KEEPALIVE = 25  # seconds between comments on a quiet stream, as BinderHub
+TOKEN_LIFE = 86400  # seconds; thebe keeps a server's token for a day
+
+
+@dataclass(slots=True)
+class Listeners:
+    """Who still listens to which launch; a launch that nobody waits for is not finished.
+
+    ``grace`` is how many seconds somebody may take to come back, ``linger`` how many we leave
+    the client, at the end, to hang up first.
+    """
+
+    desk: Desk
+    grace: float
+    linger: float = 60.0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def come(self, launch: Launch) -> None:
+        """Somebody listens to *launch*."""
+        self.counts[launch.id] += 1
+
+    def go(self, launch: Launch) -> None:
+        """Somebody has gone; if nobody comes back within the grace period, stop."""
+        self.counts[launch.id] -= 1
+        if self.counts[launch.id] <= 0:
+            asyncio.get_running_loop().call_later(self.grace, self._give_up, launch)
+
+    def _give_up(self, launch: Launch) -> None:
+        if self.counts[launch.id] <= 0:
+            del self.counts[launch.id]
+            task = asyncio.ensure_future(self.desk.cancel(launch))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def build(request: Request) -> Response:
+    """GET /build/PROVIDER/SPEC."""
+    try:
+        launch, start = await _launch(request)
+    except AtollError as error:
+        return _refusal(request, error)
+    listeners: Listeners = request.app.state.listeners
+    return EventSourceResponse(
+        _stream(request, launch, start, listeners),
+        headers=cors(request) | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        ping=KEEPALIVE,
+        ping_message_factory=lambda: ServerSentEvent(comment="keepalive"),
+        sep="\n",
+    )
+
+
+async def preflight(request: Request) -> Response:
+    """OPTIONS /build/…: a script of an allowed site may send a token and hear the answer."""
+    return Response(
+        status_code=204,
+        headers=cors(request)
+        | {
+            "Access-Control-Allow-Methods": "GET",
+            "Access-Control-Allow-Headers": "authorization, cache-control, last-event-id, accept",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def cors(request: Request) -> dict[str, str]:
+    """Return the headers that let the asking site's script read the answer, if it may."""
+    origin = request.headers.get("origin", "")
+    rules = site_of(request).atoll.settings.access
+    if not origin or not allowed_origin(origin, rules.origins):
+        return {"Vary": "Origin"}
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+
+async def _launch(request: Request) -> tuple[Launch, int]:
+    """Return the launch that this request is about, and the first message it has not seen."""
+    site = site_of(request)
+    _check(request, site)
+    provider, spec = raw_spec(request, site.place.base)
+    if found := await _resumed(request, site, f"{provider}/{spec}"):
+        return found
+    target = parse_binder(provider, spec, {})
+    facts = launch_facts(request, provider, spec)
+    person = await _bearer(request, site)
+    wanted = _request(target, person or Person(""), site.atoll.settings.servers)
+    if person is None:
+        visitors: Visitors = request.app.state.visitors
+        where = address(request.headers, request.client)
+        return await visitors.open(wanted, where, "", facts), 0
+    return await site.desk.open(wanted, facts), 0
+
+
+def _check(request: Request, site: Site) -> None:
+    accepted = {part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")}
+    if "text/event-stream" not in accepted:
+        raise BadRequest("Missing Accept header: text/event-stream")
+    if request.query_params.get("build_only", "").lower() == "true":
+        raise BadRequest("Building but not launching is not permitted here.")
+    foreign = foreign_origin(request.headers)
+    if foreign is not None and not allowed_origin(foreign, site.atoll.settings.access.origins):
+        raise Refused(f"Pages of {foreign} may not launch anything here.")
+
+
+async def _bearer(request: Request, site: Site) -> Person | None:
+    """Return whose token came along; ``None`` for a visitor; or raise `Refused`."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() in {"bearer", "token"}:
+        found = await person_of(site, token.strip())
+        if found is None:
+            raise Refused("This token is not valid here.", hint="Make one on the Tokens page.")
+        return found[0]
+    if site.atoll.settings.access.anonymous:
+        return None
+    raise Refused(
+        "Sign in to launch.",
+        hint="Send “Authorization: Bearer TOKEN” with a token from the Tokens page.",
+    )
+
+
+async def _resumed(request: Request, site: Site, spec: str) -> tuple[Launch, int] | None:
+    """Return the launch that a broken stream was about: its id, which nobody guesses, proves it."""
+    launch_id, _, number = request.headers.get("last-event-id", "").partition(".")
+    launch = await site.desk.launches.get(launch_id) if number.isdecimal() else None
+    if launch is None or f"{launch.facts.get('prefix')}/{launch.facts.get('spec')}" != spec:
+        return None
+    return launch, int(number[:9]) + 1
+
+
+def _request(target: Target, person: Person, rules: ServerSettings) -> LaunchRequest:
+    return LaunchRequest(
+        person=person,
+        repo=target.repo,
+        opening=target.opening,
+        limits=default_limits(rules),
+        network=Network(rules.network),
+        typed=str(target.repo),
+    )
+
+
+async def _stream(
+    request: Request, launch: Launch, start: int, listeners: Listeners
+) -> AsyncIterator[ServerSentEvent]:
+    site = site_of(request)
+    listeners.come(launch)
+    try:
+        number = 0
+        translator = binder.Translator()
+        async for _, event in site.desk.story(launch).follow():
+            if event.phase == "start" and not translator.image:
+                now = await site.desk.launches.get(launch.id) or launch
+                translator.image = binder.image_of(now)
+            for message in translator.messages(event):
+                if number >= start:
+                    yield _event(launch, number, message)
+                number += 1
+        yield _event(launch, number, await _last_word(request, site, launch))
+        await asyncio.sleep(listeners.linger)  # else an EventSource would ask again
+    finally:
+        listeners.go(launch)
+
+
+async def _last_word(request: Request, site: Site, launch: Launch) -> dict[str, Any]:
+    over = await site.desk.launches.get(launch.id) or launch
+    if over.state is not State.READY:
+        hint = f" {over.hint}" if over.hint else ""
+        return binder.failed((over.error or "The service was restarted.") + hint)
+    owner = over.request.person.name
+    try:
+        token = await site.hub.token(
+            owner, over.name, seconds=TOKEN_LIFE, note=f"Binder launch of {over.request.repo}"[:100]
+        )
+        server = (await site.hub.user(owner)).servers[over.name]
+    except (AtollError, KeyError) as error:
+        return binder.failed(str(error) if isinstance(error, AtollError) else "It has gone.")
+    origin = origin_of(request)
+    return binder.ready(
+        over,
+        url=f"{origin}{server.url}",
+        token=token,
+        home=f"{origin}{site.place.base}",
+        facts=over.facts,
+    )
+
+
+def _event(launch: Launch, number: int, message: Mapping[str, Any]) -> ServerSentEvent:
+    return ServerSentEvent(json.dumps(message), id=f"{launch.id}.{number}", sep="\n")
+
+
+def _refusal(request: Request, error: AtollError) -> Response:
+    """Return *error* in the shape that Binder's clients read, with its status.
+
+    A browser's EventSource can read no refusal, only a stream: there it gets status 200.
+    """
+    hint = f" {error.hint}" if error.hint else ""
+    told = json.dumps(binder.failed(f"{error}{hint}", error.status))
+    readable = "text/event-stream" in request.headers.get("accept", "") and error.status not in {
+        BadRequest.status,
+        Refused.status,
+    }
+    return Response(
+        f"data: {told}\n\n",
+        status_code=200 if readable else error.status,
+        media_type="text/event-stream",
+        headers=cors(request),
+    )
+
+
+def raw_spec(request: Request, base: str, kind: str = "build") -> tuple[str, str]:
+    """Return provider and spec as they stand in the URL, still quoted.
+
+    A decoded path would have lost where ``https%3A%2F%2F…`` ends.
+    """
+    raw = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw.decode("ascii", "replace").partition("?")[0]
+    provider, _, spec = path.removeprefix(f"{base}{kind}/").partition("/")
+    return provider, spec.rstrip("/")
+
+
+def launch_facts(request: Request, provider: str, spec: str) -> dict[str, str]:
+    """Return what a launch record needs from whoever asked, in Binder's terms."""
+    headers = request.headers
+    return {
+        "prefix": provider,
+        "provider": BINDER_PROVIDERS.get(provider, "Git"),
+        "spec": spec,
+        "origin": headers.get("host", ""),
+        "request_origin": headers.get("origin", headers.get("sec-fetch-site", "")),
+    }

@@ -1,0 +1,100 @@
+"""Recognition: says in a sentence what a person has pasted, while they type. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from atoll.errors import AtollError
+from atoll.sources import RepoRef, Target
+from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
+from atoll.web.links import Links, links_for, opening_from, shown
+
+LONGEST = 2000  # characters of a pasted address that we look at
+HOSTS = {"gh": "GitHub repository", "gl": "GitLab repository", "gist": "Gist"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What was recognised: where, which version, what opens; and the links to copy."""
+
+    target: Target
+    what: str
+    where: str
+    version: str
+    opens: str
+    links: Links
+
+    @property
+    def sentence(self) -> str:
+        """One line for a person."""
+        opens = f", opens {self.opens}" if self.opens else ""
+        return f"{self.what} {self.where}, {self.version}{opens}."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page's script shows."""
+        return {
+            "ok": True,
+            "what": self.what,
+            "where": self.where,
+            "version": self.version,
+            "opens": self.opens,
+            "sentence": self.sentence,
+            "links": asdict(self.links),
+        }
+
+
+def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
+    """Return what *text* is; *version* and *opening* are the form's other two fields.
+
+    *home* is our own public address. Raises `AtollError`, mostly `BadReference`, with a hint.
+    """
+    target = target_of(text, version, opening)
+    what, where = describe(target.repo)
+    # Where a branch's name ends only the remote can tell; nearly always it is one word.
+    branch, _, path = target.repo.version.partition("/") if target.repo.path_follows else ("",) * 3
+    opens = target.opening or path_opening(path)
+    return Recognised(
+        target=target,
+        what=what,
+        where=where,
+        version=describe_version(branch or target.repo.version),
+        opens=shown(opens),
+        links=links_for(target.repo, opens, home),
+    )
+
+
+def target_of(text: str, version: str = "", opening: str = "") -> Target:
+    """Return the repository and what opens; *opening*, if typed, wins over a pasted path."""
+    target = parse(text.strip()[:LONGEST], version.strip()[:LONGEST])
+    typed = opening_from(opening)
+    return Target(target.repo, check_opening(typed)) if typed else target
+
+
+def describe(repo: RepoRef) -> tuple[str, str]:
+    """Return what *repo* is and where, as ("GitHub repository", "owner/repo")."""
+    try:
+        provider, spec = binder_spec(repo)
+    except AtollError:
+        provider, spec = "git", ""
+    if provider in {"gh", "gist"}:
+        owner, name = spec.split("/")[:2]
+        return HOSTS[provider], f"{owner}/{name}"
+    if provider == "gl":
+        return HOSTS[provider], repo.locator.split("//", 1)[-1].partition("/")[2]
+    return "Git repository", repo.locator.removesuffix(".git").split("//", 1)[-1]
+
+
+def describe_version(version: str) -> str:
+    """Return in words which *version* it is."""
+    if version == "HEAD":
+        return "newest version"
+    if re.fullmatch(r"[0-9a-f]{7,64}", version):
+        return f"commit {version[:10]}"
+    return f"version {version}"
+
+
+def explain(error: AtollError) -> dict[str, Any]:
+    """Return *error* for the page's script."""
+    return {"ok": False, "error": str(error), "hint": error.hint}

@@ -1,0 +1,222 @@
+"""Servers: the page "My servers", and what its buttons do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from atoll.errors import AtollError, BadRequest, NotFound
+from atoll.launching import LaunchRequest
+from atoll.names import is_slug
+from atoll.people import Person
+from atoll.servers import ServerPlan
+from atoll.sources.parsing import binder_spec
+from atoll.web.build import launch_facts
+from atoll.web.guard import check_navigation
+from atoll.web.hub_api import HubServer
+from atoll.web.pages import go_to, page
+from atoll.web.recognition import describe
+from atoll.web.sign_in import Session, posted, session_of
+from atoll.web.site import Site, site_of
+from atoll.web.starter import join
+
+STOPPING = 45  # tries, a second apart, until a server that is to be deleted has stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One server on the page. ``size`` is in bytes, ``None`` if it keeps no files."""
+
+    name: str
+    state: str
+    what: str
+    where: str
+    version: str
+    date: datetime | None
+    temporary: bool
+    size: int | None
+    used: str
+    python: str
+
+
+async def show_servers(request: Request) -> Response:
+    """GET servers."""
+    check_navigation(request)
+    session = await session_of(request)
+    rows = await _rows(site_of(request), session.person) if session.person else []
+    said = request.query_params.get("done", "")
+    return page(request, session, "servers.html", rows=rows, done=said if is_slug(said) else "")
+
+
+async def show_states(request: Request) -> Response:
+    """GET servers/states: the states alone, which the page compares with what it shows."""
+    session = await session_of(request)
+    if session.person is None:
+        return JSONResponse({})
+    servers = await _hub_servers(site_of(request), session.person)
+    return JSONResponse({name: server.state for name, server in servers.items()})
+
+
+async def open_server(request: Request) -> Response:
+    """GET servers/NAME/open."""
+    session = await session_of(request)
+    site, person, name = site_of(request), _person(session), _name(request)
+    server = await _server(site, person, name)
+    plan = await _plan(site, person, server)
+    url = join(server.url, plan.opening if plan else "lab")
+    return await go_to(site, person, name, url)
+
+
+async def start(request: Request) -> Response:
+    """POST servers/NAME/start: exactly what it was, the files as they were left.
+
+    Its environment may have been pruned meanwhile; then a launch of the same version makes it anew.
+    """
+    session, _ = await posted(request)
+    site, person, name = site_of(request), _person(session), _name(request)
+    server = await _server(site, person, name)
+    plan = await _plan(site, person, server)
+    if plan is None:
+        raise NotFound("Nobody knows any more what this server held.", hint="Launch it again.")
+    prefix, base = site.place.prefix, site.place.base
+    if server.state in {"running", "starting"}:
+        return RedirectResponse(f"{prefix}servers/{name}/open", 303)
+    if await site.atoll.builder.healthy(plan.environment.handle):
+        await site.hub.start(person.name, name, plan.id)
+        return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
+    again = LaunchRequest(
+        person=person,
+        repo=replace(plan.ref.repo, version=plan.ref.version, path_follows=False),
+        opening=plan.opening,
+        name=name,
+        temporary=plan.content.temporary,
+        limits=plan.limits,
+        network=plan.network,
+    )
+    facts = launch_facts(request, *binder_spec(again.repo))
+    begun = await site.desk.open(again, facts)
+    return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
+
+
+async def stop(request: Request) -> Response:
+    """POST servers/NAME/stop."""
+    session, _ = await posted(request)
+    site = site_of(request)
+    name = _name(request)
+    await _server(site, _person(session), name)
+    await site.hub.stop(_person(session).name, name)
+    return RedirectResponse(f"{site.place.prefix}servers", 303)
+
+
+async def ask_delete(request: Request) -> Response:
+    """GET servers/NAME/delete: ask first."""
+    check_navigation(request)
+    session = await session_of(request)
+    site, person = site_of(request), _person(session)
+    await _server(site, person, _name(request))
+    rows = await _rows(site, person)
+    row = next((one for one in rows if one.name == _name(request)), None)
+    return page(request, session, "delete.html", row=row)
+
+
+async def delete(request: Request) -> Response:
+    """POST servers/NAME/delete: the server, its files and its plans; never while it runs."""
+    session, _ = await posted(request)
+    site, person, name = site_of(request), _person(session), _name(request)
+    server = await _server(site, person, name)
+    if server.state != "stopped":
+        raise BadRequest(f"Server {name} is {server.state}.", hint="Stop it first, then delete it.")
+    await site.hub.stop(person.name, name, remove=True)
+    await _gone(site, person, name)
+    await site.atoll.runner.remove(person.name, name)
+    await site.atoll.store.plans.forget(person.name, name)
+    return RedirectResponse(f"{site.place.prefix}servers?done={name}", 303)
+
+
+async def _gone(site: Site, person: Person, name: str) -> None:
+    """Wait until the hub has let go of *name*, so that no file is removed under a server."""
+    for _ in range(STOPPING):
+        if name not in (await site.hub.user(person.name)).servers:
+            return
+        await asyncio.sleep(1)
+    raise BadRequest(f"Server {name} is still being stopped.", hint="Try again in a minute.")
+
+
+async def _rows(site: Site, person: Person) -> list[Row]:
+    servers = await _hub_servers(site, person)
+    latest = await site.atoll.store.plans.latest(person.name)
+    rows = []
+    for name in sorted({*servers, *latest}):
+        server = servers.get(name, HubServer(name))
+        plan = await _plan(site, person, server) or (latest[name][0] if name in latest else None)
+        made = latest[name][1] if name in latest else None
+        rows.append(await _row(site, person, server, plan, made))
+    order = {"running": 0, "starting": 0, "stopping": 1}
+    return sorted(rows, key=lambda row: order.get(row.state, 2))
+
+
+async def _row(
+    site: Site, person: Person, server: HubServer, plan: ServerPlan | None, made: datetime | None
+) -> Row:
+    what, where = describe(plan.ref.repo) if plan else ("", "")
+    temporary = bool(plan and plan.content.temporary)
+    used = server.last_activity or server.started or (made.isoformat() if made else "")
+    return Row(
+        name=server.name,
+        state=server.state,
+        what=what,
+        where=where,
+        version=plan.ref.version if plan else "",
+        date=plan.ref.date if plan else None,
+        temporary=temporary,
+        size=None if temporary else await site.atoll.runner.size(person.name, server.name),
+        used=used,
+        python=plan.environment.python if plan else "",
+    )
+
+
+async def _hub_servers(site: Site, person: Person) -> dict[str, HubServer]:
+    try:
+        found = (await site.hub.user(person.name)).servers
+    except NotFound:
+        return {}
+    return {name: server for name, server in found.items() if name}
+
+
+async def _server(site: Site, person: Person, name: str) -> HubServer:
+    """Return the person's server, or one that never ran if only a plan is left of it."""
+    servers = await _hub_servers(site, person)
+    if name in servers:
+        return servers[name]
+    if name in await site.atoll.store.plans.latest(person.name):
+        return HubServer(name, url=f"{site.place.base}user/{quote(person.name)}/{name}/")
+    raise NotFound(f"You have no server “{name}”.")
+
+
+async def _plan(site: Site, person: Person, server: HubServer) -> ServerPlan | None:
+    """Return what the server was last started with; that is not always the newest plan."""
+    try:
+        if server.plan:
+            return await site.atoll.store.plans.get(server.plan, person.name)
+    except AtollError:
+        pass
+    latest = await site.atoll.store.plans.latest(person.name)
+    return latest[server.name][0] if server.name in latest else None
+
+
+def _person(session: Session) -> Person:
+    if session.person is None:
+        raise NotFound("You have no servers yet.", hint="Launch a repository.")
+    return session.person
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["server"]
+    if not is_slug(name):
+        raise NotFound("There is no such server.")
+    return name

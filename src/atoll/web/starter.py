@@ -1,0 +1,92 @@
+"""Starter: turns a plan into a running server through JupyterHub, and never makes a second copy.
+
+What happens when the person has a server of that name already:
+
+* it runs, in the same version and environment: its page is opened;
+* it runs something else: it is opened as it is, and an event says so (stopping it could lose what
+  a kernel has in memory, and that is the person's to decide);
+* it is stopped: it starts with the new plan, and the files that it kept stay as they are;
+* it is just starting or stopping: we wait for that.
+
+Another repository never gets here under that name: `Launcher.name_for` sees to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from atoll.errors import NotFound, StartFailed
+from atoll.events import Event, Tell
+from atoll.servers import Plans, ServerPlan
+from atoll.web.hub_api import HubApi, HubServer
+
+STOPPING_PATIENCE = 60  # seconds to wait for a server that is just being stopped
+
+
+@dataclass(frozen=True, slots=True)
+class HubStarter:
+    """Starts plans over the hub's API. The answer is a path below the host: "/user/ada/x/lab"."""
+
+    hub: HubApi
+    plans: Plans
+
+    async def start(self, plan: ServerPlan, tell: Tell) -> str:
+        """Start *plan* for its owner and return where its page is, or raise `StartFailed`."""
+        owner, name = plan.owner.name, plan.name
+        server = await self._settled(owner, name)
+        if server.ready:
+            await self._tell_of_running(server, plan, tell)
+            return join(server.url, plan.opening)
+        if server.pending != "spawn" and not await self.hub.start(owner, name, plan.id):
+            tell(Event("start", "JupyterHub is starting the server"))
+        url = await self._follow(owner, name, tell)
+        return join(url, plan.opening)
+
+    async def _settled(self, owner: str, name: str) -> HubServer:
+        """Return the server as it is once it is not being stopped any more."""
+        for _ in range(STOPPING_PATIENCE):
+            servers = (await self.hub.user(owner)).servers
+            server = servers.get(name, HubServer(name))
+            if server.pending in {"", "spawn"}:
+                return server
+            await asyncio.sleep(1)
+        raise StartFailed(f"Server {name} takes too long to stop.", hint="Try again in a minute.")
+
+    async def _tell_of_running(self, server: HubServer, plan: ServerPlan, tell: Tell) -> None:
+        try:
+            running = await self.plans.get(server.plan, plan.owner.name)
+        except NotFound:
+            running = None
+        same = running and (running.environment.key, running.ref.version) == (
+            plan.environment.key,
+            plan.ref.version,
+        )
+        if same:
+            tell(Event("start", f"Server {server.name} is running already"))
+            return
+        version = f" with version {running.ref.version[:10]}" if running else ""
+        message = (
+            f"Server {server.name} is running already{version}; it is opened as it is. "
+            "To get the version you asked for, stop it first, or give this launch another name."
+        )
+        tell(Event("start", message))
+
+    async def _follow(self, owner: str, name: str, tell: Tell) -> str:
+        async for event in self.hub.progress(owner, name):
+            if event.get("ready"):
+                return str(event["url"])
+            message = str(event.get("message", "")).strip()
+            if event.get("failed"):
+                raise StartFailed(
+                    message.removeprefix("Spawn failed: ") or "The server did not start.",
+                    hint="Try again; the server's log says more.",
+                )
+            if message:
+                tell(Event("start", message))
+        raise StartFailed("JupyterHub stopped telling how the start goes.", hint="Try again.")
+
+
+def join(server_url: str, opening: str) -> str:
+    """Return the address of *opening* inside the server at *server_url*."""
+    return f"{server_url.rstrip('/')}/{opening.lstrip('/')}"

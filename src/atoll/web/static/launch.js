@@ -1,0 +1,95 @@
+// The Launch page while one types: what was recognised, and what to copy.
+import { copyButtons } from "./copy.js";
+
+const form = document.querySelector("#launch");
+const said = document.querySelector("#recognised");
+const share = document.querySelector("#share");
+const ways = document.querySelector("#ways");
+const PAUSE = 250; // milliseconds after the last key
+
+let timer = 0;
+let asked = 0;
+
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function show(answer) {
+  const note = element("div", "", answer.ok ? "note good" : "note bad");
+  if (answer.ok) {
+    const line = element("p", "", "found");
+    line.append(`${answer.what} `, element("b", answer.where), `, ${answer.version}`);
+    if (answer.opens) line.append(", opens ", element("b", answer.opens));
+    note.append(line);
+  } else {
+    note.append(element("p", answer.error), element("p", answer.hint, "hint"));
+  }
+  said.replaceChildren(note);
+  share.hidden = !answer.ok;
+  if (ways) ways.hidden = answer.ok;
+  if (answer.ok) {
+    for (const [name, text] of Object.entries(answer.links)) {
+      const box = document.querySelector(`#copy-${name}`);
+      if (box) box.value = text;
+    }
+  }
+}
+
+async function ask() {
+  const text = form.elements.repository.value.trim();
+  if (!text) {
+    said.replaceChildren();
+    share.hidden = true;
+    if (ways) ways.hidden = false;
+    return;
+  }
+  const number = ++asked;
+  const query = new URLSearchParams({
+    text,
+    version: form.elements.version.value,
+    opening: form.elements.opening.value,
+  });
+  try {
+    const answer = await fetch(`${form.dataset.recognise}?${query}`);
+    if (answer.status === 401) location.reload();
+    const told = await answer.json();
+    if (number === asked) show(told);
+  } catch {
+    // The next key asks again; the form works without this.
+  }
+}
+
+for (const name of ["repository", "version", "opening"]) {
+  form.elements[name].addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, PAUSE);
+  });
+}
+
+for (const radio of form.querySelectorAll('input[name="at"]')) {
+  radio.addEventListener("change", () => {
+    if (radio.value === "date" && radio.checked) form.elements.date.focus();
+  });
+}
+form.elements.date.addEventListener("input", () => {
+  form.querySelector('input[name="at"][value="date"]').checked = true;
+});
+
+form.addEventListener("submit", () => {
+  const button = form.querySelector("button[type=submit]");
+  setTimeout(() => { button.disabled = true; }, 0);
+});
+addEventListener("pageshow", () => {
+  form.querySelector("button[type=submit]").disabled = false;
+});
+
+copyButtons();
+
+// A visitor's link starts at once, but only the first time: "back" leads here again.
+if ("autostart" in form.dataset && !history.state?.started) {
+  history.replaceState({ started: true }, "");
+  form.requestSubmit();
+}

@@ -1,0 +1,30 @@
+// My servers: looks again while something is on its way from one state to another.
+const list = document.querySelector("#servers");
+const PAUSE = 2000; // milliseconds
+
+function shown() {
+  return Object.fromEntries(
+    [...list.querySelectorAll(".state")].map((one) => [one.dataset.name, one.dataset.state]),
+  );
+}
+
+async function look() {
+  try {
+    const answer = await fetch(list.dataset.states);
+    const now = await answer.json();
+    const changed = Object.entries(shown()).some(
+      ([name, state]) => (now[name] ?? "stopped") !== state,
+    );
+    if (changed) location.reload();
+  } catch {
+    // The hub may be restarting; look again.
+  }
+  setTimeout(look, PAUSE);
+}
+
+if (list && Object.values(shown()).some((state) => state.endsWith("ing") && state !== "running")) {
+  setTimeout(look, PAUSE);
+}
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});

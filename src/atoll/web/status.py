@@ -1,0 +1,143 @@
+"""Status: what other programs ask about the service, in BinderHub's shapes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from atoll import __version__
+from atoll.web.site import STATIC, Site, site_of
+
+FRESH = 15.0  # seconds for which an answer about health is good
+PATIENCE = 5.0  # seconds until a part that does not answer counts as ill
+ROOM = 1024**3  # bytes of disk under which nothing can be built
+ANY = {"Access-Control-Allow-Origin": "*"}
+
+PROVIDERS: list[dict[str, Any]] = [
+    {
+        "displayName": "GitHub",
+        "id": "gh",
+        "spec": {"validateRegex": r"[^/]+/[^/]+/.+"},
+        "detect": {"regex": "^(https?://github.com/)?(?<repo>.*[^/])/?"},
+        "repo": {
+            "label": "A GitHub repository: its address, or owner/name",
+            "placeholder": "owner/repository",
+            "urlEncode": False,
+        },
+        "ref": {"enabled": True, "default": "HEAD"},
+    },
+    {
+        "displayName": "GitLab",
+        "id": "gl",
+        "spec": {"validateRegex": r"[^/]+/.+"},
+        "detect": {"regex": "^(https?://gitlab.com/)?(?<repo>.*[^/])/?"},
+        "repo": {
+            "label": "A GitLab repository: its address, or group/name",
+            "placeholder": "group/repository",
+            "urlEncode": True,
+        },
+        "ref": {"enabled": True, "default": "HEAD"},
+    },
+    {
+        "displayName": "Gist",
+        "id": "gist",
+        "spec": {"validateRegex": r"[^/]+/[^/]+(/[^/]+)?"},
+        "detect": {"regex": "^(https?://gist.github.com/)?(?<repo>.*[^/])/?"},
+        "repo": {
+            "label": "A gist: its address, or user/id",
+            "placeholder": "user/id",
+            "urlEncode": False,
+        },
+        "ref": {"enabled": True, "default": "HEAD"},
+    },
+    {
+        "displayName": "Git repository",
+        "id": "git",
+        "spec": {"validateRegex": r"[^/]+/.+"},
+        "repo": {
+            "label": "The address of any git repository",
+            "placeholder": "https://git.example.org/repository",
+            "urlEncode": True,
+        },
+        "ref": {"enabled": True, "default": "HEAD"},
+    },
+]
+
+
+@dataclass(slots=True)
+class Health:
+    """Asks the parts of the installation how they are, at most every `FRESH` seconds."""
+
+    site: Site
+    at: float = float("-inf")
+    told: tuple[bool, list[dict[str, Any]]] = (True, [])
+
+    async def check(self) -> tuple[bool, list[dict[str, Any]]]:
+        """Return whether all is well, and BinderHub's list of what was checked."""
+        if time.monotonic() - self.at > FRESH:
+            self.at = time.monotonic()
+            checks = [
+                {"service": "JupyterHub API", "ok": await _well(self.site.hub.healthy())},
+                {"service": "Database", "ok": await _well(self._database())},
+                self._disk(),
+            ]
+            self.told = (all(one["ok"] for one in checks), checks)
+        return self.told
+
+    async def _database(self) -> bool:
+        await self.site.atoll.store.records.newest(limit=1)
+        return True
+
+    def _disk(self) -> dict[str, Any]:
+        free = shutil.disk_usage(self.site.atoll.settings.data).free
+        return {"service": "Disk", "ok": free > ROOM, "free_bytes": free}
+
+
+async def _well(answer: Awaitable[bool]) -> bool:
+    try:
+        return await asyncio.wait_for(answer, PATIENCE)
+    except Exception:  # noqa: BLE001 - whatever is wrong, the answer is "not well"
+        return False
+
+
+async def show_health(request: Request) -> Response:
+    """GET or HEAD /health: 200 if all is well, else 503."""
+    ok, checks = await request.app.state.health.check()
+    return JSONResponse({"ok": ok, "checks": checks}, 200 if ok else 503, headers=ANY)
+
+
+async def show_versions(request: Request) -> Response:  # noqa: ARG001
+    """GET /versions."""
+    told = {
+        "builder_info": {"builder": "atoll", "build_image": f"atoll:{__version__}"},
+        "builder": f"atoll:{__version__}",
+        "binderhub": f"atoll {__version__}",
+        "atoll": __version__,
+    }
+    return JSONResponse(told, headers=ANY)
+
+
+async def show_providers(request: Request) -> Response:  # noqa: ARG001
+    """GET /api/repoproviders: what Binder's own pages and JupyterLab extensions ask for."""
+    return JSONResponse(PROVIDERS, headers=ANY)
+
+
+async def show_badge(request: Request) -> Response:  # noqa: ARG001
+    """GET /badge_logo.svg and /badge.svg."""
+    return FileResponse(
+        str(STATIC / "badge.svg"),
+        media_type="image/svg+xml",
+        headers=ANY | {"Cache-Control": "public, max-age=86400"},
+    )
+
+
+async def to_about(request: Request) -> Response:
+    """GET /about."""
+    return RedirectResponse(f"{site_of(request).place.prefix}about", 302)

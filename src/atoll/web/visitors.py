@@ -1,0 +1,168 @@
+"""Visitors: people who have not signed in, and the limits that keep room for everybody.
+
+A visitor is an ordinary JupyterHub user with a name nobody guesses; its servers are temporary.
+The name begins with a mark of the address it came from, so that the hub's own list of users is
+all the book-keeping there is, and a restart forgets nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import ipaddress
+import logging
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from atoll.errors import AtollError, Busy
+from atoll.launching import LaunchRequest
+from atoll.launching.desk import Desk, Launch
+from atoll.people import VISITOR, Person
+from atoll.servers import Plans, Runner
+from atoll.settings import AccessSettings
+from atoll.web.hub_api import HubApi, HubServer, HubUser
+
+SWEEP = 60.0  # seconds between two looks at who has gone
+YOUNG = 300.0  # seconds for which a visitor without a server is left alone
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Visitors:
+    """Lets visitors in, within the operator's limits, and clears up after them."""
+
+    hub: HubApi
+    desk: Desk
+    plans: Plans
+    runner: Runner
+    rules: AccessSettings
+    secret: str
+    launching: dict[str, str] = field(default_factory=dict)  # launch id -> visitor's name
+    _door: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def open(
+        self, request: LaunchRequest, address: str, name: str, facts: Mapping[str, str]
+    ) -> Launch:
+        """Begin *request* for the visitor *name* (made here if "") at *address*.
+
+        Raises `Busy` when that address, or all visitors together, have as many as they may.
+        """
+        mark = self._mark(address)
+        async with self._door:
+            await self._check_limits(mark)
+            if not name:
+                name = f"{VISITOR}{mark}-{secrets.token_hex(6)}"
+            await self._ensure(name)
+            asked = _as_visitor(request, name)
+            launch = await self.desk.open(asked, facts)
+            self.launching[launch.id] = name
+        watcher = asyncio.create_task(self._watch(launch), name=f"visitor {launch.id}")
+        watcher.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return launch
+
+    async def _watch(self, launch: Launch) -> None:
+        """Count *launch* until it is over."""
+        try:
+            async for _ in self.desk.story(launch).follow():
+                pass
+        finally:
+            self.launching.pop(launch.id, None)
+
+    async def _check_limits(self, mark: str) -> None:
+        counts: Counter[str] = Counter()
+        for user in await self.hub.users(VISITOR):
+            up = sum(not one.stopped and one.pending != "spawn" for one in user.servers.values())
+            counts[_mark_of(user.name)] += up
+        for name in self.launching.values():
+            counts[_mark_of(name)] += 1
+        if counts[mark] >= self.rules.per_address:
+            raise Busy(
+                f"{counts[mark]} anonymous servers are running from your address already.",
+                hint="Close one, wait until an unused one is stopped, or sign in.",
+            )
+        if counts.total() >= self.rules.total:
+            raise Busy(
+                "All anonymous servers are in use.", hint="Try again in a few minutes, or sign in."
+            )
+
+    async def _ensure(self, name: str) -> None:
+        try:
+            await self.hub.user(name)
+        except AtollError:
+            await self.hub.add_user(name)
+
+    def _mark(self, address: str) -> str:
+        """Return a mark of *address* that tells nobody which address it is."""
+        network = _network(address)
+        return hmac.new(self.secret.encode(), network.encode(), hashlib.sha256).hexdigest()[:8]
+
+    @contextlib.asynccontextmanager
+    async def sweeping(self) -> AsyncIterator[None]:
+        """Clear up every minute for as long as the service runs."""
+        task = asyncio.create_task(self._sweep_for_ever(), name="sweep visitors")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self.sweep(datetime.now(UTC))
+            except AtollError as error:
+                log.warning("could not clear up after visitors: %s", error)
+            except Exception:
+                log.exception("clearing up after visitors broke")
+            await asyncio.sleep(SWEEP)
+
+    async def sweep(self, now: datetime) -> None:
+        """Stop what has not been used for long, and forget visitors who have nothing left."""
+        for user in await self.hub.users(VISITOR):
+            if user.name in self.launching.values():
+                continue
+            for server in user.servers.values():
+                unused = _seconds_since(server.last_activity or server.started, now)
+                if not server.pending and (server.stopped or unused > self.rules.idle):
+                    await self._clear(user, server)
+            busy = any(one.pending or not one.stopped for one in user.servers.values())
+            if not busy and _seconds_since(user.last_activity, now) > YOUNG:
+                await self.hub.remove_user(user.name)
+
+    async def _clear(self, user: HubUser, server: HubServer) -> None:
+        await self.hub.stop(user.name, server.name, remove=True)
+        await self.plans.forget(user.name, server.name)
+        await self.runner.remove(user.name, server.name)
+
+
+def _as_visitor(request: LaunchRequest, name: str) -> LaunchRequest:
+    return replace(request, person=Person(name), temporary=True)
+
+
+def _mark_of(name: str) -> str:
+    return name.removeprefix(VISITOR).partition("-")[0]
+
+
+def _network(address: str) -> str:
+    """Return who shares *address*: itself, or, in IPv6, the /64 that one household has."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:  # noqa: PLR2004
+        return str(found)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def _seconds_since(text: str, now: datetime) -> float:
+    if not text:
+        return float("inf")
+    then = datetime.fromisoformat(text)
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return (now - then).total_seconds()

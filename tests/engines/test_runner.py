@@ -1,0 +1,214 @@
+"""Servers as people have them: real Labs in real boxes."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from atoll.engines.local import cgroups, runner
+from atoll.engines.local.runner import LocalRunner, open_gate
+from atoll.errors import StartFailed
+from atoll.settings import Settings, run_folder
+from support.kernels import run_cell
+from support.plans import make_plan
+
+TOKEN = {"Authorization": "token s3cret"}
+ENVIRON = {"JUPYTER_TOKEN": "s3cret"}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = Settings(data=tmp_path / "data")
+    yield settings
+    left = list((run_folder(settings) / "servers").glob("*"))
+    assert left == []
+
+
+@pytest.fixture
+async def servers(settings):
+    local = LocalRunner(settings)
+    yield local
+    for record, _ in list(local.all()):
+        await local.stop(record.handle, now=True)
+    for child in local._children.values():  # of servers that another runner stopped
+        child.process.wait(5)
+
+
+def client(server):
+    transport = httpx2.AsyncHTTPTransport(uds=server.socket)
+    return httpx2.AsyncClient(transport=transport, base_url="http://lab", timeout=30)
+
+
+async def write(server, name, text):
+    body = {"type": "file", "format": "text", "content": text}
+    async with client(server) as http:
+        (await http.put(f"/api/contents/{name}", json=body, headers=TOKEN)).raise_for_status()
+
+
+async def read(server, name):
+    async with client(server) as http:
+        answer = await http.get(f"/api/contents/{name}", headers=TOKEN)
+        return answer.json()["content"] if answer.status_code == 200 else None
+
+
+async def test_a_lab_answers_whoever_has_its_token_and_nobody_else(settings, servers):
+    plan = make_plan(settings.data, {"a.txt": "from the repository"})
+    server = await servers.start(plan, ENVIRON)
+    async with client(server) as http:
+        assert (await http.get("/lab", headers=TOKEN)).status_code == 200
+        assert (await http.get("/api/contents", headers=TOKEN)).status_code == 200
+    async with client(server) as http:
+        assert (await http.get("/api/contents")).status_code == 403
+    assert await read(server, "a.txt") == "from the repository"
+    assert stat.S_IMODE(Path(server.socket).parent.stat().st_mode) == 0o700
+
+
+async def test_a_kept_server_finds_its_changes_again_and_a_temporary_one_starts_afresh(
+    settings, servers
+):
+    for temporary, expected in ((False, "changed"), (True, "first")):
+        name = "temporary" if temporary else "kept"
+        plan = make_plan(settings.data, {"a.txt": "first"}, name=name, temporary=temporary)
+        server = await servers.start(plan, ENVIRON)
+        await write(server, "a.txt", "changed")
+        await servers.stop(server.handle)
+        again = await servers.start(plan, ENVIRON)
+        assert await read(again, "a.txt") == expected
+        await servers.stop(again.handle)
+    assert (Path(plan.content.checkout) / "a.txt").read_text() == "first"
+
+
+async def test_a_server_outlives_us_and_is_found_again(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON)
+    successor = LocalRunner(settings)
+    assert await successor.status(server.handle) is None
+    assert [record.handle for record, alive in successor.all() if alive] == [server.handle]
+    await successor.stop(server.handle)
+    assert await successor.status(server.handle) is not None
+    assert list(successor.all()) == []
+
+
+async def test_stopping_leaves_no_process_no_socket_and_no_group(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON)
+    record = servers.find(server.handle)
+    await servers.stop(server.handle)
+    assert not runner._alive(record)
+    assert not Path(server.socket).parent.exists()
+    assert cgroups.find(server.handle).folders == ()
+    assert servers.log(server.handle) == ""
+    await servers.stop(server.handle)  # stopping what is gone is fine
+
+
+async def test_a_killed_server_is_seen_to_be_gone_and_keeps_its_files(settings, servers):
+    plan = make_plan(settings.data, {})
+    server = await servers.start(plan, ENVIRON)
+    await write(server, "mine.txt", "work")
+    os.kill(servers.find(server.handle).init, signal.SIGKILL)
+    await asyncio.sleep(0.3)
+    assert await servers.status(server.handle) is not None
+    await servers.stop(server.handle)
+    again = await servers.start(plan, ENVIRON)
+    assert await read(again, "mine.txt") == "work"
+
+
+async def test_a_kill_in_the_middle_of_saving_leaves_a_whole_file(settings, servers):
+    plan = make_plan(settings.data, {})
+    for attempt in range(3):
+        server = await servers.start(plan, ENVIRON)
+        if attempt == 0:
+            await write(server, "n.json", json.dumps(["0"] * 200_000))
+
+        async def save(server=server, attempt=attempt):
+            for turn in range(100):
+                await write(server, "n.json", json.dumps([f"{attempt}{turn}"] * 200_000))
+
+        saving = asyncio.create_task(save())
+        await asyncio.sleep(0.15 + 0.05 * attempt)
+        os.kill(servers.find(server.handle).init, signal.SIGKILL)
+        with contextlib.suppress(httpx2.HTTPError):
+            await saving
+        await servers.stop(server.handle)
+        home = next((settings.data / "volumes" / "ada" / "first").glob("home"))
+        saved = json.loads((home / "n.json").read_text())
+        assert len(saved) == 200_000
+        assert len(set(saved)) == 1
+
+
+async def test_the_authors_start_script_runs_before_the_lab(settings, servers):
+    script = (
+        '#!/bin/bash\nexport GREETING="hello $NB_USER"\necho "$GREETING" > started\nexec "$@"\n'
+    )
+    plan = make_plan(settings.data, {"binder/start": script}, start="binder/start")
+    server = await servers.start(plan, ENVIRON)
+    assert await read(server, "started") == "hello jovyan\n"
+
+
+async def test_a_start_script_that_fails_says_why(settings, servers):
+    script = "#!/bin/bash\necho no licence server\nexit 3\n"
+    plan = make_plan(settings.data, {"start": script}, start="start")
+    with pytest.raises(StartFailed) as caught:
+        await servers.start(plan, ENVIRON)
+    assert "no licence server" in caught.value.hint
+    assert list(servers.all()) == []
+
+
+async def test_a_half_made_home_of_an_interrupted_copy_is_made_anew(settings, servers):
+    plan = make_plan(settings.data, {"a.txt": "whole"})
+    making = settings.data / "volumes" / "ada" / "first" / ".home.making"
+    making.mkdir(parents=True)
+    (making / "a.txt").write_text("ha")
+    server = await servers.start(plan, ENVIRON)
+    assert await read(server, "a.txt") == "whole"
+
+
+async def test_removing_deletes_the_files_of_that_server_only(settings, servers):
+    for name in ("one", "two"):
+        server = await servers.start(make_plan(settings.data, {"f": "x"}, name=name), ENVIRON)
+        await servers.stop(server.handle)
+    assert await servers.size("ada", "one") > 0
+    await servers.remove("ada", "one")
+    assert await servers.size("ada", "one") == 0
+    assert await servers.size("ada", "two") > 0
+    await servers.remove("ada", "one")  # there may be none
+
+
+async def test_a_gate_forwards_a_port_until_the_server_is_gone(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON)
+    port = open_gate(servers.find(server.handle))
+    async with httpx2.AsyncClient() as http:
+        answer = await http.get(f"http://127.0.0.1:{port}/api/contents", headers=TOKEN)
+        assert answer.status_code == 200
+    await servers.stop(server.handle)
+    for _ in range(50):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        await asyncio.sleep(0.1)
+    pytest.fail("the gate stayed open")
+
+
+async def test_a_server_does_not_see_another_persons_files_or_our_data(settings, servers):
+    await servers.start(make_plan(settings.data, {"secret": "x"}, owner="ada"), ENVIRON)
+    eve = await servers.start(make_plan(settings.data, {}, owner="eve"), ENVIRON)
+    pid = runner._children_of(servers.find(eve.handle).init)[0]
+    seen = Path(f"/proc/{pid}/root")
+    for path in (settings.data, run_folder(settings), Path("/etc/shadow"), Path("/root/.ssh")):
+        assert not (seen / path.relative_to("/")).exists()
+    assert sorted(one.name for one in (seen / "run/atoll").iterdir()) == ["inside", "server"]
+    assert sorted(one.name for one in (seen / "run/atoll/server").iterdir()) == ["lab.sock"]
+
+
+async def test_a_kernel_runs_code_and_nothing_is_lost_of_its_box(settings, servers):
+    plan = make_plan(settings.data, {"data.csv": "1,2"})
+    server = await servers.start(plan, ENVIRON)
+    port = open_gate(servers.find(server.handle))
+    code = "import os; print(open('data.csv').read(), os.environ['REPO_DIR'], os.getcwd())"
+    said = await run_cell(f"http://127.0.0.1:{port}/", code, headers=TOKEN)
+    assert said == "1,2 /home/jovyan /home/jovyan"

@@ -1,0 +1,95 @@
+"""Anybody's Binder link works as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from atoll.errors import BadReference
+from atoll.sources import RepoRef
+from atoll.sources.parsing import binder_spec, parse, parse_binder, path_opening
+
+GITHUB = RepoRef("git", "https://github.com/o/r", "main")
+
+
+@pytest.mark.parametrize(
+    ("query", "opening"),
+    [
+        ("", ""),
+        ("?urlpath=lab%2Ftree%2Fx.ipynb", "lab/tree/x.ipynb"),
+        ("?urlpath=/lab", "lab"),
+        ("?filepath=a b.ipynb", "tree/a%20b.ipynb"),
+        ("?filepath=what%3F.ipynb", "tree/what%3F.ipynb"),
+        ("?labpath=notebooks%2Fx.ipynb", "doc/tree/notebooks/x.ipynb"),
+        ("?urlpath=u&filepath=f", "tree/f"),
+        ("?urlpath=u&filepath=f&labpath=l", "doc/tree/l"),
+        (
+            "?urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252Fgithub.com%252Fa%252Fb%26urlpath%3Dlab",
+            "git-pull?repo=https%3A%2F%2Fgithub.com%2Fa%2Fb&urlpath=lab",
+        ),
+    ],
+)
+@pytest.mark.parametrize("base", ["https://mybinder.org", "https://hub.example.org/services/x"])
+def test_a_link_opens_what_it_says(base: str, query: str, opening: str):
+    target = parse(f"{base}/v2/gh/o/r/main{query}")
+    assert target.repo == GITHUB
+    assert target.opening == opening
+
+
+@pytest.mark.parametrize(
+    ("provider", "spec", "locator", "version"),
+    [
+        ("gh", "o/r/feature/x", "https://github.com/o/r", "feature/x"),
+        ("gh", "o/r/feature%2Fx", "https://github.com/o/r", "feature/x"),
+        ("gl", "group%2Fsub%2Frepo/v1", "https://gitlab.com/group/sub/repo", "v1"),
+        ("gl", "group/repo/v1", "https://gitlab.com/group/repo", "v1"),
+        ("git", "https%3A%2F%2Fgit.example.org%2Fr.git/main", "https://git.example.org/r.git", "main"),
+        ("git", "https://git.example.org/r.git/main", "https://git.example.org/r.git", "main"),
+        ("git", "git%40git.example.org%3Ar/HEAD", "git@git.example.org:r", "HEAD"),
+        ("gist", "someone/0a1b2c", "https://gist.github.com/someone/0a1b2c", "HEAD"),
+        ("gist", "someone/0a1b2c/abcdef0", "https://gist.github.com/someone/0a1b2c", "abcdef0"),
+    ],
+)  # fmt: skip
+def test_a_spec_alone_is_understood(provider: str, spec: str, locator: str, version: str):
+    assert parse_binder(provider, spec, {}).repo == RepoRef("git", locator, version)
+
+
+def test_the_links_of_2016_still_work():
+    assert parse("http://mybinder.org/repo/o/r").repo == RepoRef("git", "https://github.com/o/r")
+    assert parse("mybinder.org/v2/gh/o/r/main").repo == GITHUB
+
+
+@pytest.mark.parametrize("provider", ["zenodo", "figshare", "dataverse", "hydroshare", "ckan"])
+def test_other_providers_are_refused_by_name(provider: str):
+    with pytest.raises(BadReference, match=f"{provider}.* cannot be opened yet"):
+        parse(f"https://mybinder.org/v2/{provider}/10.5281/zenodo.3242074/")
+
+
+@pytest.mark.parametrize(
+    ("provider", "spec"),
+    [
+        ("gh", "o/r"),
+        ("gh", "o"),
+        ("git", "https%3A%2F%2Fgit.example.org%2Fr"),
+        ("gl", "group%2Frepo"),
+        ("gist", "abc"),
+        ("git", "ext%3A%3Ash%20-c%20id/main"),
+        ("gh", "o/r/--upload-pack=x"),
+        ("gh", "o/r/..%2F..%2Fx"),
+        ("svn", "x/y"),
+    ],
+)
+def test_what_binder_would_not_launch_is_refused(provider: str, spec: str):
+    with pytest.raises(BadReference):
+        parse_binder(provider, spec, {})
+
+
+def test_specs_are_written_as_binder_writes_them():
+    assert binder_spec(GITHUB) == ("gh", "o/r/main")
+    there = RepoRef("git", "https://git.example.org/r.git", "v1")
+    assert binder_spec(there) == ("git", "https%3A%2F%2Fgit.example.org%2Fr.git/v1")
+    assert binder_spec(RepoRef("git", "https://gitlab.com/a/b/c")) == ("gl", "a%2Fb%2Fc/HEAD")
+
+
+def test_a_file_is_opened_whatever_its_name():
+    assert path_opening("") == "lab"
+    assert path_opening("nb/50% & é?.ipynb") == "lab/tree/nb/50%25%20&%20%C3%A9%3F.ipynb"

@@ -1,0 +1,18 @@
+"""The jupyterhub_config.py of test hubs: plans are started by `TinyRunner`, the rest is real."""
+
+from atoll.app import Atoll
+from atoll.settings import load_settings
+from atoll.stores.sql import open_store
+from atoll.testing.runners import TinyRunner
+
+
+def wiring():
+    settings = load_settings()
+    folder = settings.data / "tiny"
+    folder.mkdir(exist_ok=True)
+    runner = TinyRunner(folder, ("No network helper here.",))
+    return Atoll(settings, None, None, open_store(settings), None, None, runner)
+
+
+c = get_config()  # noqa: F821 - JupyterHub's
+c.AtollSpawner.wiring = wiring

@@ -1,0 +1,52 @@
+"""Atoll's web service on stand-ins: a hub, a source, a builder and a store that are not real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from atoll.app import Atoll
+from atoll.environments import Environments
+from atoll.launching import Launcher
+from atoll.settings import Settings, settings_from
+from atoll.testing.engines import FakeEngine
+from atoll.testing.sources import FakeSource
+from atoll.testing.stores import MemoryStore
+from atoll.web.app import make_app, make_site
+from atoll.web.site import Place, Site
+from support.hub_stand_in import SERVICE_TOKEN, HubStandIn
+
+REPO = "https://github.com/ada/engine"
+PLACE = Place(base="/", prefix="/services/atoll/", client_id="service-atoll", secret=SERVICE_TOKEN)
+
+
+@dataclass
+class Service:
+    """The parts, so that a test can turn their screws."""
+
+    hub: HubStandIn
+    source: FakeSource
+    engine: FakeEngine
+    store: MemoryStore
+    settings: Settings
+    site: Site
+
+    @property
+    def app(self):
+        return make_app(self.site)
+
+
+def make_service(folder: Path, **tables) -> Service:
+    """Put a service together; *tables* are those of ``atoll.toml``."""
+    settings = settings_from({"data": str(folder), **tables})
+    hub, store, engine = HubStandIn(), MemoryStore(), FakeEngine()
+    source = FakeSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
+    hub.add("ada", admin=True)
+    hub.add("bob")
+    environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
+    launcher = Launcher(source, environments, store.plans, "x86_64-linux-glibc")
+    atoll = Atoll(
+        settings, source, environments, store, launcher, engine.builder, engine.runner
+    )
+    site = make_site(atoll, hub.api(), PLACE)
+    return Service(hub, source, engine, store, settings, site)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+
+import pytest
+
+from atoll.errors import BuildFailed, Unreachable
+from atoll.launching.desk import State
+from support.browsing import PREFIX, until
+from support.web_service import REPO
+
+
+async def test_a_launch_is_made_and_leads_to_the_lab(browse, service):
+    ada = browse()
+    launch = await ada.launch(REPO, opening="intro.ipynb")
+    events = await ada.events(launch)
+    assert events[-1][1:] == ("over", events[-1][2])
+    assert events[-1][2]["state"] == "ready"
+    answer = await ada.get(f"launches/{launch}/enter")
+    assert answer.url.path == "/user/ada/engine/lab/tree/intro.ipynb"
+    plan = service.hub.started[0][2]
+    assert set(plan) == {"plan"}
+    assert service.store.plans.made[plan["plan"]][0].owner.name == "ada"
+
+
+async def test_the_page_and_the_stream_tell_the_same_story(browse, service):
+    service.engine.builder.pause = 0.05
+    ada = browse()
+    launch = await ada.launch(REPO)
+    page = await ada.get(f"launches/{launch}")
+    assert "Opening ada/engine" in page.text
+    assert "Cancel" in page.text
+    events = await ada.events(launch)
+    said = [data["message"] for _, event, data in events if event == "told"]
+    assert said[0].startswith("Looking up https://github.com/ada/engine")
+    assert "Installed 3 packages" in said
+    assert "JupyterHub is starting the server" in said
+
+
+async def test_a_reader_who_was_cut_off_hears_the_rest_once(browse):
+    ada = browse()
+    launch = await ada.launch(REPO)
+    every = await ada.events(launch)
+    rest = await ada.events(launch, Last_Event_ID=every[2][0])
+    assert rest == every[3:]
+
+
+async def test_a_second_tab_and_a_reload_show_all(browse):
+    ada = browse()
+    launch = await ada.launch(REPO)
+    first, second = await asyncio.gather(ada.events(launch), ada.events(launch))
+    assert first == second
+    page = await ada.get(f"launches/{launch}")
+    assert "Ready" in page.text
+    assert "Installed 3 packages" in page.text
+
+
+async def test_a_failed_build_says_what_and_why_and_offers_two_ways_on(browse, service):
+    service.engine.builder.error = BuildFailed(
+        "six==99 is not on the index.", hint="Pin another six.", log="e1"
+    )
+    logs = service.settings.data / "logs"
+    logs.mkdir()
+    (logs / "e1.log").write_text("the whole <story>\n\x1b[31mred\x1b[0m")
+    ada = browse()
+    launch = await ada.launch(REPO)
+    await ada.events(launch)
+    page = await ada.get(f"launches/{launch}")
+    assert "six==99 is not on the index." in page.text
+    assert "Pin another six." in page.text
+    log = await ada.get(f"launches/{launch}/log")
+    assert log.text == "the whole <story>\nred"
+    form = await ada.get(f"launches/{launch}/edit")
+    assert f'value="{REPO}"' in form.text
+    service.engine.builder.error = None
+    again = await ada.post(f"launches/{launch}/retry")
+    other = again.url.path.rsplit("/", 1)[-1]
+    assert (await ada.events(other))[-1][2]["state"] == "ready"
+
+
+async def test_a_failed_build_is_not_tried_again_unless_asked(browse, service):
+    service.engine.builder.error = BuildFailed("No.")
+    ada = browse()
+    await ada.events(await ada.launch(REPO))
+    service.engine.builder.error = None
+    launch = await ada.launch(REPO)
+    assert (await ada.events(launch))[-1][2]["state"] == "failed"
+
+
+async def test_a_launch_is_cancelled(browse, service):
+    service.engine.builder.pause = 60
+    ada = browse()
+    launch = await ada.launch(REPO)
+    await until(lambda: len(service.site.desk._stories[launch].events) >= 4)
+    page = await ada.post(f"launches/{launch}/cancel")
+    assert "Cancelled: ada/engine" in page.text
+    assert service.store.launches.kept[launch].state is State.CANCELLED
+    assert (await ada.events(launch))[-1][2]["state"] == "cancelled"
+
+
+async def test_nobody_elses_launch_is_there(browse, service):
+    launch = await browse().launch(REPO)
+    service.hub.signed_in = "bob"
+    bob = browse()
+    await bob.get("")
+    for path in ("", "/events", "/edit", "/enter", "/log"):
+        assert (await bob.get(f"launches/{launch}{path}")).status_code == 404
+    for path in ("/cancel", "/retry"):
+        assert (await bob.post(f"launches/{launch}{path}")).status_code == 404
+
+
+async def test_a_mistake_keeps_what_was_typed(browse):
+    ada = browse()
+    await ada.get("")
+    page = await ada.post("launches", repository=REPO, memory="1000G", version="v1")
+    assert page.status_code == 400
+    assert "at most 16G" in page.text
+    assert f'value="{REPO}"' in page.text
+    assert 'value="1000G"' in page.text
+    assert "<details open" in page.text
+
+
+async def test_nothing_that_was_typed_becomes_markup(browse, service):
+    evil = '"><script>alert(1)</script>'
+    ada = browse()
+    page = await ada.get(f"?repository=gh:a/b&version={evil}&name={evil}&opening={evil}")
+    assert "<script>alert" not in page.text
+    assert html.escape(evil, quote=False).split("<")[0]
+    service.source.errors[REPO] = Unreachable(f"No answer{evil}", hint=evil)
+    launch = await ada.launch(REPO)
+    await ada.events(launch)
+    assert "<script>alert" not in (await ada.get(f"launches/{launch}")).text
+
+
+async def test_a_hostile_log_is_text(browse, service):
+    service.engine.builder.lines = ["</pre><script>alert(1)</script>\x1b[2J\x1b]0;x\x07"]
+    ada = browse()
+    launch = await ada.launch(REPO)
+    events = await ada.events(launch)
+    assert any(data.get("message") == "</pre><script>alert(1)</script>" for _, _, data in events)
+    page = await ada.get(f"launches/{launch}")
+    assert "&lt;/pre&gt;&lt;script&gt;" in page.text
+    assert "\x1b" not in page.text
+
+
+async def test_the_log_of_a_failure_is_no_way_to_other_files(browse, service):
+    (service.settings.data / "secret.log").write_text("secret")
+    service.engine.builder.error = BuildFailed("No.", log="../secret")
+    ada = browse()
+    launch = await ada.launch(REPO)
+    await ada.events(launch)
+    assert (await ada.get(f"launches/{launch}/log")).status_code == 404
+
+
+async def test_what_is_being_typed_is_recognised(browse):
+    ada = browse()
+    await ada.get("")
+    good = (await ada.get("recognise?text=gh:ada/engine&version=v1")).json()
+    assert good["sentence"] == "GitHub repository ada/engine, version v1."
+    assert good["links"]["url"] == "http://atoll.example.org/v2/gh/ada/engine/v1"
+    bad = (await ada.get("recognise?text=githbu:a/b")).json()
+    assert not bad["ok"]
+    assert "gh" in bad["hint"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/gh/ada/engine/main?labpath=a/b.ipynb",
+        "/v2/git/https%3A%2F%2Fgithub.com%2Fada%2Fengine/main?urlpath=lab%2Ftree%2Fx.ipynb",
+    ],
+)
+async def test_a_binder_link_asks_before_it_starts_anything(browse, service, path):
+    page = await browse().get(path)
+    assert page.url.path.startswith(f"{PREFIX}v2/")
+    assert "Launch ada/engine" in page.text
+    assert "data-autostart" not in page.text
+    assert re.search(r'value="main"', page.text)
+    assert not service.store.launches.kept
+
+
+async def test_a_wrong_binder_link_says_why(browse):
+    page = await browse().get("/v2/zenodo/10.5281/zenodo.1")
+    assert page.status_code == 400
+    assert "zenodo" in page.text
+
+
+async def test_a_launch_goes_on_after_a_restart_of_the_service(tmp_path, service, browse):
+    service.engine.builder.pause = 60
+    ada = browse()
+    launch = await ada.launch(REPO)
+    await until(lambda: service.site.desk._tasks.get(launch))
+    await service.site.desk.close()
+    service.engine.builder.pause = 0
+    assert await service.site.desk.resume() == 1
+    assert (await ada.events(launch, Last_Event_ID="0-3"))[0][1] == "anew"
+    assert service.store.launches.kept[launch].state is State.READY
+
+
+async def test_an_unknown_address_gets_a_page_of_ours(browse):
+    page = await browse().get("no/such/page")
+    assert page.status_code == 404
+    assert "Nothing here" in page.text

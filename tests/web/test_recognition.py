@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from atoll.errors import BadReference
+from atoll.web.recognition import LONGEST, recognise
+
+HOME = "https://hub.example.org/"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("https://github.com/ada/engine", "GitHub repository ada/engine, newest version."),
+        ("gh:ada/engine@v1.0", "GitHub repository ada/engine, version v1.0."),
+        (
+            "https://github.com/ada/engine/blob/main/notes/a.ipynb",
+            "GitHub repository ada/engine, version main, opens notes/a.ipynb.",
+        ),
+        (
+            "https://mybinder.org/v2/gl/group%2Fsub%2Fname/main?filepath=a.ipynb",
+            "GitLab repository group/sub/name, version main, opens a.ipynb.",
+        ),
+        (
+            "https://gist.github.com/ada/" + "0a" * 16,
+            f"Gist ada/{'0a' * 16}, newest version.",
+        ),
+        (
+            "https://git.example.org/maths/proofs.git",
+            "Git repository git.example.org/maths/proofs, newest version.",
+        ),
+        (
+            f"gh:ada/engine@{'ab12' * 10}",
+            "GitHub repository ada/engine, commit ab12ab12ab.",
+        ),
+    ],
+)
+def test_it_says_what_was_pasted(text, sentence):
+    assert recognise(text, "", "", HOME).sentence == sentence
+
+
+def test_what_is_typed_beside_it_wins():
+    found = recognise("https://github.com/a/b/blob/main/x.ipynb", "dev", "y.ipynb", HOME)
+    assert (found.version, found.opens) == ("version dev", "y.ipynb")
+    assert found.links.url == f"{HOME}v2/gh/a/b/dev?urlpath=lab/tree/y.ipynb"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", "hello", "githbu:a/b", "ext::sh -c x", "http://[", "x" * 3 * LONGEST]
+)
+def test_what_is_no_repository_is_said_with_a_hint(text):
+    with pytest.raises(BadReference) as caught:
+        recognise(text, "", "", HOME)
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("opening", ["../../hub/admin", "/../x", "/%2e%2e/x", "a\\b"])
+def test_nothing_outside_the_server_can_be_opened(opening):
+    with pytest.raises(BadReference):
+        recognise("gh:a/b", "", opening, HOME)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from atoll.errors import Busy, StartFailed, Unreachable
+from support.web_service import REPO
+
+
+def said(service, launch):
+    return [event.message for event in service.site.desk.story(launch).events]
+
+
+async def launched(service, browser, **fields):
+    launch_id = await browser.launch(REPO, **fields)
+    await browser.events(launch_id)
+    return service.store.launches.kept[launch_id]
+
+
+async def test_a_server_that_runs_already_is_opened_and_not_started_again(browse, service):
+    ada = browse()
+    await launched(service, ada)
+    launch = await launched(service, ada)
+    assert launch.url == "/user/ada/engine/lab"
+    assert len(service.hub.started) == 1
+    assert "Server engine is running already" in said(service, launch)
+
+
+async def test_a_server_that_runs_another_version_is_opened_as_it_is_and_says_so(browse, service):
+    ada = browse()
+    await launched(service, ada)
+    launch = await launched(service, ada, version="v2")
+    assert len(service.hub.started) == 1
+    assert any("it is opened as it is" in line for line in said(service, launch))
+
+
+async def test_a_stopped_server_starts_with_the_new_plan(browse, service):
+    ada = browse()
+    await launched(service, ada)
+    await ada.post("servers/engine/stop")
+    await launched(service, ada, version="v2")
+    plans = [options["plan"] for _, _, options in service.hub.started]
+    assert len(set(plans)) == 2
+    assert {name for _, name, _ in service.hub.started} == {"engine"}
+
+
+async def test_a_server_that_is_just_being_stopped_is_waited_for(browse, service, monkeypatch):
+    ada = browse()
+    await launched(service, ada)
+    server = service.hub.users["ada"]["servers"]["engine"]
+    server.update(ready=False, pending="stop")
+    asked = []
+
+    async def nap(seconds):
+        asked.append(seconds)
+        server.update(pending=None, stopped=True)
+
+    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    launch = await launched(service, ada)
+    assert launch.state.value == "ready"
+    assert asked
+
+
+async def test_another_repository_gets_a_name_of_its_own(browse, service):
+    other = "https://github.com/bob/engine"
+    service.source.repositories[other] = {"a": b""}
+    ada = browse()
+    await launched(service, ada)
+    launch_id = await ada.launch(other)
+    await ada.events(launch_id)
+    assert [name for _, name, _ in service.hub.started] == ["engine", "engine-2"]
+
+
+async def test_a_spawner_that_fails_says_why(browse, service):
+    service.hub.failing["engine"] = "There is no room."
+    launch = await launched(service, browse())
+    assert launch.error == "There is no room."
+    assert launch.error_name == "StartFailed"
+
+
+async def test_the_hubs_own_refusals_are_translated(service):
+    async def answer(status, message):
+        async def change(request):
+            from starlette.responses import JSONResponse
+
+            return JSONResponse({"message": message}, status)
+
+        service.hub._change = change
+        return service.hub.api()
+
+    hub = await answer(429, "Too many users trying to log in right now.")
+    with pytest.raises(Busy, match="Too many"):
+        await hub.start("ada", "x", "plan")
+    hub = await answer(500, "It is broken. Mend it.")
+    with pytest.raises(StartFailed, match="Mend it"):
+        await hub.start("ada", "x", "plan")
+    hub = await answer(503, "The database is away.")
+    with pytest.raises(Unreachable, match="database"):
+        await hub.stop("ada", "x")
