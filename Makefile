@@ -22,7 +22,7 @@ develop: install
 
 test: ## Install what tests need, then check and run everything; ARGS="-k word" runs a part.
 	@scripts/prepare-tests.sh
-	@$(MAKE) --no-print-directory check docs
+	@$(MAKE) --no-print-directory check
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: develop ## Linters, types and contracts only.

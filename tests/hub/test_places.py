@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from atoll.errors import BadSettings
-from atoll.hub.places import find_places, http_unix, write_private, write_settings
+from atoll.hub.places import find_places, http_unix, secrets_of, write_private, write_settings
 from atoll.settings import load_settings, settings_from
 
 
@@ -91,3 +91,13 @@ def test_settings_are_the_same_for_every_process(tmp_path):
 
 def test_a_socket_becomes_a_url_that_jupyterhub_understands():
     assert http_unix("/run/a b/x.sock") == "http+unix://%2Frun%2Fa%20b%2Fx.sock"
+
+
+def test_a_database_password_is_known_in_every_form_in_which_it_may_be_printed(tmp_path):
+    url = "postgresql://u:p%40ss%2Fword@db.example.org/x"
+    settings = settings_from({"data": str(tmp_path), "database": {"url": url}})
+    places = find_places(settings)
+    secrets = secrets_of(settings, places)
+    shutil.rmtree(places.run)
+    assert {"p%40ss%2Fword", "p@ss/word", places.secret("service_token")} <= secrets
+    assert "" not in secrets

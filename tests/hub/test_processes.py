@@ -16,7 +16,7 @@ from atoll.hub.processes import Process
 
 @pytest.fixture
 def process_of(tmp_path):
-    journal = Journal(tmp_path / "log", lambda _: None)
+    journal = Journal(tmp_path / "log", lambda _: None, {"hush-hush"})
 
     def make(code, healthy=None, **more):
         marker = tmp_path / "marker"
@@ -68,6 +68,15 @@ async def test_what_never_answered_is_an_error_with_its_last_words(process_of):
     process = process_of("print('no such luck'); raise SystemExit(3)")
     with pytest.raises(StartFailed, match=r"exit status 3\).\n(.*\n)*  no such luck"):
         await process.keep()
+
+
+async def test_a_secret_that_a_program_prints_stays_secret(process_of):
+    process = process_of("print('db at u:hush-hush@db'); raise SystemExit(3)")
+    with pytest.raises(StartFailed) as caught:
+        await process.keep()
+    assert "u:•••@db" in str(caught.value)
+    assert "u:•••@db" in process.journal.file.read_text()
+    assert "hush-hush" not in process.journal.file.read_text()
 
 
 async def test_what_hangs_instead_of_answering_is_not_waited_for_for_ever(process_of, monkeypatch):

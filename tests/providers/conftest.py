@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gitservers import serve
 
 from atoll.events import Event
 from atoll.providers.git import open_source
 from atoll.settings import settings_from
 from atoll.sources import Checkout, Source
 from atoll.sources.parsing import parse
+from support.gitservers import serve
 
 MakeSource = Callable[..., Source]
 

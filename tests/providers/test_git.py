@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from support.gitservers import Link, make_repo, run_git
 
 from atoll.errors import BadReference, NotFound, Unreachable
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
+from support.gitservers import Link, make_repo, run_git
 
 FILES = {"requirements.txt": "six==1.16\n", "nb/a b.ipynb": "{}", "README.md": "hello"}
 

@@ -7,12 +7,12 @@ import ipaddress
 import socket
 
 import pytest
-from support.gitservers import make_repo
 
 from atoll.errors import NotFound, Refused, Unreachable
 from atoll.providers.git.addresses import Gate, is_public
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
+from support.gitservers import make_repo
 
 
 @pytest.mark.parametrize(

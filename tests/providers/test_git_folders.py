@@ -7,10 +7,10 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
-from support.gitservers import make_repo, run_git
 
 from atoll.errors import BadSpecification, NotFound, Refused, TooLarge
 from atoll.sources.parsing import parse
+from support.gitservers import make_repo, run_git
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ async def test_the_same_content_is_the_same_version(folder, source, open_text):
     for change in (
         lambda: (folder / "nb/a b.ipynb").write_text("{ }"),
         lambda: (folder / "run.sh").chmod(0o644),
-        lambda: (folder / "new").mkdir(),
-        lambda: (folder / "link").unlink(),
+        (folder / "new").mkdir,
+        (folder / "link").unlink,
         lambda: (folder / "requirements.txt").rename(folder / "r.txt"),
     ):
         change()

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 
 import pytest
+
 from support.gitservers import make_repo
 
 BODY = b"large" * 1000

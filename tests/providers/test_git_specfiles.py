@@ -6,10 +6,10 @@ import os
 import time
 
 import pytest
-from support.gitservers import Link, make_repo
 
 from atoll.errors import BadSpecification
 from atoll.providers.git.specfiles import NAMES, read_files
+from support.gitservers import Link, make_repo
 
 
 def put(tree, files):
@@ -30,7 +30,7 @@ def test_files_are_read_at_the_top_and_in_both_binder_folders(tmp_path):
 
 
 def test_every_name_is_looked_for(tmp_path):
-    put(tmp_path, {name: "x" for name in NAMES})
+    put(tmp_path, dict.fromkeys(NAMES, "x"))
     assert set(read_files(tmp_path)) == set(NAMES)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.gitservers import make_repo, run_git
 
 from atoll.errors import BadReference, BadSpecification, Refused
 from atoll.providers.git.submodules import Submodule
+from support.gitservers import make_repo, run_git
 
 
 def add_submodule(repo, commit, path="sub", url="../sub", name=""):

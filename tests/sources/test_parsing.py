@@ -221,8 +221,7 @@ def test_a_binder_spec_is_read_back(locator: str, version: str):
 def test_any_text_is_a_reference_or_refused_politely(text: str):
     try:
         repo = parse(text).repo
-    except BadReference as error:
-        assert str(error)
-    else:
-        assert not repo.locator.startswith("-")
-        assert not repo.version.startswith("-")
+    except BadReference:
+        return
+    assert not repo.locator.startswith("-")
+    assert not repo.version.startswith("-")

@@ -116,10 +116,11 @@ def serve_nasty(target: str = "http://127.0.0.1:1/x") -> Iterator[str]:
     """Serve trouble; yield the base URL.
 
     ``/hang`` never answers, ``/drip`` sends a byte now and then, ``/forever`` redirects to
-    itself, ``/away`` to *target*, ``/file`` to a file, ``/page`` is a page, and ``/NNN`` answers
+    itself, ``/away`` to *target*, ``/fickle`` too but not when it is asked first, ``/file`` to a
+    file, ``/page`` is a page, and ``/NNN`` answers
     with that status.
     """
-    stop = threading.Event()
+    stop, asked = threading.Event(), threading.Event()
 
     class Nasty(_Quiet):
         def answer(self) -> None:
@@ -132,7 +133,10 @@ def serve_nasty(target: str = "http://127.0.0.1:1/x") -> Iterator[str]:
                     if stop.wait(0.2):
                         return
                     self.wfile.write(bytes([byte]))
-            elif kind in {"forever", "away", "file"}:
+            elif kind == "fickle" and not asked.is_set():
+                asked.set()
+                self.start("200", "application/x-git-upload-pack-advertisement")
+            elif kind in {"forever", "away", "fickle", "file"}:
                 tail = self.path.partition("/info/refs")[2]
                 aims = {"forever": self.path, "file": "file:///etc/info/refs"}
                 aim = aims.get(kind, f"{target}/info/refs{tail}")
@@ -161,7 +165,7 @@ class _Quiet(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
     def start(self, status: str, kind: str, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(int(status.split()[0]))
+        self.send_response(int(status[:3]))
         for name, value in {"Content-Type": kind, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()

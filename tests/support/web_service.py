@@ -45,8 +45,6 @@ def make_service(folder: Path, **tables) -> Service:
     hub.add("bob")
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     launcher = Launcher(source, environments, store.plans, "x86_64-linux-glibc")
-    atoll = Atoll(
-        settings, source, environments, store, launcher, engine.builder, engine.runner
-    )
+    atoll = Atoll(settings, source, environments, store, launcher, engine.builder, engine.runner)
     site = make_site(atoll, hub.api(), PLACE)
     return Service(hub, source, engine, store, settings, site)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from atoll.errors import Busy, StartFailed, Unreachable
+from atoll.launching.desk import State
+from support.browsing import until
 from support.web_service import REPO
 
 
@@ -96,3 +98,14 @@ async def test_the_hubs_own_refusals_are_translated(service):
     hub = await answer(503, "The database is away.")
     with pytest.raises(Unreachable, match="database"):
         await hub.stop("ada", "x")
+
+
+async def test_cancelling_while_it_starts_stops_the_server(browse, service):
+    service.hub.pause = 60
+    ada = browse()
+    launch_id = await ada.launch(REPO)
+    await until(lambda: service.store.launches.kept[launch_id].state is State.STARTING)
+    await until(lambda: service.hub.started)
+    await ada.post(f"launches/{launch_id}/cancel")
+    assert service.store.launches.kept[launch_id].state is State.CANCELLED
+    assert service.hub.users["ada"]["servers"]["engine"]["stopped"]

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NewType, Protocol
 
-from atoll.errors import AtollError, Cancelled
+from atoll.errors import AtollError, Cancelled, Lacking, Unreachable
 from atoll.events import Event, Story, Tell
 
 EnvKey = NewType("EnvKey", str)
@@ -202,7 +202,7 @@ class Environments:
             try:
                 environment = await self.builder.build(spec, tree, say)
             except AtollError as error:
-                if not isinstance(error, Cancelled):
+                if not isinstance(error, (Cancelled, Unreachable, Lacking)):  # those may pass
                     await self.shelf.put_failure(spec.key, self.builder.engine, error)
                 raise
             await self.shelf.put(environment)  # only once whole: a crash is a miss, not a lie

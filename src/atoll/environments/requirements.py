@@ -142,7 +142,8 @@ def _include(reader: _Reader, path: str, value: str) -> None:
 def _requirement(reader: _Reader, path: str, line: str) -> None:
     bare = re.split(r"\s--", line, maxsplit=1)[0].strip()
     try:
-        requirement = Requirement(bare)
+        is_file = bare.endswith(_ARCHIVE) and "@" not in bare
+        requirement = Requirement("" if is_file else bare)
     except InvalidRequirement:
         reader.unpinned = True
         _place(reader, path, re.split(r"\s;", bare, maxsplit=1)[0], always=False)

@@ -37,6 +37,7 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.concurrent_spawn_limit = 0  # engines and [access] limit, and say so better
     c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
     c.Spawner.hub_connect_url = http_unix(f"{BOX_HUB}/{places.hub_socket.name}")
+    c.Spawner.poll_interval = 10  # seconds; asking an engine is cheap
     c.Spawner.start_timeout = 120
     c.Spawner.http_timeout = 60
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -53,10 +53,15 @@ def read_line(line: str, before: str) -> tuple[str, str, dict[str, Any]]:
 
 @dataclass(slots=True)
 class Journal:
-    """One JSON object a line in *file*; what a person should know at once goes to *say* too."""
+    """One JSON object a line in *file*; what a person should know at once goes to *say* too.
+
+    ``secrets`` never get there: some programs, asked to explain why they cannot reach a database,
+    print its whole address.
+    """
 
     file: Path
     say: Say
+    secrets: Collection[str] = ()
     _handler: logging.Handler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +84,12 @@ class Journal:
         if level in LOUD:
             # What a process prints may come from a repository: no orders for the terminal.
             self.say(f"{process}: " + "".join(c if c.isprintable() else " " for c in event))
+
+    def mask(self, text: str) -> str:
+        """Return *text* without the secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "•••")
+        return text
 
     def close(self) -> None:
         """Write nothing more."""

@@ -7,13 +7,15 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from atoll.errors import BadSettings
 from atoll.settings import Settings, run_folder
 
 SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
+TOKENS = ("proxy_token", "service_token", "supervisor_token")
 SUPERVISOR = "atoll-supervisor"  # and the one by which it knows `atoll up`
+SHORTEST_MASKED = 4  # characters; masking a shorter password would spoil every line
 BOX_HUB = "/run/atoll/hub"  # where a server finds the folder of the hub's socket
 
 
@@ -88,6 +90,14 @@ class Places:
         if not file.exists():
             write_private(file, secrets.token_urlsafe(32))
         return file.read_text("utf-8").strip()
+
+
+def secrets_of(settings: Settings, places: Places) -> set[str]:
+    """Return everything that must not be seen in a log, in each form that it may take there."""
+    kept = {places.secret(name) for name in (*TOKENS, places.password.name)}
+    password = urlsplit(settings.database.url).password or ""
+    forms = {password, unquote(password), quote(unquote(password), safe=" +")}
+    return kept | {one for one in forms if len(one) >= SHORTEST_MASKED}
 
 
 def find_places(settings: Settings) -> Places:

@@ -140,7 +140,8 @@ class Process:
         self._note(rest, level)
 
     def _note(self, line: bytes, before: str) -> str:
-        level, event, fields = read_line(line.decode("utf-8", "replace"), before)
+        text = self.journal.mask(line.decode("utf-8", "replace"))
+        level, event, fields = read_line(text, before)
         if event:
             self._last.append(event)
             if self._ending and level != "info":

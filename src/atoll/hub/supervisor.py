@@ -29,6 +29,7 @@ from atoll.hub.places import (
     Places,
     find_places,
     http_unix,
+    secrets_of,
     write_settings,
 )
 from atoll.hub.processes import Process
@@ -60,6 +61,7 @@ async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.w
     arguments. Raises `Refused` when it is being served already or the
     port is taken, `BadSettings`, and `StartFailed` when a part cannot be started.
     """
+    say = _unless_gone(say)
     places = find_places(settings)
     _check(settings)
     with _only_one(places):
@@ -67,7 +69,7 @@ async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.w
         write_settings(settings, places.settings)
         first = not places.password.exists()
         password = places.secret(places.password.name)
-        journal = Journal(places.log, say)
+        journal = Journal(places.log, say, secrets_of(settings, places))
         try:
             say(f"Starting Atoll at {places.url}")
             crew = Crew.of(places, journal, service)
@@ -292,6 +294,16 @@ def _check_port(places: Places) -> None:
             ) from error
 
 
+def _unless_gone(say: Say) -> Say:
+    """Return *say* for a terminal that may be closed while we go on."""
+
+    def safely(line: str) -> None:
+        with contextlib.suppress(OSError):
+            say(line)
+
+    return safely
+
+
 async def _first(tasks: list[asyncio.Task[Any]]) -> None:
     """Wait until one of *tasks* is done; raise what it raised."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -301,7 +313,7 @@ async def _first(tasks: list[asyncio.Task[Any]]) -> None:
 
 @contextlib.contextmanager
 def _signals(asked: asyncio.Event, at_once: Callable[[], None]) -> Iterator[None]:
-    """Set *asked* on the first SIGINT or SIGTERM, call *at_once* on every later one."""
+    """Set *asked* on the first SIGINT, SIGTERM or SIGHUP, call *at_once* on every later one."""
     loop = asyncio.get_running_loop()
     patience = 0.0
 
@@ -314,7 +326,9 @@ def _signals(asked: asyncio.Event, at_once: Callable[[], None]) -> Iterator[None
         elif loop.time() > patience:
             at_once()
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it is `nohup` that runs us
+        kinds.append(signal.SIGHUP)
     for kind in kinds:
         loop.add_signal_handler(kind, heard)
     try:

@@ -137,6 +137,7 @@ class Desk:
 
     async def cancel(self, launch: Launch) -> None:
         """Stop it; a build that others wait for goes on."""
+        await asyncio.sleep(0)  # a task cancelled before its first step would never tell its end
         if task := self._tasks.get(launch.id):
             task.cancel()
             await asyncio.wait([task])

@@ -21,7 +21,7 @@ from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.desk import Desk
 from atoll.web import build, metrics, pages, servers, sign_in, status
-from atoll.web.guard import Guard, plain
+from atoll.web.guard import Guard, is_navigation, plain
 from atoll.web.hub_api import HubApi
 from atoll.web.sign_in import Faces, Session, SignInNeeded
 from atoll.web.site import STATIC, Place, Site
@@ -144,6 +144,7 @@ def _binder(base: str) -> list[Route]:
         Route(f"{base}versions", status.show_versions),
         Route(f"{base}api/repoproviders", status.show_providers),
         Route(f"{base}about", status.to_about),
+        Route(f"{base}metrics", metrics.show_metrics),
     ]
 
 
@@ -206,7 +207,7 @@ async def _explain_bug(request: Request, error: Exception) -> Response:
 
 async def _error_page(request: Request, status_code: int, message: str, hint: str) -> Response:
     wants_page = "text/html" in request.headers.get("accept", "")
-    if not wants_page:
+    if not (wants_page and is_navigation(request.headers)):
         told = {"ok": False, "error": message, "hint": hint, "message": message}
         return JSONResponse(told, status_code)
     try:

@@ -58,15 +58,18 @@ class Guard:
         await self.app(scope, receive, guarded if scope["type"] == "http" else send)
 
 
-def check_navigation(request: Request) -> None:
-    """Let only a person's own navigation read a page, or raise `Refused`.
+def is_navigation(headers: Mapping[str, str]) -> bool:
+    """Whether a person goes to an address, in a tab of its own, rather than a script or a frame.
 
     A browser too old to say what a request is for passes, as it does everywhere.
     """
-    headers = request.headers
     mode = headers.get("sec-fetch-mode", "navigate")
-    dest = headers.get("sec-fetch-dest", "document")
-    if mode != "navigate" or dest != "document":
+    return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
+
+
+def check_navigation(request: Request) -> None:
+    """Let only a person's own navigation read a page, or raise `Refused`."""
+    if not is_navigation(request.headers):
         raise Refused("Pages are for people: open this address in a tab of its own.")
 
 

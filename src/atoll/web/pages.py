@@ -34,6 +34,7 @@ from atoll.web.links import field_from
 from atoll.web.recognition import Recognised, explain, recognise
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
+from atoll.web.starter import HubStarter
 from atoll.web.visitors import Visitors
 
 SHOWN = 500  # lines of a log that are in the page already; the rest comes as a stream
@@ -51,8 +52,10 @@ def page(
 ) -> Response:
     """Return *template* as a page for *session*, in the frame that all pages share.
 
-    A *passing* page, of an error say, leaves the browser's cookie alone.
+    A *passing* page, of an error say, leaves the browser's cookie alone. Every page holds the
+    form token, so that only a person's own navigation gets one; raises `Refused` otherwise.
     """
+    check_navigation(request)
     site = site_of(request)
     html = site.render(
         template,
@@ -72,7 +75,6 @@ def home_of(request: Request) -> str:
 
 async def show_launch(request: Request) -> Response:
     """GET /: the Launch page, filled in as the query says."""
-    check_navigation(request)
     session = await session_of(request)
     return _launch_page(request, session, LaunchForm.read(dict(request.query_params)))
 
@@ -83,7 +85,6 @@ async def show_binder_link(request: Request) -> Response:
     A page elsewhere must not start servers with a person's account, so a person presses it.
     Visitors have nothing to lose: theirs starts at once, as at any public Binder.
     """
-    check_navigation(request)
     session = await session_of(request)
     provider, spec = raw_spec(request, site_of(request).place.prefix, "v2")
     try:
@@ -192,7 +193,6 @@ def _to_progress(request: Request, session: Session, begun: Launch) -> Response:
 
 async def show_progress(request: Request) -> Response:
     """GET launches/ID: how it goes."""
-    check_navigation(request)
     session = await session_of(request)
     begun = await _launch_of(request, session)
     site = site_of(request)
@@ -255,12 +255,14 @@ async def cancel(request: Request) -> Response:
     site = site_of(request)
     begun = await _launch_of(request, session)
     await site.desk.cancel(begun)
+    if begun.state is State.STARTING:
+        starter = HubStarter(site.hub, site.atoll.store.plans)
+        await starter.abandon(begun.request.person.name, begun.name)
     return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
 
 
 async def edit(request: Request) -> Response:
     """GET launches/ID/edit: the form that led to it, to change something."""
-    check_navigation(request)
     session = await session_of(request)
     begun = await _launch_of(request, session)
     form = LaunchForm.of(begun.request, site_of(request).atoll.settings.servers)

@@ -43,6 +43,12 @@ class HubStarter:
         url = await self._follow(owner, name, tell)
         return join(url, plan.opening)
 
+    async def abandon(self, owner: str, name: str) -> None:
+        """Stop a server that was cancelled while it started; one that runs is left alone."""
+        server = (await self.hub.user(owner)).servers.get(name)
+        if server and server.pending == "spawn":
+            await self.hub.stop(owner, name)
+
     async def _settled(self, owner: str, name: str) -> HubServer:
         """Return the server as it is once it is not being stopped any more."""
         for _ in range(STOPPING_PATIENCE):

@@ -311,9 +311,12 @@ async def _quickly(
         return None, None
     if LABS & lock.names and "jupyterlab" not in lock.names:
         return None, None
-    async with asyncio.TaskGroup() as group:
-        check = None if steps.sealed else group.create_task(steps.resolve(extras))
-        install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
+    try:
+        async with asyncio.TaskGroup() as group:
+            check = None if steps.sealed else group.create_task(steps.resolve(extras))
+            install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
     _check(install.result())
     found = check.result() if check else lock
     if isinstance(found, Lock) and found.versions != lock.versions:

@@ -105,6 +105,7 @@ def _environ(plan: ServerPlan) -> dict[str, str]:
         "JUPYTER_CONFIG_PATH": f"{RUN}/inside:{ENVIRONMENT}/etc/jupyter",
         "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",  # noqa: S108 - the box's own
         "XDG_CACHE_HOME": f"{HOME}/.cache",
+        "PIP_PREFIX": f"{HOME}/.local",  # the environment is read-only; see `steps.HOME_PACKAGES`
         "PYTHONUNBUFFERED": "1",
         "CPU_LIMIT": str(plan.limits.cpus),
         "MEM_LIMIT": str(plan.limits.memory),

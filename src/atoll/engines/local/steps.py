@@ -41,6 +41,14 @@ fi
 exec "$UV" pip compile --python "$PYTHON" --format pylock.toml --output-file /srv/out/pylock.toml \\
   --no-header --no-annotate "$@" > /dev/null
 """
+# A line that `site` runs: what a person adds with pip goes to their home, since environments are
+# shared and read-only, and is found before what the environment has, as a user site would be.
+HOME_PACKAGES = (
+    "import os, site, sys; "
+    "p = os.path.expanduser('~/.local/lib/python%d.%d/site-packages' % sys.version_info[:2]); "
+    "os.path.isdir(p) and (site.addsitedir(p), sys.path.remove(p), sys.path.insert("
+    "next((i for i, q in enumerate(sys.path) if q.endswith('site-packages')), len(sys.path)), p))"
+)
 INSTALL = """
 set -e
 env=$1; pins=$2; kernel=$3; mode=$4
@@ -48,6 +56,9 @@ env=$1; pins=$2; kernel=$3; mode=$4
 if [ -s "$pins" ]; then
   "$UV" pip sync --no-build --link-mode "$mode" --python "$env/bin/python" "$pins"
 fi
+for site in "$env"/lib/python3*/site-packages; do
+  printf '%s\\n' "$HOME_PACKAGES" > "$site/zz-atoll-home.pth"
+done
 if [ -s "$kernel" ]; then
   "$UV" pip install --no-deps --no-build --link-mode "$mode" --python "$env/bin/python" \\
     --target "$env/share/atoll-kernel" --requirements "$kernel"
@@ -70,7 +81,7 @@ END
 """
 BUILD = """
 set -e
-"$UV" pip sync --link-mode copy --python /srv/env/bin/python "$@" /srv/out/pylock.toml
+"$UV" pip sync --preview-features pylock --link-mode copy --python /srv/env/bin/python "$@" /srv/out/pylock.toml
 """
 POST_BUILD = """
 chmod +x "$1"
@@ -163,7 +174,7 @@ class Steps:
         box = Box(
             (),
             binds=(*self._always(self.index), Bind(self.cache, CACHE, writable=True)),
-            environ=self._environ(self.index),
+            environ={**self._environ(self.index), "HOME_PACKAGES": HOME_PACKAGES},
             workdir="/tmp",  # noqa: S108 - the box's own
             owner=self.owner,
             limits=self._limits(),
@@ -303,7 +314,8 @@ class Steps:
     async def _run(self, command: tuple[str, ...], box: Box, told: list[str]) -> int:
         def say(line: str) -> None:
             told.append(line)
-            self.say(line)
+            if not line.startswith("Using Python "):  # where in a box means nothing to a person
+                self.say(line)
 
         left = self.timeout - (time.monotonic() - self.began)
         if left <= 0:

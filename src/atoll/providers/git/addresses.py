@@ -222,8 +222,7 @@ def is_forge(locator: str) -> bool:
 
 def translated(error: GitFailed, locator: str) -> AtollError:
     """Return what git said about the remote *locator* as one of our errors."""
-    said = error.sentence
-    text = " ".join(error.complaints or error.lines).lower()
+    said, text = error.sentence, error.text
     if "dubious ownership" in text:
         return Refused(
             f"{locator} belongs to somebody else.",

@@ -43,7 +43,7 @@ PERSONS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_R
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 NEUTRAL = Path("/")  # a command about no repository must not find one where we happen to stand
 LONGEST_ANSWER = 64 * 1024**2  # bytes; `ls-remote` of the largest public repositories says 30 MB
-COMPLAINTS = {"fatal", "error", "remote", "ssh"}
+COMPLAINTS = {"fatal", "error", "ssh"}
 LINES_KEPT = 50
 GLANCE = 0.3  # seconds between two looks at how much disk is used, at least
 
@@ -56,16 +56,18 @@ class GitFailed(Exception):
         self.lines = list(lines)
 
     @property
-    def complaints(self) -> list[str]:
-        """What is an error among the lines, without progress and advice."""
-        marked = [line.partition(": ") for line in self.lines]
-        return [text.strip() for mark, _, text in marked if mark.lower() in COMPLAINTS]
+    def text(self) -> str:
+        """All that git wrote, in lower case, without the lines that only show progress."""
+        return "\n".join(line for line in self.lines if "%" not in line).lower()
 
     @property
     def sentence(self) -> str:
-        """What git itself says is the matter, in one line."""
-        said = self.complaints or self.lines or ["git failed without a word"]
-        return said[-1].strip().rstrip(".")
+        """What git itself says is the matter, in one line: its first complaint is the cause."""
+        for line in self.lines:
+            mark, _, said = line.removeprefix("remote: ").partition(": ")
+            if mark.lower() in COMPLAINTS:
+                return said.strip().rstrip(".")
+        return (self.lines or ["git failed without a word"])[-1].strip().rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from atoll.environments import Environment, Environments, EnvSpec, ShelvedEnvironment
+from atoll.errors import BuildFailed, Cancelled, Unreachable
+
+SPEC = EnvSpec("python", "p", (("requirements.txt", b"six\n"),))
+
+
+class Builder:
+    """Builds when told to go on; keeps count."""
+
+    engine = "fake"
+
+    def __init__(self):
+        self.built = 0
+        self.stopped = 0
+        self.go = asyncio.Event()
+        self.sick = set()
+        self.error = None
+
+    async def build(self, spec, tree, say):
+        self.built += 1
+        say("first line")
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
+        say("last line")
+        if self.error:
+            raise self.error
+        return Environment(spec.key, "fake", f"{spec.key}#{self.built}")
+
+    async def healthy(self, handle):
+        return handle not in self.sick
+
+    @contextlib.asynccontextmanager
+    async def lock(self, key):
+        yield
+
+
+class Shelf:
+    def __init__(self):
+        self.kept = {}
+        self.failed = {}
+
+    async def get(self, key, engine):
+        return self.kept.get((key, engine))
+
+    async def put(self, environment):
+        self.kept[environment.key, environment.engine] = environment
+        self.failed.pop((environment.key, environment.engine), None)
+
+    async def failure(self, key, engine):
+        return self.failed.get((key, engine))
+
+    async def put_failure(self, key, engine, error):
+        self.failed[key, engine] = error
+
+    async def all(self):
+        now = datetime.now(UTC)
+        return [ShelvedEnvironment(one, now, now) for one in self.kept.values()]
+
+    async def drop(self, key, engine):
+        self.kept.pop((key, engine), None)
+
+
+@pytest.fixture
+def builder():
+    return Builder()
+
+
+@pytest.fixture
+def environments(builder):
+    return Environments(builder, Shelf(), grace=0.1)
+
+
+def ask(environments, heard=None, **more):
+    told = [] if heard is None else heard
+    return asyncio.create_task(environments.ensure(SPEC, Path(), told.append, **more))
+
+
+def lines(heard):
+    return [event.message for event in heard]
+
+
+async def test_fifty_askers_share_one_build_and_all_hear_all_of_it(environments, builder):
+    logs = [[] for _ in range(50)]
+    early = [ask(environments, log) for log in logs[:25]]
+    await asyncio.sleep(0.05)
+    late = [ask(environments, log) for log in logs[25:]]
+    await asyncio.sleep(0.05)
+    builder.go.set()
+    made = await asyncio.gather(*early, *late)
+    assert len(set(made)) == 1
+    assert builder.built == 1
+    assert all(lines(log) == ["first line", "last line"] for log in logs)
+
+
+async def test_what_is_there_is_not_built(environments, builder):
+    builder.go.set()
+    first = await ask(environments)
+    assert await ask(environments) == first
+    assert builder.built == 1
+
+
+async def test_what_has_become_sick_is_built_again(environments, builder):
+    builder.go.set()
+    first = await ask(environments)
+    builder.sick.add(first.handle)
+    assert (await ask(environments)).handle != first.handle
+
+
+async def test_a_failure_is_remembered_until_somebody_asks_to_try_again(environments, builder):
+    builder.go.set()
+    builder.error = BuildFailed("no such package")
+    for _ in range(2):
+        with pytest.raises(BuildFailed, match="no such package"):
+            await ask(environments)
+    assert builder.built == 1
+    builder.error = None
+    assert await ask(environments, retry=True)
+    assert await ask(environments)
+    assert builder.built == 2
+
+
+async def test_a_network_that_was_down_is_not_held_against_the_repository(environments, builder):
+    builder.go.set()
+    builder.error = Unreachable("the index did not answer")
+    with pytest.raises(Unreachable):
+        await ask(environments)
+    builder.error = None
+    assert await ask(environments)
+
+
+async def test_one_who_leaves_does_not_stop_the_others_build(environments, builder):
+    leaver, stayer = ask(environments), ask(environments)
+    await asyncio.sleep(0.05)
+    leaver.cancel()
+    await asyncio.sleep(0.2)
+    builder.go.set()
+    assert await stayer
+    assert builder.stopped == 0
+
+
+async def test_a_build_stops_some_time_after_everybody_has_left(environments, builder):
+    only = ask(environments)
+    await asyncio.sleep(0.05)
+    only.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await only
+    assert builder.stopped == 0
+    await asyncio.sleep(0.3)
+    assert builder.stopped == 1
+
+
+async def test_whoever_comes_back_in_time_keeps_the_build(environments, builder):
+    only = ask(environments)
+    await asyncio.sleep(0.05)
+    only.cancel()
+    await asyncio.sleep(0.05)
+    heard = []
+    back = ask(environments, heard)
+    await asyncio.sleep(0.2)
+    builder.go.set()
+    assert await back
+    assert builder.built == 1
+    assert lines(heard)[0] == "first line"
+
+
+async def test_a_stopped_build_is_not_remembered_as_a_failure(environments, builder):
+    only = ask(environments)
+    await asyncio.sleep(0.05)
+    only.cancel()
+    await asyncio.sleep(0.3)
+    builder.go.set()
+    assert await ask(environments)
+
+
+async def test_closing_stops_what_is_being_built(environments, builder):
+    waiting = ask(environments)
+    async with environments.closing():
+        await asyncio.sleep(0.05)
+    with pytest.raises((Cancelled, asyncio.CancelledError)):
+        await waiting
+    assert builder.stopped == 1

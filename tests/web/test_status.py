@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from support.browsing import PREFIX
+
+
+async def test_health_says_what_was_looked_at(browse):
+    answer = await browse().http.get("/health")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["ok"]
+    assert [one["service"] for one in told["checks"]] == ["JupyterHub API", "Database", "Disk"]
+    assert all(one["ok"] for one in told["checks"])
+
+
+async def test_a_hub_that_is_away_is_bad_health(browse, service):
+    service.hub.down = True
+    answer = await browse().http.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["checks"][0] == {"service": "JupyterHub API", "ok": False}
+    assert (await browse().http.head("/health")).status_code == 503
+
+
+async def test_a_database_that_is_away_is_bad_health(browse, service):
+    async def away(**_: object):
+        raise OSError("away")
+
+    service.store.records = type("Records", (), {"newest": staticmethod(away)})()
+    answer = await browse().http.get("/health")
+    assert {"service": "Database", "ok": False} in answer.json()["checks"]
+
+
+async def test_versions_are_for_everybody(browse):
+    answer = await browse().http.get("/versions")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert {"builder_info", "binderhub"} <= set(answer.json())
+
+
+async def test_providers_are_described_as_binders_pages_expect(browse):
+    told = (await browse().http.get("/api/repoproviders")).json()
+    assert [one["id"] for one in told] == ["gh", "gl", "gist", "git"]
+    for one in told:
+        assert {"displayName", "spec", "repo", "ref"} <= set(one)
+        assert {"label", "placeholder", "urlEncode"} <= set(one["repo"])
+
+
+@pytest.mark.parametrize("path", ["/badge_logo.svg", "/badge.svg", f"{PREFIX}static/logo.svg"])
+async def test_pictures_are_whole(browse, path):
+    answer = await browse().http.get(path)
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert ET.fromstring(answer.text).tag.endswith("svg")
+
+
+async def test_about_needs_no_sign_in(browse):
+    page = await browse().get("/about")
+    assert page.url.path == f"{PREFIX}about"
+    assert page.status_code == 200
+
+
+async def test_static_files_are_kept_only_while_they_are_the_same(browse):
+    page = await browse().get("about")
+    url = page.text.split('rel="stylesheet" href="')[1].split('"')[0]
+    marked = await browse().http.get(url)
+    assert "immutable" in marked.headers["cache-control"]
+    plain = await browse().http.get(url.split("?")[0])
+    assert "immutable" not in plain.headers["cache-control"]
+    assert (await browse().http.get(f"{PREFIX}static/../app.py")).status_code == 404

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from atoll.web.visitors import Visitors
+from support.browsing import PREFIX, until
+from support.web_service import REPO
+
+
+def visitors_of(service) -> Visitors:
+    site = service.site
+    return Visitors(
+        site.hub,
+        site.desk,
+        service.store.plans,
+        service.engine.runner,
+        service.settings.access,
+        "secret",
+    )
+
+
+async def test_a_visitor_launches_from_the_page_and_enters_with_a_key(public):
+    service, browse = public
+    visitor = browse()
+    launch = await visitor.launch(REPO)
+    assert (await visitor.events(launch))[-1][2]["state"] == "ready"
+    answer = await visitor.get(f"launches/{launch}/enter")
+    name = service.store.launches.kept[launch].request.person.name
+    assert answer.url.path.startswith(f"/user/{name}/engine-")
+    assert answer.url.params["token"] in service.hub.tokens
+    assert answer.url.params["token"] not in service.store.launches.kept[launch].url
+
+
+async def test_a_visitors_link_starts_at_once(public):
+    _, browse = public
+    page = await browse().get("/v2/gh/ada/engine/main")
+    assert "data-autostart" in page.text
+
+
+async def test_a_visitor_may_sign_in_and_then_decides_by_themselves(public):
+    _, browse = public
+    ada = browse()
+    page = await ada.get("")
+    assert "Sign in" in page.text
+    await ada.get(f"{PREFIX}sign-in")
+    page = await ada.get("/v2/gh/ada/engine/main")
+    assert "Sign out" in page.text
+    assert "data-autostart" not in page.text
+
+
+async def test_a_visitor_sees_neither_tokens_nor_others_servers(public):
+    service, browse = public
+    visitor, other = browse(), browse(address="192.0.2.7")
+    launch = await visitor.launch(REPO)
+    await visitor.events(launch)
+    page = await visitor.get("servers")
+    assert "Running" in page.text
+    assert "hub/token" not in page.text
+    await other.launch(REPO)
+    assert (await other.get(f"launches/{launch}")).status_code == 404
+    name = service.store.launches.kept[launch].name
+    assert (await other.post(f"servers/{name}/stop")).status_code == 404
+
+
+async def test_too_many_is_said_on_the_page(public):
+    _, browse = public
+    visitor = browse()
+    for _ in range(2):
+        await visitor.events(await visitor.launch(REPO))
+    await visitor.get("")
+    page = await visitor.post("launches", repository=REPO)
+    assert page.status_code == 429
+    assert "from your address already" in page.text
+
+
+async def test_a_server_that_is_stopped_makes_room(public):
+    service, browse = public
+    visitor = browse()
+    for _ in range(2):
+        await visitor.events(await visitor.launch(REPO))
+    (owner, name, _) = service.hub.started[0]
+    await service.site.hub.stop(owner, name)
+    launch = await visitor.launch(REPO)
+    assert (await visitor.events(launch))[-1][2]["state"] == "ready"
+
+
+async def test_what_nobody_uses_is_cleared_away_and_then_the_visitor(public):
+    service, browse = public
+    visitor = browse()
+    launch = await visitor.launch(REPO)
+    await visitor.events(launch)
+    owner, name, _ = service.hub.started[0]
+    user = service.hub.users[owner]
+    now = datetime.now(UTC)
+    user["last_activity"] = user["servers"][name]["last_activity"] = now.isoformat()
+    keeper = visitors_of(service)
+
+    await keeper.sweep(now + timedelta(seconds=60))
+    assert name in user["servers"]
+
+    await keeper.sweep(now + timedelta(seconds=1300))
+    assert user["servers"] == {}
+    assert service.engine.runner.removed == [(owner, name)]
+    assert service.store.plans.made == {}
+
+    await keeper.sweep(now + timedelta(seconds=1400))
+    assert owner not in service.hub.users
+    assert "ada" in service.hub.users
+
+
+async def test_a_visitor_whose_launch_goes_on_is_left_alone(public):
+    service, browse = public
+    service.engine.builder.pause = 60
+    visitor = browse()
+    launch = await visitor.launch(REPO)
+    keeper = visitors_of(service)
+    keeper.launching[launch] = service.store.launches.kept[launch].request.person.name
+    await keeper.sweep(datetime.now(UTC) + timedelta(days=1))
+    assert any(name.startswith("visitor-") for name in service.hub.users)
+
+
+def test_one_household_is_one_address_and_no_name_tells_it(service):
+    keeper = visitors_of(service)
+    first, second = "2001:db8:1:2:3::4", "2001:db8:1:2:ffff::1"
+    assert keeper._mark(first) == keeper._mark(second)
+    assert keeper._mark(first) != keeper._mark("2001:db8:1:3::4")
+    assert keeper._mark("192.0.2.1") != keeper._mark("192.0.2.2")
+    assert "192" not in keeper._mark("192.0.2.1")
+
+
+async def test_a_launch_is_counted_until_it_is_over(public):
+    service, browse = public
+    service.engine.builder.pause = 60
+    visitor = browse()
+    launches = [await visitor.launch(REPO, version=f"v{n}") for n in range(2)]
+    await visitor.get("")
+    page = await visitor.post("launches", repository=REPO)
+    assert page.status_code == 429
+    await visitor.get(f"launches/{launches[0]}")
+    await visitor.post(f"launches/{launches[0]}/cancel")
+    await until(lambda: service.store.launches.kept[launches[0]].state.over)
+    await visitor.get("")
+    page = await visitor.post("launches", repository=REPO)
+    assert page.status_code == 200
