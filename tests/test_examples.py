@@ -21,7 +21,7 @@ from atoll.engines.local.owners import give, person_owner
 from atoll.engines.local.volumes import fill
 from atoll.launching import LaunchRequest
 from atoll.people import Person
-from atoll.settings import settings_from
+from atoll.settings import run_folder, settings_from
 from atoll.sources.parsing import parse
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -31,7 +31,9 @@ EXAMPLES = tomllib.loads((FOLDER / "examples.toml").read_text("utf-8"))
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """One data folder for all: they share the package cache, as people's launches do."""
-    return tmp_path_factory.mktemp("examples")
+    folder = tmp_path_factory.mktemp("examples")
+    yield folder
+    shutil.rmtree(run_folder(settings_from({"data": str(folder)})))
 
 
 @pytest.fixture

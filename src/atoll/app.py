@@ -56,7 +56,7 @@ class Atoll:
     runner: Runner
 
 
-def plug_in(kind: str, name: str) -> Any:  # noqa: ANN401
+def plug_in(kind: str, name: str) -> Any:
     """Return what the entry point *name* of group ``atoll.KIND`` points at, or raise `Lacking`."""
     for entry in entry_points(group=f"atoll.{kind}", name=name):
         try:
@@ -84,9 +84,7 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         width=settings.builds.at_once,
     )
     launcher = Launcher(source, environments, shelves.plans, this_platform())
-    return Atoll(
-        settings, source, environments, shelves, launcher, machine.builder, machine.runner
-    )
+    return Atoll(settings, source, environments, shelves, launcher, machine.builder, machine.runner)
 
 
 @contextlib.asynccontextmanager

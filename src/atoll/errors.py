@@ -119,7 +119,7 @@ class Busy(AtollError):
 
 
 class Lacking(AtollError):
-    """This machine lacks something that is needed; ``atoll doctor`` says more."""
+    """The machine lacks something that is needed; ``atoll doctor`` says more."""
 
     status = 503
     exit_code = 12

@@ -156,7 +156,10 @@ def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settin
     try:
         return TypeAdapter(Settings).validate_python(table)
     except ValidationError as error:
-        lines = [_explain([str(part) for part in e["loc"]], e["type"], e["msg"]) for e in error.errors()]
+        lines = [
+            _explain([str(part) for part in one["loc"]], one["type"], one["msg"])
+            for one in error.errors()
+        ]
         message = f"{where} has {len(lines)} mistake{'s' * (len(lines) > 1)}:\n" + "\n".join(lines)
         raise BadSettings(message, hint="All settings: docs/reference/settings.md") from error
 

@@ -72,7 +72,7 @@ def test_without_git_nothing_works_and_the_exit_code_says_so(run, monkeypatch):
 def test_without_a_network_helper_atoll_works_but_says_what_is_lost(run, monkeypatch, tmp_path):
     (tmp_path / "bin").mkdir()
     for name in ("git", "sh", "python3", "unshare", "setpriv", "prlimit", "mount", "mkdir"):
-        path = next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p))  # noqa: PTH110
+        path = next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p))
         (tmp_path / "bin" / name).symlink_to(path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     done = run()

@@ -10,11 +10,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support.building import Site, env_of
-from support.index import PackageIndex
 
 from atoll.engines.local.builder import metadata
 from atoll.errors import BadSpecification, BuildFailed, Unreachable
+from support.building import Site, env_of
+from support.index import PackageIndex
 
 
 @pytest.fixture
@@ -86,10 +86,9 @@ async def test_contradictions_are_named(site, index):
         await site.build({"requirements.txt": "lagoon\nreef<2\n"})
 
 
-async def test_an_index_that_does_not_answer_is_no_fault_of_the_repository(tmp_path, monkeypatch):
+async def test_an_index_that_does_not_answer_is_no_fault_of_the_repository(tmp_path):
     with PackageIndex() as gone:
         url = gone.url
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(Unreachable, match="did not answer"):
         await Site(tmp_path, url).build({"requirements.txt": "six\n"})
 

@@ -50,12 +50,17 @@ def test_two_repositories_that_ask_for_the_same_share_it_wherever_the_files_stan
 
 @pytest.mark.parametrize(
     "text",
-    ["numpy==1.20\r\npandas\r\n", "# why\nnumpy==1.20 # pinned\n\n  pandas  ", "numpy==1.20\npandas"],
+    [
+        "numpy==1.20\r\npandas\r\n",
+        "# why\nnumpy==1.20 # pinned\n\n  pandas  ",
+        "numpy==1.20\npandas",
+    ],
 )
 def test_comments_blank_lines_and_line_ends_do_not_change_the_key(text):
-    assert spec({"requirements.txt": text}).key == spec(
-        {"requirements.txt": "numpy==1.20\npandas\n"}
-    ).key
+    assert (
+        spec({"requirements.txt": text}).key
+        == spec({"requirements.txt": "numpy==1.20\npandas\n"}).key
+    )
 
 
 @given(st.lists(st.sampled_from(["numpy", "pandas>=1", "six==1.16", "-r more.txt"]), unique=True))
@@ -101,7 +106,9 @@ def test_a_line_that_reaches_out_of_the_repository_is_refused(line):
         spec({"requirements.txt": f"six\n{line}\n"})
 
 
-@pytest.mark.parametrize("line", [".", "-e .", "./pkg", "pkg/", "x @ file:./pkg", "a.whl", ".[dev]"])
+@pytest.mark.parametrize(
+    "line", [".", "-e .", "./pkg", "pkg/", "x @ file:./pkg", "a.whl", ".[dev]"]
+)
 def test_a_line_that_names_something_in_the_repository_brings_the_tree_in(line):
     one = spec({"requirements.txt": f"{line}\n"}, tree="t1")
     assert one.tree == "t1"
@@ -109,7 +116,9 @@ def test_a_line_that_names_something_in_the_repository_brings_the_tree_in(line):
     assert spec({"requirements.txt": f"{line}\n"}, tree="t2").key != one.key
 
 
-@pytest.mark.parametrize("line", ["numpy", "git+https://example.org/x.git@v1", "x @ https://example.org/x.whl"])
+@pytest.mark.parametrize(
+    "line", ["numpy", "git+https://example.org/x.git@v1", "x @ https://example.org/x.whl"]
+)
 def test_a_line_that_names_something_elsewhere_does_not(line):
     assert spec({"requirements.txt": f"{line}\n"}).tree == ""
 
@@ -127,7 +136,9 @@ def test_both_binder_folders_are_an_error_as_in_binder():
 
 
 def test_with_a_binder_folder_the_top_is_only_content():
-    found = spec({"binder/postBuild": "", "requirements.txt": "six", "setup.py": "", "Dockerfile": ""})
+    found = spec(
+        {"binder/postBuild": "", "requirements.txt": "six", "setup.py": "", "Dockerfile": ""}
+    )
     assert [name for name, _ in found.files] == ["postBuild"]
     assert found.kind != PACKAGE
 
@@ -167,7 +178,10 @@ def test_not_utf8_is_said_with_its_place(body, place):
 
 
 def test_a_byte_order_mark_is_fine_and_a_nul_is_not():
-    assert spec({"requirements.txt": b"\xef\xbb\xbfsix\n"}).key == spec({"requirements.txt": "six"}).key
+    assert (
+        spec({"requirements.txt": b"\xef\xbb\xbfsix\n"}).key
+        == spec({"requirements.txt": "six"}).key
+    )
     with pytest.raises(BadSpecification, match="NUL"):
         spec({"requirements.txt": b"six\0\n"})
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import subprocess
 
 import pytest
 
 from atoll.errors import NotFound, Refused, Unreachable
-from atoll.providers.git.addresses import Gate, is_public
+from atoll.providers.git.addresses import Gate, _authorities, is_public
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
-from support.gitservers import make_repo
+from support.gitservers import make_repo, serve
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,41 @@ async def test_git_connects_to_the_address_that_was_checked(remote, base, make_s
     repo = parse(f"http://rebound.example.org:{port}/course").repo
     source = make_source(allow=["127.0.0.0/8"])
     assert (await source.resolve(repo)).version == commit
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch):
+    """A certificate for git.example.org, with its key, from an authority that is believed."""
+    file = tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=git.example.org",
+         "-addext", "subjectAltName=DNS:git.example.org", "-keyout", file, "-out", f"{file}.crt"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    authority = tmp_path / "authority.pem"
+    authority.write_text(file.with_name("certificate.pem.crt").read_text())
+    file.write_text(file.read_text() + authority.read_text())
+    monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    _authorities.cache_clear()
+    yield file
+    _authorities.cache_clear()
+
+
+async def test_over_https_the_name_is_verified_at_the_pinned_address(
+    tmp_path, certificate, make_source, monkeypatch
+):
+    commit = make_repo(tmp_path / "course", {"x": "1"})
+    source = make_source(allow=["127.0.0.0/8"])
+    with serve(tmp_path, certificate=certificate) as base:
+        port = int(base.rpartition(":")[2])
+        look_up_as(monkeypatch, [("127.0.0.1", port)])
+        good = parse(f"https://git.example.org:{port}/course").repo
+        assert (await source.resolve(good)).version == commit
+        assert await source.fetch(await source.resolve(good), lambda _: None)
+        with pytest.raises(Unreachable, match="certificate"):
+            await source.resolve(parse(f"https://other.example.org:{port}/course").repo)
 
 
 async def test_what_the_operator_lists_is_fetched(remote, base, make_source):

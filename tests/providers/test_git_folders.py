@@ -41,9 +41,39 @@ async def test_a_plain_folder_is_copied(folder, source, open_text):
     assert (tree / "empty").is_dir()
     assert checkout.files == {"requirements.txt": b"six\n"}
     assert checkout.warnings == ()
-    now = datetime.now(UTC)
-    assert abs((now - checkout.ref.date).total_seconds()) < 60
-    assert checkout.changed == {"requirements.txt": checkout.ref.date}
+    assert abs((datetime.now(UTC) - checkout.ref.date).total_seconds()) < 60
+    assert set(checkout.changed) == {"requirements.txt"}
+
+
+async def test_a_plain_folder_is_as_old_as_its_files(folder, source, open_text):
+    for path, year in (("requirements.txt", 2021), ("nb/a b.ipynb", 2023), ("run.sh", 1980)):
+        stamp = datetime(year, 5, 6, tzinfo=UTC).timestamp()
+        os.utime(folder / path, (stamp, stamp))
+    checkout = await open_text(str(folder), source)
+    assert checkout.ref.date.year == 2023
+    assert checkout.changed["requirements.txt"].year == 2021
+
+
+async def test_a_date_that_no_author_meant_is_now(folder, source, open_text):
+    for path in ("requirements.txt", "nb/a b.ipynb", "run.sh"):
+        os.utime(folder / path, (0, 0))
+    checkout = await open_text(str(folder), source)
+    assert abs((datetime.now(UTC) - checkout.ref.date).total_seconds()) < 60
+
+
+async def test_a_clean_checkout_is_its_newest_commit(tmp_path, source, open_text):
+    course = tmp_path / "course"
+    commit = make_repo(course, {"requirements.txt": "six\n"}, date="2021-03-04T12:00:00Z")
+    checkout = await open_text(str(course), source)
+    assert checkout.ref.version == commit
+    assert checkout.changed["requirements.txt"].year == 2021
+    (course / "new.txt").write_text("in no commit")
+    assert (await open_text(str(course), source)).ref.version != commit
+
+
+async def test_a_checkout_without_commits_is_a_plain_folder(folder, source, open_text):
+    run_git(folder, "init", "--quiet")
+    assert (await open_text(str(folder), source)).path
 
 
 async def test_the_same_content_is_the_same_version(folder, source, open_text):

@@ -221,15 +221,15 @@ async def test_the_configuration_of_where_we_stand_is_not_read(
 async def test_the_web_sees_nothing_of_the_persons_configuration(
     remote, base, make_source, tmp_path, monkeypatch
 ):
-    make_repo(remote / "course", {"x": "1"})
+    course = make_repo(remote / "course", {"x": "1"})
+    other = make_repo(remote / "other", {"x": "2"})
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text(f'[url "{base}/"]\n\tinsteadOf = {base}/alias-\n')
+    (home / ".gitconfig").write_text(f'[url "{base}/other"]\n\tinsteadOf = {base}/course\n')
     monkeypatch.setenv("HOME", str(home))
-    repo = parse(f"{base}/alias-course").repo
-    assert await make_source(trusted=True).resolve(repo)
-    with pytest.raises(NotFound):
-        await make_source().resolve(repo)
+    repo = parse(f"{base}/course").repo
+    assert (await make_source(trusted=True).resolve(repo)).version == other
+    assert (await make_source().resolve(repo)).version == course
 
 
 async def test_no_error_is_anything_but_ours(make_source):

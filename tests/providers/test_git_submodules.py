@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from atoll.errors import BadReference, BadSpecification, Refused
+from atoll.providers.git.checkouts import _is_real
 from atoll.providers.git.submodules import Submodule
 from support.gitservers import make_repo, run_git
 
@@ -95,6 +96,15 @@ async def test_a_local_checkout_may_have_local_submodules(tmp_path, make_source,
     add_submodule(tmp_path / "course", commit)
     checkout = await open_text(f"{tmp_path}/course@main", make_source(trusted=True))
     assert (checkout.path / "sub/s.txt").read_text() == "sub"
+
+
+def test_a_submodule_is_put_only_where_no_link_leads(tmp_path):
+    (tmp_path / "tree/real/sub").mkdir(parents=True)
+    (tmp_path / "outside/sub").mkdir(parents=True)
+    (tmp_path / "tree/linked").symlink_to(tmp_path / "outside")
+    assert _is_real(tmp_path / "tree", "real/sub")
+    for path in ("linked/sub", "linked", "real/gone", "../outside/sub"):
+        assert not _is_real(tmp_path / "tree", path)
 
 
 @pytest.mark.parametrize(

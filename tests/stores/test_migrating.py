@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -16,6 +17,7 @@ from atoll.stores.sql import open_store
 from atoll.stores.sql.migrating import connected, migrate
 from atoll.stores.sql.schema import PREFIX, VERSION_TABLE, metadata
 from atoll.stores.sql.urls import database_url
+from support.postgres import fresh_database
 
 OPEN_AND_WRITE = """
 import asyncio, json, sys
@@ -118,6 +120,27 @@ async def test_a_server_that_is_not_there_is_unreachable_and_its_password_unsaid
     with pytest.raises(Unreachable) as caught:
         await store.open()
     assert "sesame" not in f"{caught.value}{caught.value.hint}"
+
+
+async def test_questions_to_a_server_that_is_gone_are_answered_unreachable(tmp_path):
+    table = {"database": {"url": f"postgresql://me:sesame@/x?host={tmp_path}"}}
+    store = open_store(settings_from({"data": str(tmp_path), **table}))
+    with pytest.raises(Unreachable):
+        await store.plans.latest("ada")
+    await store.close()
+
+
+async def test_a_server_that_was_restarted_is_connected_to_anew(postgres_server, tmp_path):
+    with fresh_database(postgres_server) as url:
+        store = open_store(settings_from({"data": str(tmp_path), "database": {"url": url}}))
+        await store.open()
+        await store.plans.latest("ada")
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'"
+            )
+        assert await store.plans.latest("ada") == {}
+        await store.close()
 
 
 async def test_the_sqlite_file_is_for_nobody_elses_eyes(tmp_path):

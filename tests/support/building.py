@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ class Site:
     def __init__(self, folder, url, *, reach=Network.FULL, builds=None):
         self.folder = folder
         self.settings = Settings(data=folder / "data", builds=builds or {})
-        environ = {"UV_DEFAULT_INDEX": url} if url else dict(os.environ)
+        environ = {"UV_DEFAULT_INDEX": url, "UV_HTTP_RETRIES": "0"} if url else dict(os.environ)
         self.builder = LocalBuilder(self.settings, operators_index(environ), reach)
         self.said = []
         self.trees = 0
@@ -57,6 +58,10 @@ class Site:
                   owner=build_owner(self.settings))  # fmt: skip
         assert await run(box, told.append, timeout=60) == 0, told
         return told
+
+    async def settle(self):
+        """Wait for what the builder does after its builds."""
+        await asyncio.gather(*self.builder._compiling)
 
     def leftovers(self):
         """Return what builds have left in the workshop folder."""

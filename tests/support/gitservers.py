@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import subprocess
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 PERSON = {"NAME": "Ada", "EMAIL": "ada@example.org"}
 DATE = "2024-05-06T12:00:00Z"
@@ -94,8 +96,12 @@ def write(place: Path, body: str | bytes | Link | None) -> None:
 
 
 @contextlib.contextmanager
-def serve(root: Path, seen: list[str] | None = None) -> Iterator[str]:
+def serve(
+    root: Path, seen: list[str] | None = None, certificate: Path | None = None
+) -> Iterator[str]:
     """Serve every repository below *root* over smart HTTP; yield the base URL.
+
+    With a *certificate* (a PEM file that holds its key too) it is https.
 
     Each request's line is added to *seen*. ``root/name`` is served as ``/name``, with or without
     a work tree.
@@ -107,7 +113,7 @@ def serve(root: Path, seen: list[str] | None = None) -> Iterator[str]:
             requests.append(self.requestline)
             _backend(self, root)
 
-    with _serving(Backend) as base:
+    with _serving(Backend, certificate) as base:
         yield base
 
 
@@ -174,14 +180,30 @@ class _Quiet(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    def shutdown_request(self, request: Any) -> None:
+        if isinstance(request, ssl.SSLSocket):  # say goodbye as TLS wants it
+            request.settimeout(1)
+            with contextlib.suppress(OSError):
+                request.unwrap()
+        super().shutdown_request(request)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that hang up."""
+
+
 @contextlib.contextmanager
-def _serving(handler: type[_Quiet]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def _serving(handler: type[_Quiet], certificate: Path | None = None) -> Iterator[str]:
+    server = _Server(("127.0.0.1", 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -215,6 +237,7 @@ def _backend(request: _Quiet, root: Path) -> None:
     )
     head, _, body = done.stdout.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+    headers["Content-Length"] = str(len(body))
     request.start(headers.pop("Status", "200"), headers.pop("Content-Type", ""), headers)
     request.wfile.write(body)
 

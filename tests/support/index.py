@@ -14,6 +14,7 @@ import threading
 import zipfile
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 LONG_AGO = "2015-01-01T00:00:00Z"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -48,7 +49,7 @@ class PackageIndex:
         self.server = ThreadingHTTPServer((host, 0), Handler)
         self.url = f"http://{host}:{self.server.server_port}/simple"
 
-    def __enter__(self) -> PackageIndex:
+    def __enter__(self) -> Self:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
@@ -128,7 +129,7 @@ class PackageIndex:
         request.wfile.write(body or b"")
 
 
-BACKEND = '''
+BACKEND = """
 import os, zipfile
 
 def build_wheel(folder, settings=None, metadata=None):
@@ -145,4 +146,4 @@ def build_wheel(folder, settings=None, metadata=None):
         for path, text in files.items():
             archive.writestr(path, text)
     return filename
-'''
+"""

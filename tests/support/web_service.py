@@ -36,7 +36,7 @@ class Service:
         return make_app(self.site)
 
 
-def make_service(folder: Path, **tables) -> Service:
+def make_service(folder: Path, *, place: Place = PLACE, **tables) -> Service:
     """Put a service together; *tables* are those of ``atoll.toml``."""
     settings = settings_from({"data": str(folder), **tables})
     hub, store, engine = HubStandIn(), MemoryStore(), FakeEngine()
@@ -46,5 +46,5 @@ def make_service(folder: Path, **tables) -> Service:
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     launcher = Launcher(source, environments, store.plans, "x86_64-linux-glibc")
     atoll = Atoll(settings, source, environments, store, launcher, engine.builder, engine.runner)
-    site = make_site(atoll, hub.api(), PLACE)
+    site = make_site(atoll, hub.api(), place)
     return Service(hub, source, engine, store, settings, site)

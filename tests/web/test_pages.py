@@ -63,7 +63,7 @@ async def test_a_failed_build_says_what_and_why_and_offers_two_ways_on(browse, s
     )
     logs = service.settings.data / "logs"
     logs.mkdir()
-    (logs / "e1.log").write_text("the whole <story>\n\x1b[31mred\x1b[0m")
+    (logs / "e1.txt").write_text("the whole <story>\n\x1b[31mred\x1b[0m")
     ada = browse()
     launch = await ada.launch(REPO)
     await ada.events(launch)
@@ -146,7 +146,7 @@ async def test_a_hostile_log_is_text(browse, service):
 
 
 async def test_the_log_of_a_failure_is_no_way_to_other_files(browse, service):
-    (service.settings.data / "secret.log").write_text("secret")
+    (service.settings.data / "secret.txt").write_text("secret")
     service.engine.builder.error = BuildFailed("No.", log="../secret")
     ada = browse()
     launch = await ada.launch(REPO)

@@ -177,3 +177,20 @@ async def test_the_hub_being_away_is_said_and_nobody_is_signed_out(browse, servi
     assert page.status_code == 502
     assert "JupyterHub does not answer" in page.text
     assert "atoll-session" in {cookie.name for cookie in ada.http.cookies.jar}
+
+
+async def test_a_form_is_small(browse, service):
+    ada = browse()
+    await ada.get("")
+    answer = await ada.post("launches", repository="x" * 70_000)
+    assert answer.status_code == 413
+    answer = await ada.http.post(
+        f"{PREFIX}launches", content=aiter_of(b"repository=x"), headers=NAVIGATION
+    )
+    assert answer.status_code == 413
+    assert not service.store.launches.kept
+
+
+async def aiter_of(*parts: bytes):
+    for part in parts:
+        yield part

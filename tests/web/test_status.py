@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
-from support.browsing import PREFIX
+from support.browsing import PREFIX, running
+from support.web_service import PLACE, make_service
 
 
 async def test_health_says_what_was_looked_at(browse):
@@ -68,3 +71,15 @@ async def test_static_files_are_kept_only_while_they_are_the_same(browse):
     plain = await browse().http.get(url.split("?")[0])
     assert "immutable" not in plain.headers["cache-control"]
     assert (await browse().http.get(f"{PREFIX}static/../app.py")).status_code == 404
+
+
+async def test_an_installation_below_a_path_is_all_below_it(tmp_path):
+    place = replace(PLACE, base="/jupyter/", prefix="/jupyter/services/atoll/")
+    service = make_service(tmp_path, place=place, access={"anonymous": True})
+    async with running(service) as browse:
+        visitor = browse()
+        assert (await visitor.http.get("/jupyter/versions")).status_code == 200
+        page = await visitor.get("/jupyter/v2/gh/ada/engine/main")
+        assert page.url.path == "/jupyter/services/atoll/v2/gh/ada/engine/main"
+        assert "http://atoll.example.org/jupyter/v2/gh/ada/engine/main" in page.text
+        assert not re.search(r'(?:href|src|action)="/(?!jupyter/)', page.text)

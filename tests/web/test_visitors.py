@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from atoll.errors import BuildFailed
 from atoll.web.visitors import Visitors
 from support.browsing import PREFIX, until
 from support.web_service import REPO
@@ -142,3 +143,16 @@ async def test_a_launch_is_counted_until_it_is_over(public):
     await visitor.get("")
     page = await visitor.post("launches", repository=REPO)
     assert page.status_code == 200
+
+
+async def test_a_launch_that_fails_leaves_no_visitor_behind(public):
+    service, browse = public
+    service.engine.builder.error = BuildFailed("No.")
+    visitor = browse()
+    launch = await visitor.launch(REPO)
+    await visitor.events(launch)
+    await until(lambda: not any(name.startswith("visitor-") for name in service.hub.users))
+    assert "No." in (await visitor.get(f"launches/{launch}")).text
+    service.engine.builder.error = None
+    again = await visitor.post(f"launches/{launch}/retry")
+    assert (await visitor.events(again.url.path.rsplit("/", 1)[-1]))[-1][2]["state"] == "ready"

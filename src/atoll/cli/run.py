@@ -61,7 +61,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 @as_json
 @click.pass_obj
-def run(settings: Settings, reference: str, **options: Any) -> None:
+def run(settings: Settings, /, reference: str, **options: Any) -> None:
     """Open REFERENCE in JupyterLab: build its environment once, start a server, open a browser.
 
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you

@@ -21,6 +21,7 @@ LONGEST = 10_000  # lines of all files together
 _INCLUDE = {"-r", "--requirement", "-c", "--constraint"}
 _EDITABLE = {"-e", "--editable"}
 _INDEX = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index"}
+_INSTEAD = {"-i", "--index-url", "--no-index"}
 _IGNORED = {"--trusted-host"}  # an insecure connection is nothing that a repository may ask for
 _ARCHIVE = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
@@ -98,7 +99,7 @@ def _read_file(reader: _Reader, path: str) -> None:
     reader.count += len(lines)
     if reader.count > LONGEST:
         raise BadSpecification(f"{path} has more than {LONGEST} lines with what it includes.")
-    kept = [line for line in lines if line.split("=")[0].split()[0] not in _IGNORED]
+    kept = [line for line in lines if _option(line)[0] not in _IGNORED]
     reader.seen[name] = "".join(f"{line}\n" for line in kept).encode()
     for line in kept:
         _read_line(reader, path, line)
@@ -199,6 +200,11 @@ def hashes_of(files: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
 def names_indexes(files: Mapping[str, bytes]) -> bool:
     """Say whether normalised requirements *files* name a package index of their own."""
     return any(_option(line)[0] in _INDEX for line in _lines_of(files))
+
+
+def replaces_index(files: Mapping[str, bytes]) -> bool:
+    """Say whether normalised requirements *files* want another index instead of the operator's."""
+    return any(_option(line)[0] in _INSTEAD for line in _lines_of(files))
 
 
 def names_addresses(files: Mapping[str, bytes]) -> bool:

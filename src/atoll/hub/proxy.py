@@ -6,7 +6,8 @@ from pathlib import Path
 
 from atoll.errors import Lacking
 
-PROGRAM = "configurable-http-proxy"
+PROGRAM = "serve.mjs"
+LIBRARY = "configurable-http-proxy"
 
 
 def proxy_command(folder: Path | None = None) -> list[str]:
@@ -16,13 +17,13 @@ def proxy_command(folder: Path | None = None) -> list[str]:
     Raises `Lacking` when either is not there.
     """
     home = folder or Path(__file__).parent / "proxy"
-    program = home / "node_modules" / PROGRAM / "bin" / PROGRAM
-    if not program.is_file():
+    library = home / "node_modules" / LIBRARY
+    if not library.is_dir():
         raise Lacking(
-            f"The proxy is not where Atoll's installation puts it ({program}).",
+            f"The proxy is not where Atoll's installation puts it ({library}).",
             hint="Install Atoll again: `pip install --force-reinstall --no-deps atoll`.",
         )
-    return [str(node()), str(program)]
+    return [str(node()), str(home / PROGRAM)]
 
 
 def node() -> Path:

@@ -180,7 +180,20 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         if plan.owner.visitor:
             # Who cannot sign in has no other way in than a link with a key, as on any Binder.
             environ |= {"JUPYTERHUB_ALLOW_TOKEN_IN_URL": "1"}
+        if origins := self._origins(plan):
+            environ |= {"ATOLL_ALLOW_ORIGIN": " ".join(origins)}
         return environ
+
+    def _origins(self, plan: ServerPlan) -> list[str]:
+        """Return the sites whose pages may use the server, as pages with live cells do.
+
+        A person's server believes the person's cookie; "*" would let any site's page use that,
+        so that it goes for visitors' servers only, which open with a key and hold nothing.
+        """
+        origins = installation(self.wiring).atoll.settings.access.origins
+        if "*" in origins and plan.owner.visitor:
+            return ["*"]
+        return [origin.rstrip("/") for origin in origins if origin != "*"]
 
 
 def refusal(error: AtollError) -> SpawnException:

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx2
 from filelock import FileLock, Timeout
 
-from atoll.errors import BadSettings, Refused, StartFailed
+from atoll.errors import BadSettings, Refused
+from atoll.hub.calls import Calls
 from atoll.hub.journal import Journal, Say
 from atoll.hub.places import (
     SERVICE,
@@ -36,30 +35,16 @@ from atoll.hub.processes import Process
 from atoll.hub.proxy import proxy_command
 from atoll.settings import Settings
 
-# What the proxy sends straight to Atoll's service: its own pages, and the paths at which the
-# programs that speak to Binder expect it.
-ROUTES = [
-    f"services/{SERVICE}",
-    "v2",
-    "build",
-    "api/repoproviders",
-    "badge_logo.svg",
-    "badge.svg",
-    "health",
-    "versions",
-    "about",
-    "metrics",
-]
 ECHO = 0.5  # seconds within which a second signal is the first one's echo
 PYTHON = [sys.executable, "-P", "-m"]  # -P: no module out of the folder we happen to be in
 
 
 async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.web",)) -> int:
-    """Serve *settings*' installation until a SIGINT or SIGTERM; return an exit status.
+    """Serve *settings*' installation until a SIGINT, SIGTERM or SIGHUP; return an exit status.
 
     *say* gets lines for whoever watches; *service* is the module that is Atoll's service, and its
-    arguments. Raises `Refused` when it is being served already or the
-    port is taken, `BadSettings`, and `StartFailed` when a part cannot be started.
+    arguments. Raises `Refused` when it is being served already or the port is taken,
+    `BadSettings`, and `StartFailed` when a part cannot be started.
     """
     say = _unless_gone(say)
     places = find_places(settings)
@@ -93,14 +78,14 @@ class Crew:
     @classmethod
     def of(cls, places: Places, journal: Journal, service_module: Sequence[str]) -> Crew:
         """Say what the programs of *places* are."""
-        lagoon = Lagoon(places)
+        calls = Calls(places)
         environ = {**os.environ, "ATOLL_CONFIG": str(places.settings)}
         config = Path(__file__).with_name("jupyterhub_config.py")
         hub = Process(
             name="hub",
             command=[*PYTHON, "jupyterhub", "-f", str(config)],
             environ=environ,
-            healthy=lagoon.hub_answers,
+            healthy=calls.hub_answers,
             socket=places.hub_socket,
             journal=journal,
         )
@@ -108,18 +93,18 @@ class Crew:
             name="proxy",
             command=[*proxy_command(), *_proxy_options(places)],
             environ={**os.environ, "CONFIGPROXY_AUTH_TOKEN": places.secret("proxy_token")},
-            healthy=lagoon.proxy_answers,
+            healthy=calls.proxy_answers,
             socket=places.proxy_socket,
-            risen=lambda: lagoon.put_routes(hub_is_there=hub.ready.is_set()),
+            risen=lambda: calls.put_routes(hub_is_there=hub.ready.is_set()),
             journal=journal,
         )
         service = Process(
             name="service",
             command=[*PYTHON, *service_module],
             environ={**environ, **_service_environ(places)},
-            healthy=lagoon.service_answers,
+            healthy=calls.service_answers,
             socket=places.web_socket,
-            risen=lagoon.close_service,
+            risen=calls.close_service,
             journal=journal,
         )
         return cls(proxy, hub, service, journal)
@@ -155,70 +140,6 @@ class Crew:
             one.kill()
 
 
-@dataclass(frozen=True, slots=True)
-class Lagoon:
-    """What the supervisor says to the programs over their sockets."""
-
-    places: Places
-
-    async def proxy_answers(self) -> bool:
-        """Say whether the proxy takes orders and visitors."""
-        orders = await self._ask(self.places.proxy_socket, "GET", "/api/routes", "proxy_token")
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.places.host, self.places.host)  # noqa: S104
-        try:
-            _, writer = await asyncio.open_connection(host, self.places.port)
-        except OSError:
-            return False
-        writer.close()
-        return orders == httpx2.codes.OK
-
-    async def hub_answers(self) -> bool:
-        """Say whether JupyterHub answers."""
-        path = f"{self.places.base}hub/health"
-        return await self._ask(self.places.hub_socket, "GET", path) == httpx2.codes.OK
-
-    async def service_answers(self) -> bool:
-        """Say whether Atoll's service answers, be it that something else is not well."""
-        return await self._ask(self.places.web_socket, "GET", f"{self.places.base}versions") > 0
-
-    async def close_service(self) -> None:
-        """Leave the service's socket to the proxy: who else came could claim any address."""
-        self.places.web_socket.chmod(0o600)  # uvicorn opens it to everybody
-
-    async def put_routes(self, *, hub_is_there: bool) -> None:
-        """Tell a fresh proxy what is where, and have the hub add people's servers.
-
-        These routes lack JupyterHub's mark, so it leaves them alone. Raises `StartFailed`.
-        """
-        self.places.proxy_socket.chmod(0o600)
-        target = {"target": http_unix(self.places.web_socket)}
-        for route in ROUTES:
-            path = "/api/routes" + quote(f"{self.places.base}{route}")
-            status = await self._ask(
-                self.places.proxy_socket, "POST", path, "proxy_token", json=target
-            )
-            if status != httpx2.codes.CREATED:
-                raise StartFailed(f"The proxy did not take the route {route} ({status}).")
-        if hub_is_there:
-            # JupyterHub itself would look only every few minutes.
-            path = f"{self.places.base}hub/api/proxy"
-            await self._ask(self.places.hub_socket, "POST", path, "supervisor_token")
-
-    async def _ask(
-        self, socket: Path, method: str, path: str, secret: str = "", json: Any = None
-    ) -> int:
-        """Return the status of the answer, or 0 when there is none."""
-        headers = {"Authorization": f"token {self.places.secret(secret)}"} if secret else {}
-        transport = httpx2.AsyncHTTPTransport(uds=str(socket))
-        async with httpx2.AsyncClient(transport=transport, timeout=20) as client:
-            try:
-                url = f"http://atoll{path}"
-                answer = await client.request(method, url, headers=headers, json=json)
-            except httpx2.HTTPError:
-                return 0
-        return answer.status_code
-
-
 def _proxy_options(places: Places) -> list[str]:
     hub = f"{http_unix(places.hub_socket)}{places.base}hub"
     return [
@@ -226,7 +147,6 @@ def _proxy_options(places: Places) -> list[str]:
         *("--api-socket", str(places.proxy_socket)),
         *("--default-target", http_unix(places.hub_socket)),
         *("--error-target", f"{hub}/error"),
-        *("--log-level", "info"),
     ]
 
 

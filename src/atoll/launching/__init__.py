@@ -21,6 +21,7 @@ from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, Source
+from atoll.sources.parsing import path_opening
 from atoll.volumes import Content
 
 
@@ -161,5 +162,4 @@ class Launcher:
 
 def opening_of(checkout: Checkout) -> str:
     """Return the URL path at which a person lands who asked for nothing but this checkout."""
-    path = checkout.ref.path
-    return f"lab/tree/{path}" if path else "lab"
+    return path_opening(checkout.ref.path)

@@ -110,12 +110,12 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     """Return the launch that this request is about, and the first message it has not seen."""
     site = site_of(request)
     _check(request, site)
+    person = await _bearer(request, site)
     provider, spec = raw_spec(request, site.place.base)
     if found := await _resumed(request, site, f"{provider}/{spec}"):
         return found
     target = parse_binder(provider, spec, {})
     facts = launch_facts(request, provider, spec)
-    person = await _bearer(request, site)
     wanted = _request(target, person or Person(""), site.atoll.settings.servers)
     if person is None:
         visitors: Visitors = request.app.state.visitors

@@ -31,7 +31,7 @@ from atoll.web.build import launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
 from atoll.web.launch_form import LaunchForm, request_from
 from atoll.web.links import field_from
-from atoll.web.recognition import Recognised, explain, recognise
+from atoll.web.recognition import Recognised, describe, explain, recognise
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import HubStarter
@@ -198,7 +198,6 @@ async def show_progress(request: Request) -> Response:
     site = site_of(request)
     events = list(site.desk.story(begun).events)
     log = [event for event in progress.shown_events(events) if event.message]
-    provider, spec = binder_spec(begun.request.repo)
     return page(
         request,
         session,
@@ -209,7 +208,7 @@ async def show_progress(request: Request) -> Response:
         steps=progress.steps(events),
         log=[plain(event.message) for event in log[-SHOWN:]],
         seen=f"{progress.mark_of(events)}-{len(events) - 1}" if events else "",
-        title=spec.rsplit("/", 1)[0] if provider in {"gh", "gist"} else begun.request.repo.locator,
+        title=describe(begun.request.repo)[1],
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
 
@@ -303,7 +302,7 @@ async def show_log(request: Request) -> Response:
 
 def _kept_log(site: Site, name: str) -> str:
     folder = (site.atoll.settings.data / "logs").resolve()
-    file = (folder / f"{name}.log").resolve()
+    file = (folder / f"{name}.txt").resolve()
     if not name or file.parent != folder or not file.is_file():
         return ""
     return file.read_bytes()[-4 * 1024**2 :].decode("utf-8", "replace")

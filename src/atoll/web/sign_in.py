@@ -18,7 +18,7 @@ from itsdangerous import BadSignature
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from atoll.errors import Refused
+from atoll.errors import Refused, TooLarge
 from atoll.people import Person
 from atoll.web.guard import check_post, inside, origin_of
 from atoll.web.hub_api import Bearer
@@ -29,6 +29,7 @@ HUB_SESSION = "jupyterhub-session-id"  # JupyterHub's; a new one means somebody 
 LIFETIME = 14 * 86400  # seconds, as JupyterHub's own cookies
 PATIENCE = 900  # seconds in which a person must have signed in
 FRESH = 30.0  # seconds for which the hub's word about a person is believed
+LARGEST_FORM = 64 * 1024  # bytes
 MOST = 10_000  # people remembered at once
 
 
@@ -112,8 +113,11 @@ async def session_of(request: Request) -> Session:
 
 async def posted(request: Request) -> tuple[Session, dict[str, Any]]:
     """Return who sent a form, and its fields, once it is certain that a page of ours sent it."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > LARGEST_FORM:
+        raise TooLarge("This is more than a form can hold.")
     session = await session_of(request)
-    async with request.form(max_files=0, max_fields=40, max_part_size=64 * 1024) as form:
+    async with request.form(max_files=0, max_fields=40) as form:
         fields = dict(form)
     check_post(request, str(fields.get("form_token", "")), session.form_token)
     return session, fields

@@ -63,16 +63,19 @@ class Visitors:
             launch = await self.desk.open(asked, facts)
             self.launching[launch.id] = name
         watcher = asyncio.create_task(self._watch(launch), name=f"visitor {launch.id}")
-        watcher.add_done_callback(lambda task: task.cancelled() or task.exception())
+        watcher.add_done_callback(_note)
         return launch
 
     async def _watch(self, launch: Launch) -> None:
-        """Count *launch* until it is over."""
+        """Count *launch* until it is over; whoever got nothing out of it is forgotten at once."""
         try:
             async for _ in self.desk.story(launch).follow():
                 pass
         finally:
-            self.launching.pop(launch.id, None)
+            name = self.launching.pop(launch.id)
+        async with self._door:
+            if name not in self.launching.values() and not (await self.hub.user(name)).servers:
+                await self.hub.remove_user(name)
 
     async def _check_limits(self, mark: str) -> None:
         counts: Counter[str] = Counter()
@@ -139,6 +142,11 @@ class Visitors:
         await self.hub.stop(user.name, server.name, remove=True)
         await self.plans.forget(user.name, server.name)
         await self.runner.remove(user.name, server.name)
+
+
+def _note(watcher: asyncio.Task[None]) -> None:
+    if not watcher.cancelled() and (error := watcher.exception()):
+        log.warning("could not clear up after a visitor: %s", error)
 
 
 def _as_visitor(request: LaunchRequest, name: str) -> LaunchRequest:

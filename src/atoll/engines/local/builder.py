@@ -40,7 +40,6 @@ from atoll.engines.local.workshop import (
     destroy,
     open_workshop,
     publish,
-    size_of,
     start_over,
 )
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
@@ -224,7 +223,6 @@ class LocalBuilder:
         return False
 
     def _publish(self, workshop: Workshop, target: Path, made: dict[str, Any], log: _Log) -> None:
-        made["bytes"] = size_of(workshop.result)
         (workshop.result / METADATA).write_text(json.dumps(made, indent=1))
         log(f"Installed {made['packages']} packages")
         shutil.copyfile(log.path, workshop.result / "log.txt")

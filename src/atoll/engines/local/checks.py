@@ -80,7 +80,7 @@ def linux(settings: Settings) -> Check:  # noqa: ARG001 - all looks are called a
         "Linux",
         platform.system() == "Linux" and numbers >= OLDEST_LINUX,
         f"{platform.system()} {release}, {platform.machine()}",
-        "Environments cannot be shared by overlay; other things may fail as well.",
+        "Overlays in user namespaces are missing, and other things may fail as well.",
         "Use Linux 5.11 or newer.",
     )
 
@@ -124,8 +124,9 @@ def overlays(settings: Settings) -> Check:
         "Overlays",
         ok,
         "work in boxes" if ok else f"do not work in boxes: {said}",
-        "Builds that need a package from an earlier step copy it; they are slower.",
+        "Nothing can be built: builds see the package cache through an overlay, to leave it clean.",
         "Use Linux 5.11 or newer, and a data folder on ext4, xfs or btrfs.",
+        needed=True,
     )
 
 
@@ -254,7 +255,7 @@ def _survive(look: Callable[[Settings], Check], settings: Settings) -> Check:
         return look(settings)
     except (AtollError, OSError, subprocess.SubprocessError, ImportError, ValueError) as error:
         name = look.__name__.replace("_", " ").capitalize()
-        needed = look in {bubblewrap, boxes, git, uv, sockets}
+        needed = look in {bubblewrap, boxes, overlays, git, uv, sockets}
         lost = "Nothing can be built or run." if needed else "It could not be tried."
         return Check(name, ok=False, found=str(error), lost=lost, get=_hint(error), needed=needed)
 

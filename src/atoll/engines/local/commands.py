@@ -8,6 +8,7 @@ proxy of the runtime's then stands before it and lets in only whom the hub lets 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,6 +162,9 @@ def _options(app: str, base: str, origin: str) -> list[str]:
         f"--{app}.open_browser=False",
         f"--{app}.allow_remote_access=True",  # the Host header is the hub's; a token still guards
     ]
-    if origin:
-        options.append(f"--{app}.allow_origin={origin}")
+    if origin == "*":
+        options.append(f"--{app}.allow_origin=*")
+    elif origin:
+        sites = "|".join(re.escape(site) for site in origin.split())
+        options.append(f"--{app}.allow_origin_pat=(?:{sites})\\Z")
     return options

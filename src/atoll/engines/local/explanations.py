@@ -248,6 +248,7 @@ def _last_words(text: str) -> str:
     """Return the line in which a build said what was wrong."""
     said = text.rpartition("[stderr]")[2].rpartition("--- stderr")[2].partition("\nhint:")[0]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("error: Failed to ")]
     for line in reversed(lines):
         if re.match(r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error:)", line):
             return line

@@ -16,6 +16,7 @@ import os
 import select
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -85,6 +86,7 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
     The helper ends when the write end of the pipe *exit_fd* is closed, so when its box is gone.
     Raises `StartFailed` if it does not come up.
     """
+    _await_map(pid)
     space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     user = fcntl.ioctl(space, NS_GET_USERNS)
     ready, tell = os.pipe()
@@ -125,7 +127,8 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
         )
     except (subprocess.SubprocessError, OSError) as error:
         log.seek(0)
-        said = log.read().decode(errors="replace").strip().splitlines()[-1:]
+        lines = log.read().decode(errors="replace").splitlines()
+        said = [line for line in lines if line and not line.startswith("WARNING")][:1]
         message = f"The box got no network: {''.join(said) or error}."
         raise StartFailed(message, hint=_WITHOUT) from error
     finally:
@@ -136,6 +139,20 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
 
 
 _WITHOUT = "With the network policy “none” it starts without."
+
+
+def _await_map(pid: int) -> None:
+    """Wait until bubblewrap has written who is who in the user namespace of *pid*.
+
+    It tells us the id of its child before that; who enters so early is nobody there, and may not
+    enter the network namespace.
+    """
+    until = time.monotonic() + 10
+    try:
+        while not Path(f"/proc/{pid}/gid_map").read_text().strip() and time.monotonic() < until:
+            time.sleep(0.001)
+    except OSError as error:
+        raise StartFailed("The box ended before it had a network.", hint=_WITHOUT) from error
 
 
 def _await_ready(ready: int) -> None:

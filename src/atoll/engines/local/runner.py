@@ -61,6 +61,9 @@ class LocalRunner:
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
+        for left, _ in list(self.all()):  # of a hub that died before it could note the handle
+            if (left.owner, left.name) == (plan.owner.name, plan.name):
+                await self.stop(left.handle)
         handle = new_id()
         record = await asyncio.to_thread(self._start, handle, plan, environ)
         try:

@@ -126,9 +126,13 @@ async def run(box: Box, say: Say, *, timeout: float) -> int:  # noqa: ASYNC109 -
     Cancelling kills all that is in it. Raises `BuildFailed` after *timeout* seconds.
     """
     read, write = os.pipe()
+    begin = functools.partial(start, box, output=write, bound=True)
+    starting = asyncio.get_running_loop().run_in_executor(None, begin)
     try:
-        running = await asyncio.to_thread(start, box, output=write, bound=True)
+        running = await asyncio.shield(starting)
     except BaseException:
+        with contextlib.suppress(Exception):
+            kill(await starting)  # a thread cannot be cancelled, and what it starts must not stay
         os.close(read)
         raise
     finally:

@@ -21,10 +21,11 @@ from atoll.engines.local.explanations import Explanation, Kind, explain
 from atoll.engines.local.locks import Lock, Pin, lines, read_lock
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import HOME, Bind, Box, run
-from atoll.engines.local.uv import CONFIG, PROGRAM, Index, uv
+from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
 from atoll.engines.local.workshop import Workshop, read_written
 from atoll.environments import EnvSpec, Say
 from atoll.environments.reading import PACKAGE
+from atoll.environments.requirements import replaces_index
 from atoll.errors import BuildFailed
 from atoll.servers import Limits, Network
 
@@ -81,7 +82,8 @@ END
 """
 BUILD = """
 set -e
-"$UV" pip sync --preview-features pylock --link-mode copy --python /srv/env/bin/python "$@" /srv/out/pylock.toml
+"$UV" pip sync --preview-features pylock --link-mode copy --python /srv/env/bin/python \\
+  "$@" /srv/out/pylock.toml
 """
 POST_BUILD = """
 chmod +x "$1"
@@ -143,6 +145,7 @@ class Steps:
             ("/bin/sh", "-c", RESOLVE, "resolve", *words),
             self._sealed_box(environ) if sealed else self._open_box(environ),
             told,
+            mute=quick,  # it is only a first try: its failure is not a build's
         )
         if status:
             return explain(told, as_of=self.spec.as_of) if told else self._killed(status)
@@ -295,8 +298,13 @@ class Steps:
             "NB_PYTHON_PREFIX": ENV,
             "REPO_DIR": HOME,
         }
-        if "pyproject.toml" in dict(self.spec.files):  # its own [tool.uv] is part of what is asked
-            return environ
+        if "pyproject.toml" in dict(self.spec.files):
+            # Its own [tool.uv] is part of what is asked; the operator's settings stand behind it.
+            return {**environ, "XDG_CONFIG_HOME": CONFIG_HOME}
+        if self.own_indexes:  # written for pip, which takes the best version of all indexes
+            environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+        if replaces_index(dict(self.spec.files)):
+            return {**environ, "UV_NO_CONFIG": "1"}
         if index.config or any(bind.target == CONFIG for bind in index.binds):
             return {**environ, "UV_CONFIG_FILE": CONFIG}
         return {**environ, "UV_NO_CONFIG": "1"}
@@ -311,10 +319,14 @@ class Steps:
             return Explanation(Kind.OTHER, message, "The operator can raise [builds] memory.")
         return Explanation(Kind.OTHER, f"uv ended with status {status} and said nothing.")
 
-    async def _run(self, command: tuple[str, ...], box: Box, told: list[str]) -> int:
+    async def _run(
+        self, command: tuple[str, ...], box: Box, told: list[str], *, mute: bool = False
+    ) -> int:
+        """Run *command* in *box*, adding its lines to *told* and, unless *mute*, to the log."""
+
         def say(line: str) -> None:
             told.append(line)
-            if not line.startswith("Using Python "):  # where in a box means nothing to a person
+            if not mute and not line.startswith("Using Python "):  # where in a box: no news
                 self.say(line)
 
         left = self.timeout - (time.monotonic() - self.began)

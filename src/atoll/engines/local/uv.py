@@ -22,11 +22,12 @@ from atoll.engines.local.sandbox import Bind
 from atoll.errors import Lacking
 
 PROGRAM = "/srv/bin/uv"  # in a box
-CONFIG = "/srv/etc/uv.toml"
+CONFIG_HOME = "/srv/etc"
+CONFIG = f"{CONFIG_HOME}/uv/uv.toml"
 CERTIFICATES = "/srv/etc/certificates.pem"
 _CARRIED = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY"),
-    *("UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
+    *("UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )

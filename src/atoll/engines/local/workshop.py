@@ -164,16 +164,6 @@ def publish(workshop: Workshop, target: Path) -> None:
     workshop.result.rename(target)
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes on disk of *folder*; files shared with the package cache count in full."""
-    total = 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118
-    return total
-
-
 def destroy(path: Path) -> None:
     """Remove *path* and all below it, whatever permissions hostile code left there."""
     if path.is_dir() and not path.is_symlink():

@@ -9,7 +9,7 @@ from atoll.errors import NotFound
 from atoll.events import Tell
 from atoll.providers.git.addresses import Gate
 from atoll.providers.git.checkouts import Checkouts
-from atoll.providers.git.folders import Folders
+from atoll.providers.git.folders import Folders, State, state_of
 from atoll.providers.git.mirrors import COMMIT, Mirrors
 from atoll.providers.git.versions import Choice, choose
 from atoll.settings import Settings
@@ -33,12 +33,12 @@ class GitSource:
         """Pin *repo* to one commit, bringing it into the mirror: its date stands in it.
 
         A full commit that is there already costs no network. A folder without a version is
-        taken as it is, changes and all.
+        taken as it is, changes and all; a checkout without changes is its newest commit.
         """
         repo = replace(repo, locator=locate(repo.locator))
         (check_version_and_path if repo.path_follows else check_version)(repo.version)
         self.gate.check(repo.locator)
-        if repo.locator.startswith("/") and not _has_versions(repo):
+        if repo.locator.startswith("/") and not await _has_versions(repo):
             return await self.folders.resolve(repo)
         choice = await self._choose(repo)
         commit = await self.mirrors.need(repo.locator, choice.commit, tell)
@@ -76,9 +76,15 @@ def open_source(settings: Settings, *, trusted: bool) -> Source:
     return GitSource(gate, mirrors, checkouts, Folders(data / "checkouts", data, most))
 
 
-def _has_versions(repo: RepoRef) -> bool:
+async def _has_versions(repo: RepoRef) -> bool:
     """Whether the folder *repo* is asked for a commit, not for what is in it now."""
     folder = Path(repo.locator)
+    if _asks_for_a_commit(repo, folder):
+        return True
+    return await state_of(folder) is State.CLEAN
+
+
+def _asks_for_a_commit(repo: RepoRef, folder: Path) -> bool:
     bare = (folder / "HEAD").is_file() and (folder / "objects").is_dir()
     if bare or (repo.version != "HEAD" and (folder / ".git").exists()):
         return True

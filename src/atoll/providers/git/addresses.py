@@ -10,9 +10,11 @@ name which means something else a moment later is of no use.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urljoin, urlsplit
@@ -253,12 +255,18 @@ async def _ask(url: str, address: Address) -> tuple[int, str]:
     headers = {"Host": parts.netloc.decode(), "User-Agent": "git/atoll"}
     try:
         async with (
-            httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+            httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, verify=_authorities()) as client,
             client.stream("GET", aim, headers=headers, extensions=extensions) as answer,
         ):
             return answer.status_code, answer.headers.get("location", "")
     except httpx2.HTTPError as error:
         raise Unreachable(f"{parts.host} does not answer: {error}.".replace("..", ".")) from error
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Whom we believe: the system's authorities, or those in ``$SSL_CERT_FILE``."""
+    return httpx2.create_ssl_context()
 
 
 def _check_status(status: int, url: str) -> None:

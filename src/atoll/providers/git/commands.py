@@ -123,6 +123,8 @@ def environment(folder: Path, protocols: str, *, persons: bool) -> dict[str, str
     """Return the environment of a git process."""
     kept = (*KEPT, *PERSONS, *PROXIES) if persons else KEPT
     found = {name: os.environ[name] for name in kept if name in os.environ}
+    if "SSL_CERT_FILE" in found:  # OpenSSL's name for it, which git does not know
+        found.setdefault("GIT_SSL_CAINFO", found["SSL_CERT_FILE"])
     own = {
         "LC_ALL": "C.UTF-8",
         "GIT_TERMINAL_PROMPT": "0",

@@ -1,6 +1,7 @@
-"""Folders: a plain folder, or a checkout as it stands, taken as a snapshot.
+"""Folders: a plain folder, or a checkout with changes of its own, taken as a snapshot.
 
-A snapshot is named by its whole content, so that taking it again is free. Symbolic links stay
+A snapshot is named by its whole content, so that taking it again is free, and dated by its newest
+file, so that what it needs is not built anew every day. Symbolic links stay
 links; what is neither file, folder nor link (a socket, a device) is left out, and said.
 """
 
@@ -14,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from atoll.errors import NotFound, Refused
@@ -26,15 +28,20 @@ from atoll.providers.git.sizes import size_of
 from atoll.providers.git.specfiles import read_files
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 
+FIRST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # earlier than any notebook
 LOOKING = 20.0  # seconds for git to say whether something is not committed
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is in a folder. ``version`` names all of it, ``tree`` all but ``.git``."""
+    """What is in a folder. ``version`` names all of it, ``tree`` all but ``.git``.
+
+    ``date`` is the newest file's, ``.git`` left out.
+    """
 
     version: str
     tree: str
+    date: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +53,13 @@ class Folders:
     most: int
 
     async def resolve(self, repo: RepoRef) -> ResolvedRef:
-        """Name what *repo*'s folder holds now, with today's date.
+        """Name what *repo*'s folder holds now, with the date of its newest file.
 
         Raises `NotFound`, `TooLarge`, `Refused`.
         """
         source = Path(repo.locator)
         taken = await asyncio.to_thread(self._look, source)
-        return ResolvedRef(repo, taken.version, taken.tree, datetime.now(UTC))
+        return ResolvedRef(repo, taken.version, taken.tree, taken.date)
 
     def _look(self, source: Path) -> Snapshot:
         if not source.is_dir():
@@ -77,9 +84,10 @@ class Folders:
         tree = home / "tree"
         files = await asyncio.to_thread(read_files, tree)
         said = [f"{path} is not a file and was left out." for path in await _special(source)]
-        if await uncommitted(source):
+        if await state_of(source) is State.CHANGED:
             said.append(f"{source} has changes that are not committed; it was taken as it is.")
-        return Checkout(ref, tree, files, dict.fromkeys(files, ref.date), tuple(said))
+        changed = {path: date_of((tree / path).stat().st_mtime) for path in files}
+        return Checkout(ref, tree, files, changed, tuple(said))
 
     def _copy(self, source: Path, home: Path, version: str) -> None:
         aside = home.parent / f".{home.name}-{new_id()}"
@@ -113,6 +121,7 @@ def walk(source: Path) -> Iterator[tuple[str, os.stat_result]]:
 def take(source: Path) -> Snapshot:
     """Name what is in *source*; raises `Refused` for a file that may not be read."""
     whole, content = hashlib.sha256(), hashlib.sha256()
+    newest = 0.0
     try:
         for path, found in walk(source):
             mode = found.st_mode
@@ -130,11 +139,21 @@ def take(source: Path) -> Snapshot:
             whole.update(line)
             if path.partition("/")[0] != ".git":
                 content.update(line)
+                newest = max(newest, found.st_mtime if kind in {"program", "file"} else 0)
     except PermissionError as error:
         raise Refused(f"{error.filename} cannot be read by you.") from error
     except FileNotFoundError as error:
         raise NotFound(f"{source} changed while it was read.", hint="Try again.") from error
-    return Snapshot(whole.hexdigest(), content.hexdigest())
+    return Snapshot(whole.hexdigest(), content.hexdigest(), date_of(newest))
+
+
+def date_of(seconds: float) -> datetime:
+    """Return the moment *seconds* after the epoch, or now for one that no author meant.
+
+    Archives and package managers like to date files in 1970 or 1980; clocks are set wrong.
+    """
+    now = datetime.now(UTC)
+    return datetime.fromtimestamp(seconds, UTC) if FIRST <= seconds <= now.timestamp() else now
 
 
 async def _special(source: Path) -> list[str]:
@@ -148,24 +167,37 @@ async def _special(source: Path) -> list[str]:
     return await asyncio.to_thread(look)
 
 
-async def uncommitted(source: Path) -> bool:
-    """Say whether *source* is a git checkout with changes that are in no commit.
+class State(Enum):
+    """How a folder stands to the commits of its git checkout."""
+
+    PLAIN = "no checkout, or one without commits"
+    CLEAN = "just what its newest commit holds, but for ignored files"
+    CHANGED = "with changes that are in no commit"
+    UNKNOWN = "git could not be asked"
+
+
+async def state_of(source: Path) -> State:
+    """Say how *source* stands.
 
     A checkout whose own configuration names filters is not asked: git would run them.
     """
     if not (source / ".git").exists():
-        return False
+        return State.PLAIN
     try:
         async with asyncio.timeout(LOOKING):
             listed = await git(
                 "config", "--local", "--includes", "--name-only", "--list", folder=source
             )
             if any(key.startswith(b"filter.") for key in listed.splitlines()):
-                return False
+                return State.UNKNOWN
+            try:
+                await git("rev-parse", "--verify", "--quiet", "HEAD", folder=source)
+            except GitFailed:
+                return State.PLAIN
             status = ("status", "--porcelain", "--ignore-submodules=all")
-            return bool(await git(*status, folder=source))
+            return State.CHANGED if await git(*status, folder=source) else State.CLEAN
     except (GitFailed, TimeoutError):
-        return False
+        return State.UNKNOWN
 
 
 def _copy_one(source: Path, target: Path, found: os.stat_result) -> None:

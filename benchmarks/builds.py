@@ -1,0 +1,104 @@
+"""How long a build from a warm cache takes, beside uv and pip by hand with the same lock.
+
+    python benchmarks/builds.py [ROUNDS]
+
+Prints JSON: a list of {"name", "value", "unit", "beside", "beside_value", "ratio"}; values are
+medians in seconds. Everything is measured in turns in one run, in folders that are removed again.
+The aims: at most 1.3 times uv, at most 0.15 times pip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.engines.local.uv import uv
+from atoll.environments import Environment, EnvSpec
+from atoll.environments.reading import read_spec
+from atoll.settings import Settings
+from atoll.sources import Checkout, RepoRef, ResolvedRef
+
+REQUIREMENTS = b"numpy\npandas\nmatplotlib\nrequests\n"
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+def specification() -> EnvSpec:
+    ref = ResolvedRef(RepoRef("git", "https://example.org/r"), "c" * 40, "t", DAY)
+    checkout = Checkout(ref, Path(), {"requirements.txt": REQUIREMENTS})
+    return read_spec(checkout, platform="benchmark")
+
+
+async def build(builder: LocalBuilder, spec: EnvSpec) -> tuple[Environment, float]:
+    began = time.perf_counter()
+    async with builder.lock(spec.key):
+        made = await builder.build(spec, Path(), lambda _: None)
+    took = time.perf_counter() - began
+    await asyncio.gather(*builder._compiling)  # noqa: SLF001 - it must not disturb the next one
+    return made, took
+
+
+def timed(*commands: list[str], env: dict[str, str]) -> float:
+    began = time.perf_counter()
+    for command in commands:
+        subprocess.run(command, check=True, capture_output=True, env=env)
+    return time.perf_counter() - began
+
+
+def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
+    builder = LocalBuilder(Settings(data=folder / "data"))
+    spec = specification()
+    made, _ = asyncio.run(build(builder, spec))  # warms the cache
+    lock, target = folder / "lock.txt", folder / "env"
+    shutil.copy(Path(made.handle, "lock.txt"), lock)
+    python = metadata(made.handle)["python_program"]
+    env = {**os.environ, "UV_CACHE_DIR": str(folder / "uv"), "PIP_CACHE_DIR": str(folder / "pip")}
+    raw = (
+        [uv(), "venv", "--python", python, str(target)],
+        [uv(), "pip", "sync", "--python", f"{target}/bin/python", str(lock)],
+    )
+    pip = (
+        [python, "-m", "venv", str(target)],
+        [f"{target}/bin/python", "-m", "pip", "install", "--requirement", str(lock)],
+    )
+    times: dict[str, list[float]] = {"atoll": [], "uv": [], "pip": []}
+    for turn in range(rounds + 1):
+        for name, commands in (("uv", raw), ("pip", pip)):
+            if name == "uv" or turn in (0, 1):  # pip takes long: once to warm it, once to measure
+                times[name].append(timed(*commands, env=env))
+                shutil.rmtree(target)
+        shutil.rmtree(made.handle)
+        times["atoll"].append(asyncio.run(build(LocalBuilder(builder.settings), spec))[1])
+    return {name: values[1:] for name, values in times.items()}
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
+        times = measure(Path(folder), rounds)
+    middle = {name: round(statistics.median(values), 3) for name, values in times.items()}
+    rows = [
+        {
+            "name": "build from a warm cache",
+            "value": middle["atoll"],
+            "unit": "s",
+            "beside": beside,
+            "beside_value": middle[key],
+            "ratio": round(middle["atoll"] / middle[key], 3),
+        }
+        for key, beside in (("uv", "uv venv && uv pip sync"), ("pip", "pip install, fresh venv"))
+    ]
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

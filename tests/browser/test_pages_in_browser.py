@@ -1,0 +1,216 @@
+"""The pages in a real browser, on stand-ins: how they behave, and that axe finds nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from atoll.errors import BuildFailed
+from support.chromium import check_accessible, keep_picture
+from support.one_host import joined, serving
+from support.web_service import REPO, make_service
+
+PREFIX = "/services/atoll/"
+LOOKS = [("light", 1200), ("dark", 1200), ("light", 360), ("dark", 360)]
+
+
+@pytest.fixture
+def service(tmp_path):
+    return make_service(tmp_path)
+
+
+@pytest.fixture
+def url(service):
+    with serving(joined(service)) as address:
+        yield address
+
+
+def check_everywhere(page, name):
+    """Look at *page* in light and dark, wide and narrow."""
+    for scheme, width in LOOKS:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 800})
+        check_accessible(page)
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) <= 0, f"{name} is too wide for {width} pixels"
+        keep_picture(page, f"{name}-{scheme}-{width}")
+
+
+def launch(page, url, repository=REPO):
+    page.goto(url + PREFIX)
+    page.get_by_label("Repository", exact=True).fill(repository)
+    page.get_by_role("button", name="Launch", exact=True).click()
+
+
+def test_the_launch_page_understands_while_one_types(page, url):
+    page.goto(url + PREFIX)
+    check_everywhere(page, "launch-empty")
+    field = page.get_by_label("Repository", exact=True)
+    field.fill("https://github.com/ada/engine/blob/main/notes/a.ipynb")
+    page.get_by_text("opens notes/a.ipynb").wait_for()
+    assert page.get_by_label("Link", exact=True).input_value() == (
+        f"{url}/v2/gh/ada/engine/main?urlpath=lab/tree/notes/a.ipynb"
+    )
+    page.get_by_text("Advanced").click()
+    check_everywhere(page, "launch-recognised")
+    field.fill("githbu:ada/engine")
+    page.get_by_text("Did you mean").wait_for()
+    assert not page.locator("#share").is_visible()
+    check_everywhere(page, "launch-mistake")
+
+
+def test_what_is_to_be_copied_is_copied(page, url):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{url}{PREFIX}?repository={REPO}")
+    page.get_by_role("button", name="Copy: Badge in Markdown").click()
+    page.get_by_text("Copied: Badge in Markdown.").wait_for(state="attached")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("[![Launch](")
+
+
+def test_a_launch_leads_to_the_lab_by_itself(page, url, service):
+    service.engine.builder.pause = 0.1
+    launch(page, url)
+    page.wait_for_url("**/user/ada/engine/lab")
+    page.go_back()
+    assert page.url == f"{url}{PREFIX}"
+
+
+def test_a_launch_that_is_ready_at_once_leads_to_the_lab_too(page, url, service):
+    launch(page, url)
+    page.wait_for_url("**/user/ada/engine/lab")
+    launch(page, url)
+    page.wait_for_url("**/user/ada/engine/lab")
+    assert len(service.hub.started) == 1
+
+
+def test_progress_survives_a_reload_a_second_tab_and_a_lost_connection(page, url, service):
+    service.engine.builder.lines = [f"line {number}" for number in range(30)]
+    service.engine.builder.pause = 0.15
+    launch(page, url)
+    page.get_by_text("line 3").wait_for()
+    check_everywhere(page, "progress")
+    page.reload()
+    page.get_by_text("line 6").wait_for()
+    second = page.context.new_page()
+    second.goto(page.url)
+    second.get_by_text("line 9").wait_for()
+    page.context.set_offline(True)
+    page.wait_for_timeout(500)
+    page.context.set_offline(False)
+    log = page.locator("#log")
+    page.get_by_text("line 25").wait_for()
+    said = re.findall(r"line \d+", log.inner_text())
+    assert said == [f"line {number}" for number in range(len(said))]
+    page.wait_for_url("**/user/**")
+    second.wait_for_url("**/user/**")
+    assert len(service.hub.started) == 1
+
+
+def test_a_failure_is_explained_and_can_be_edited(page, url, service):
+    service.engine.builder.error = BuildFailed("six==99 is not there.", hint="Pin another six.")
+    launch(page, url)
+    page.get_by_role("alert").get_by_text("six==99 is not there.").wait_for()
+    check_everywhere(page, "failed")
+    page.get_by_role("link", name="Edit and try again").click()
+    assert page.get_by_label("Repository", exact=True).input_value() == REPO
+    service.engine.builder.error = None
+    page.go_back()
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_url("**/user/**")
+
+
+def test_a_launch_can_be_cancelled_with_the_keyboard_alone(page, url, service):
+    service.engine.builder.pause = 60
+    page.goto(url + PREFIX)
+    page.keyboard.type(REPO)  # the field has the focus
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Cancel").wait_for()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Cancel":
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Cancelled").wait_for()
+
+
+def test_servers_are_stopped_started_and_deleted(page, url, service):
+    page.goto(f"{url}{PREFIX}servers")
+    check_everywhere(page, "servers-empty")
+    service.engine.runner.sizes = {("ada", "engine"): 1_234_567}
+    launch(page, url)
+    page.wait_for_url("**/user/**")
+    page.goto(f"{url}{PREFIX}servers")
+    check_everywhere(page, "servers")
+    page.get_by_role("button", name="Stop engine").click()
+    page.get_by_text("Stopped", exact=True).wait_for()
+    page.get_by_role("link", name="Delete engine").click()
+    check_everywhere(page, "delete")
+    page.get_by_role("button", name="Delete engine").click()
+    page.get_by_text("Server engine and its files were deleted.").wait_for()
+
+
+def test_the_list_of_servers_follows_what_happens(page, url, service):
+    service.hub.run("ada", "mine").update(pending="spawn", ready=False)
+    page.goto(f"{url}{PREFIX}servers")
+    page.get_by_text("Starting", exact=True).wait_for()
+    service.hub.users["ada"]["servers"]["mine"].update(pending=None, ready=True)
+    page.get_by_text("Running", exact=True).wait_for()
+
+
+def test_a_binder_link_shows_one_clear_button(page, url, service):
+    page.goto(f"{url}/v2/gh/ada/engine/main?labpath=intro.ipynb")
+    page.get_by_role("heading", name="Launch ada/engine").wait_for()
+    check_everywhere(page, "binder-link")
+    assert not service.store.launches.kept
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url("**/user/ada/engine/doc/tree/intro.ipynb")
+
+
+def test_other_pages_look_the_same_and_are_accessible(page, url):
+    page.goto(f"{url}/about")
+    check_everywhere(page, "about")
+    page.goto(f"{url}{PREFIX}nothing")
+    check_everywhere(page, "error")
+
+
+def test_everything_works_without_scripts(browser, url):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    launch(page, url)
+    # A real browser without scripts reloads by itself; one that Playwright switched them off in
+    # does not read what stands in “noscript”.
+    for _ in range(100):
+        if page.get_by_role("link", name="Open it").is_visible():
+            break
+        assert '<noscript><meta http-equiv="refresh"' in page.content()
+        page.reload()
+    page.get_by_role("link", name="Open it").click()
+    assert page.url.endswith("/user/ada/engine/lab")
+    page.goto(f"{url}{PREFIX}servers")
+    page.get_by_role("button", name="Stop engine").click()
+    page.get_by_text("Stopped", exact=True).wait_for()
+    context.close()
+
+
+def test_a_visitors_link_starts_at_once_and_back_does_not_start_another(page, tmp_path):
+    service = make_service(tmp_path, access={"anonymous": True})
+    with serving(joined(service)) as url:
+        page.goto(f"{url}/v2/gh/ada/engine/main")
+        page.wait_for_url("**/user/visitor-*/**")
+        assert "token=" in page.url
+        page.go_back()
+        page.wait_for_timeout(500)
+        assert len(service.store.launches.kept) == 1
+
+
+def test_a_hostile_log_runs_nothing(page, url, service):
+    service.engine.builder.lines = ["<img src=x onerror=\"document.title='owned'\">"] * 5
+    service.engine.builder.pause = 0.2
+    launch(page, url)
+    page.get_by_text("onerror").first.wait_for()
+    assert page.locator("#log img").count() == 0
+    page.wait_for_url("**/user/**")
+    assert page.title() != "owned"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from atoll.engines.local.pythons import OLDEST, Pythons
+from atoll.environments.pythons import Choice, choose, newest_of, wanted
+from atoll.errors import BuildFailed
+
+HERE = [(3, 6), (3, 8), (3, 9), (3, 11), (3, 13)]
+
+
+@pytest.mark.parametrize(
+    ("day", "newest"),
+    [
+        (date(2021, 10, 3), (3, 9)),
+        (date(2021, 10, 4), (3, 10)),
+        (date(2008, 1, 1), (3, 0)),
+        (date(2022, 10, 23), (3, 10)),
+        (date(2022, 10, 24), (3, 11)),
+    ],
+)
+def test_the_newest_python_of_a_day(day, newest):
+    assert newest_of(day) == newest
+
+
+@pytest.mark.parametrize(
+    ("asked", "day", "choice"),
+    [
+        ("3.8", None, Choice((3, 8))),
+        ("3.5", None, Choice((3, 6), "No Python 3.5 here; 3.6 was taken instead.")),
+        ("3.10", None, Choice((3, 9), "No Python 3.10 here; 3.9 was taken instead.")),
+        ("", date(2021, 6, 1), Choice((3, 9))),
+        ("", date(2022, 1, 1), Choice((3, 9))),
+        ("", None, Choice((3, 13))),
+        (
+            "",
+            date(2016, 1, 1),
+            Choice((3, 6), "No Python of 2016-01-01 or before here; 3.6 was taken instead."),
+        ),
+        (">=3.7,<3.9", date(2021, 6, 1), Choice((3, 8))),
+        (">=3.10", date(2021, 6, 1), Choice((3, 11), "No Python of 2021-06-01 or before here; 3.11 was taken instead.")),
+        ("~=3.8.2", date(2024, 6, 1), Choice((3, 8))),
+        ("<3.6", None, None),
+        ("2.7", None, None),
+    ],
+)  # fmt: skip
+def test_the_python_that_is_chosen(asked, day, choice):
+    assert choose(asked, day, HERE) == choice
+
+
+def test_a_range_beyond_the_day_means_the_oldest_that_fits():
+    assert wanted(">=3.11", date(2020, 1, 1)) == (3, 11)
+    assert wanted(">=4", None) is None
+
+
+def test_the_machines_pythons_answer(tmp_path):
+    pythons = Pythons(tmp_path)
+    there = pythons.available()
+    assert there
+    assert min(there) >= OLDEST
+    newest = max(there)
+    python, note = pythons.take(f"{newest[0]}.{newest[1]}", None, print)
+    assert python.minor == newest
+    assert python.prefix.is_dir()
+    assert note == ""
+
+
+def test_a_script_that_calls_itself_python_is_not_taken(tmp_path, monkeypatch):
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "python3.99").write_text("#!/bin/sh\necho gotcha\n")
+    (fake / "python3.99").chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    pythons = Pythons(tmp_path / "none")
+    assert (3, 99) in pythons.available()
+    python, _ = pythons.take("", None, print)
+    assert python.minor != (3, 99)
+
+
+def test_where_no_python_can_serve_those_here_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(BuildFailed, match="No Python on this machine fits “>=3[.]99”") as none:
+        Pythons(tmp_path).take(">=3.99", None, print)
+    assert "3." in none.value.hint
+
+
+def test_a_download_that_failed_is_not_tried_again_at_once(tmp_path, monkeypatch):
+    monkeypatch.delenv("UV_PYTHON_DOWNLOADS", raising=False)
+    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", (tmp_path / "nothing").as_uri())
+    monkeypatch.setattr(Pythons, "_places", lambda _: [Path("/nowhere")])
+    said = []
+    pythons = Pythons(tmp_path / "pythons")
+    for _ in range(2):
+        with pytest.raises(BuildFailed):
+            pythons.take("3.12", None, said.append)
+    assert said == ["Looking for Python 3.12 to download", "Python 3.12 could not be downloaded"]

@@ -1,0 +1,58 @@
+"""Clients: other people's programs that speak to a Binder, brought from npm once and kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from filelock import FileLock
+
+CLIENTS = Path(__file__).parent.parent / "browser" / "clients"
+# thebe's own bundle is whole; installing it would bring a thousand packages that it has inside.
+THEBE = "thebe@0.9.3"
+THEBE_SHA512 = (
+    "Rb/7kVhtlffXra3kIe7OuIGE7awsm2/fGWxw21DiNfnWLnUQiDl9AWqYdshPwZPG/5DzLpsJRPix2xtCPtJmQQ=="
+)
+NPM = ("npm", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+
+
+def binderhub_client() -> list[str]:
+    """Return the command that runs `stream.mjs` with ``@jupyterhub/binderhub-client``."""
+    with FileLock(CLIENTS / ".lock"):
+        if not (CLIENTS / "node_modules" / "@jupyterhub" / "binderhub-client").exists():
+            _run(["npm", "ci", *NPM[1:]])
+    return [_node(), str(CLIENTS / "stream.mjs")]
+
+
+def thebe() -> Path:
+    """Return the folder of thebe's bundle, ``index.js`` and what that loads."""
+    kept = CLIENTS / "node_modules" / ".thebe"
+    with FileLock(CLIENTS / ".lock"):
+        if not kept.exists():
+            half = kept.with_name(".thebe-half")
+            shutil.rmtree(half, ignore_errors=True)
+            half.mkdir(parents=True)
+            name = _run([*NPM, "pack", THEBE, "--pack-destination", str(half)]).strip()
+            archive = half / name.splitlines()[-1]
+            digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+            assert digest == THEBE_SHA512, f"{THEBE} is not what it was: {digest}"
+            with tarfile.open(archive) as opened:
+                opened.extractall(half, filter="data")
+            half.rename(kept)
+    return kept / "package" / "lib"
+
+
+def _node() -> str:
+    found = shutil.which("node")
+    assert found, "The tests with Binder's clients need Node.js on the path."
+    return found
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
