@@ -88,14 +88,17 @@ def main() -> None:
     middle = {name: round(statistics.median(values), 3) for name, values in times.items()}
     rows = [
         {
-            "name": "build from a warm cache",
+            "name": name,
             "value": middle["atoll"],
             "unit": "s",
             "beside": beside,
             "beside_value": middle[key],
             "ratio": round(middle["atoll"] / middle[key], 3),
         }
-        for key, beside in (("uv", "uv venv && uv pip sync"), ("pip", "pip install, fresh venv"))
+        for name, key, beside in (
+            ("warm_build", "uv", "uv venv && uv pip sync"),
+            ("warm_build_beside_pip", "pip", "pip install in a fresh venv"),
+        )
     ]
     print(json.dumps(rows, indent=1))
 

@@ -26,7 +26,6 @@ need git-lfs "large files in repositories" has git-lfs
 need chromium "the pages are tested in a real browser" has chromium
 need postgresql "the store is tested on a real PostgreSQL" has_postgres
 need slirp4netns "gives boxes a network of their own" has slirp4netns
-need passt "the other helper that does (pasta)" has pasta
 need python3 "the ordinary user's Python; root's own may be in a folder that others cannot enter" \
     test -x /usr/bin/python3
 need util-linux "setpriv, to run a part of the tests as an ordinary user" has setpriv

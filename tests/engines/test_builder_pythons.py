@@ -83,7 +83,7 @@ def test_a_script_that_calls_itself_python_is_not_taken(tmp_path, monkeypatch):
 
 def test_where_no_python_can_serve_those_here_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-    with pytest.raises(BuildFailed, match="No Python on this machine fits “>=3[.]99”") as none:
+    with pytest.raises(BuildFailed, match=r"No Python on this machine fits “>=3[.]99”") as none:
         Pythons(tmp_path).take(">=3.99", None, print)
     assert "3." in none.value.hint
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 CLIENTS = Path(__file__).parent.parent / "browser" / "clients"
+KEPT = Path(__file__).parent.parent / "artefacts" / "clients"
 # thebe's own bundle is whole; installing it would bring a thousand packages that it has inside.
 THEBE = "thebe@0.9.3"
 THEBE_SHA512 = (
@@ -22,7 +23,7 @@ NPM = ("npm", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=err
 
 def binderhub_client() -> list[str]:
     """Return the command that runs `stream.mjs` with ``@jupyterhub/binderhub-client``."""
-    with FileLock(CLIENTS / ".lock"):
+    with _lock():
         if not (CLIENTS / "node_modules" / "@jupyterhub" / "binderhub-client").exists():
             _run(["npm", "ci", *NPM[1:]])
     return [_node(), str(CLIENTS / "stream.mjs")]
@@ -30,10 +31,10 @@ def binderhub_client() -> list[str]:
 
 def thebe() -> Path:
     """Return the folder of thebe's bundle, ``index.js`` and what that loads."""
-    kept = CLIENTS / "node_modules" / ".thebe"
-    with FileLock(CLIENTS / ".lock"):
+    kept = KEPT / "thebe"
+    with _lock():
         if not kept.exists():
-            half = kept.with_name(".thebe-half")
+            half = kept.with_name("thebe-half")
             shutil.rmtree(half, ignore_errors=True)
             half.mkdir(parents=True)
             name = _run([*NPM, "pack", THEBE, "--pack-destination", str(half)]).strip()
@@ -44,6 +45,11 @@ def thebe() -> Path:
                 opened.extractall(half, filter="data")
             half.rename(kept)
     return kept / "package" / "lib"
+
+
+def _lock() -> FileLock:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return FileLock(KEPT / ".lock")
 
 
 def _node() -> str:

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,11 +26,11 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.engines.local import network
-from atoll.engines.local.explanations import Explanation, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons
 from atoll.engines.local.sandbox import Bind, run
+from atoll.engines.local.solving import check, extras_of, solve, solve_quickly, with_lab
 from atoll.engines.local.steps import Steps, compiling
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
@@ -46,11 +46,10 @@ from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.environments.projects import read_project
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import hashes_of, names_addresses, names_indexes
-from atoll.errors import AtollError, BadSpecification, BuildFailed, Unreachable
+from atoll.errors import AtollError, BuildFailed
 from atoll.servers import Network
 from atoll.settings import Settings
 
-WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
 METADATA = "atoll.json"
 
 
@@ -168,16 +167,20 @@ class LocalBuilder:
         shared = "postBuild" not in files
         full = None
         if spec.kind != PACKAGE and not steps.elsewhere:
-            quick, full = await _quickly(steps, hashes, shared=shared)
+            quick, full = await solve_quickly(steps, hashes, shared=shared)
             if quick:
                 return quick
             await asyncio.to_thread(start_over, steps.workshop, steps.owner)
-        lock, kernel = (full, ()) if full else await _solve(steps, notes)
+        kernel: tuple[Pin, ...]
+        if full:
+            lock, kernel = await with_lab(steps, extras_of(steps), full), ()
+        else:
+            lock, kernel = await solve(steps, notes)
         safe = lock.harmless and not steps.own_indexes
         pins = () if steps.own_indexes else lock.trusted
-        _check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
+        check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
         if not safe:
-            _check(await steps.build())
+            check(await steps.build())
         return lock
 
     def _steps(
@@ -295,81 +298,6 @@ def prefix_binds(prefix: str) -> tuple[Bind, ...]:
     return (Bind(Path(prefix), prefix),)
 
 
-async def _quickly(
-    steps: Steps, hashes: Mapping[str, tuple[str, ...]], *, shared: bool
-) -> tuple[Lock | None, Lock | None]:
-    """Install the choice that uv makes without building anything, while it is being checked.
-
-    The check is the same choice with everything allowed, in a box. Returns the quick choice if
-    it stands, installed; else, if the check found another, that.
-    """
-    extras = _extras(steps)
-    lock = await steps.resolve(extras, quick=True)
-    if not isinstance(lock, Lock) or not lock.harmless:
-        return None, None
-    if LABS & lock.names and "jupyterlab" not in lock.names:
-        return None, None
-    try:
-        async with asyncio.TaskGroup() as group:
-            check = None if steps.sealed else group.create_task(steps.resolve(extras))
-            install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
-    _check(install.result())
-    found = check.result() if check else lock
-    if isinstance(found, Lock) and found.versions != lock.versions:
-        steps.say("Some versions come as source only; building them")
-        return None, found
-    return lock, None
-
-
-async def _solve(steps: Steps, notes: list[str]) -> tuple[Lock, tuple[Pin, ...]]:
-    """Choose versions for what the repository asks for and for what a notebook needs beside it.
-
-    Both are chosen together, so that the repository's pins rule. Where that cannot be, less and
-    less is added; at last the kernel gets a folder of its own. Returns the lock, and the pins of
-    that folder.
-    """
-    extras = _extras(steps)
-    found = await steps.resolve(extras)
-    if isinstance(found, Lock):
-        return await _with_lab(steps, extras, found), ()
-    if found.kind is not Kind.UNSOLVABLE:
-        raise _failed(found)
-    alone = await steps.resolve(())
-    if isinstance(alone, Explanation):
-        raise _failed(alone)
-    steps.say("That cannot be had together with a current kernel; trying with less")
-    lean = await steps.resolve(("ipykernel",))
-    if isinstance(lean, Lock):
-        return await _with_lab(steps, ("ipykernel",), lean), ()
-    kernel = await steps.resolve(("ipykernel",), alone=True)
-    if isinstance(kernel, Explanation) or not kernel.harmless:
-        raise _failed(found)
-    notes.append("No notebook kernel fits the repository's pins; one was put beside them.")
-    return alone, kernel.pins
-
-
-def _extras(steps: Steps) -> tuple[str, ...]:
-    """Return what a notebook needs on the kernel's side, and people expect to find there."""
-    day = steps.spec.as_of
-    extras = ["ipykernel", "pip"]
-    if steps.python.minor < (3, 12):  # until then, every virtual environment came with it
-        extras.append("setuptools")
-    if steps.python.minor >= (3, 7) and (day is None or day > WIDGETS_8):
-        extras.append("ipywidgets>=8")
-    return tuple(extras)
-
-
-async def _with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:
-    """Add JupyterLab where the repository brings a Jupyter server without it, if that fits."""
-    if not LABS & lock.names or "jupyterlab" in lock.names:
-        return lock
-    steps.say("The repository brings its own Jupyter server; adding JupyterLab to it")
-    found = await steps.resolve((*extras, "jupyterlab"))
-    return found if isinstance(found, Lock) else lock
-
-
 async def _post_build(steps: Steps, path: str) -> None:
     steps.say(f"Running {path}")
     if status := await steps.post_build(path):
@@ -387,19 +315,6 @@ def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, lock: Lock) -> boo
         return True
     workshop.home.rename(workshop.root / "home")
     return False
-
-
-def _check(problem: Explanation | None) -> None:
-    if problem:
-        raise _failed(problem)
-
-
-def _failed(problem: Explanation) -> AtollError:
-    kinds: dict[Kind, type[AtollError]] = {
-        Kind.UNREACHABLE: Unreachable,
-        Kind.SPECIFICATION: BadSpecification,
-    }
-    return kinds.get(problem.kind, BuildFailed)(problem.message, hint=problem.hint)
 
 
 class _Log:

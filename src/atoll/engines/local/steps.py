@@ -14,9 +14,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from atoll.engines.local.corrections import cutoffs, metadata
 from atoll.engines.local.explanations import Explanation, Kind, explain
 from atoll.engines.local.locks import Lock, Pin, lines, read_lock
 from atoll.engines.local.pythons import Python
@@ -136,7 +136,7 @@ class Steps:
         file = self.workshop.spec / "extras.in"
         file.write_text("".join(f"{extra}\n" for extra in extras))
         inputs = [] if alone else self._inputs()
-        words = [*self._cutoff(), f"{SPEC}/extras.in", *inputs]
+        words = [*cutoffs(self.spec.as_of), f"{SPEC}/extras.in", *inputs]
         if sealed:
             words = ["--no-build", *words]
         environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
@@ -189,7 +189,7 @@ class Steps:
     async def build(self) -> Explanation | None:
         """Install what has to be built or fetched from elsewhere; return why it failed."""
         told: list[str] = []
-        words = ("/bin/sh", "-c", BUILD, "build", *self._cutoff())
+        words = ("/bin/sh", "-c", BUILD, "build", *cutoffs(self.spec.as_of))
         status = await self._run(words, self._open_box({}, env=True), told)
         if status:
             return explain(told) if told else self._killed(status)
@@ -220,13 +220,6 @@ class Steps:
             package.write_text(f"{HOME}\n")
             inputs.append(f"{SPEC}/package.in")
         return inputs
-
-    def _cutoff(self) -> list[str]:
-        """Return uv's option for the package index of a past day; none for today's."""
-        day = self.spec.as_of
-        if day is None or day >= datetime.now(UTC).date():
-            return []
-        return ["--exclude-newer", cutoff(day)]
 
     def _workdir(self) -> str:
         return HOME if self.spec.tree else f"{SPEC}/files/here"
@@ -276,10 +269,10 @@ class Steps:
 
     def _always(self, index: Index) -> tuple[Bind, ...]:
         always = (Bind(Path(uv()), PROGRAM), *self.binds, *index.binds)
-        if not index.config:
+        if any(bind.target == CONFIG for bind in index.binds):  # the operator's own uv.toml
             return always
         config = self.workshop.root / ("uv.toml" if index is self.index else "uv-open.toml")
-        config.write_text(index.config)
+        config.write_text(index.config + metadata())
         return (*always, Bind(config, CONFIG))
 
     def _environ(self, index: Index) -> dict[str, str]:
@@ -305,9 +298,7 @@ class Steps:
             environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"
         if replaces_index(dict(self.spec.files)):
             return {**environ, "UV_NO_CONFIG": "1"}
-        if index.config or any(bind.target == CONFIG for bind in index.binds):
-            return {**environ, "UV_CONFIG_FILE": CONFIG}
-        return {**environ, "UV_NO_CONFIG": "1"}
+        return {**environ, "UV_CONFIG_FILE": CONFIG}
 
     def _limits(self) -> Limits:
         return Limits(cpus=64, memory=self.memory, processes=2048)
@@ -340,11 +331,6 @@ class Steps:
             box.host_network,
         )  # fmt: skip
         return await run(box, say, timeout=left)
-
-
-def cutoff(day: date) -> str:
-    """Return the moment, as uv reads it, at which *day* is over in UTC."""
-    return f"{day + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
 
 
 def compiling(env: Path, python: Python, binds: tuple[Bind, ...], owner: int | None) -> Box:

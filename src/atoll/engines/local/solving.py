@@ -1,0 +1,110 @@
+"""Solving: choosing the versions for an environment, the quick way first.
+
+uv can choose without building anything; then nothing of a repository's can run and the package
+cache may be used as it is. But it then passes over versions that only come as source, so that
+choice is checked by the same choice with everything allowed, in a box, while wheels are being
+installed already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date
+
+from atoll.engines.local.explanations import Explanation, Kind
+from atoll.engines.local.locks import LABS, Lock, Pin
+from atoll.engines.local.steps import Steps
+from atoll.errors import AtollError, BadSpecification, BuildFailed, Unreachable
+
+WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
+
+
+async def solve_quickly(
+    steps: Steps, hashes: Mapping[str, tuple[str, ...]], *, shared: bool
+) -> tuple[Lock | None, Lock | None]:
+    """Install the choice that uv makes without building anything, while it is being checked.
+
+    The check is the same choice with everything allowed, in a box. Returns the quick choice if
+    it stands, installed; else, if the check found another, that.
+    """
+    extras = extras_of(steps)
+    lock = await steps.resolve(extras, quick=True)
+    if not isinstance(lock, Lock) or not lock.harmless:
+        return None, None
+    if LABS & lock.names and "jupyterlab" not in lock.names:
+        return None, None
+    try:
+        async with asyncio.TaskGroup() as group:
+            checking = None if steps.sealed else group.create_task(steps.resolve(extras))
+            install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    check(install.result())
+    found = checking.result() if checking else lock
+    if isinstance(found, Lock) and found.versions != lock.versions:
+        steps.say("Some versions come as source only; building them")
+        return None, found
+    return lock, None
+
+
+async def solve(steps: Steps, notes: list[str]) -> tuple[Lock, tuple[Pin, ...]]:
+    """Choose versions for what the repository asks for and for what a notebook needs beside it.
+
+    Both are chosen together, so that the repository's pins rule. Where that cannot be, less and
+    less is added; at last the kernel gets a folder of its own. Returns the lock, and the pins of
+    that folder.
+    """
+    extras = extras_of(steps)
+    found = await steps.resolve(extras)
+    if isinstance(found, Lock):
+        return await with_lab(steps, extras, found), ()
+    if found.kind is not Kind.UNSOLVABLE:
+        raise failed(found)
+    alone = await steps.resolve(())
+    if isinstance(alone, Explanation):
+        raise failed(alone)
+    steps.say("That cannot be had together with a current kernel; trying with less")
+    lean = await steps.resolve(("ipykernel",))
+    if isinstance(lean, Lock):
+        return await with_lab(steps, ("ipykernel",), lean), ()
+    kernel = await steps.resolve(("ipykernel",), alone=True)
+    if isinstance(kernel, Explanation) or not kernel.harmless:
+        raise failed(found)
+    notes.append("No notebook kernel fits the repository's pins; one was put beside them.")
+    return alone, kernel.pins
+
+
+async def with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:
+    """Add JupyterLab where the repository brings a Jupyter server without it, if that fits."""
+    if not LABS & lock.names or "jupyterlab" in lock.names:
+        return lock
+    steps.say("The repository brings its own Jupyter server; adding JupyterLab to it")
+    found = await steps.resolve((*extras, "jupyterlab"))
+    return found if isinstance(found, Lock) else lock
+
+
+def extras_of(steps: Steps) -> tuple[str, ...]:
+    """Return what a notebook needs on the kernel's side, and people expect to find there."""
+    day = steps.spec.as_of
+    extras = ["ipykernel", "pip"]
+    if steps.python.minor < (3, 12):  # until then, every virtual environment came with it
+        extras.append("setuptools")
+    if steps.python.minor >= (3, 7) and (day is None or day > WIDGETS_8):
+        extras.append("ipywidgets>=8")
+    return tuple(extras)
+
+
+def check(problem: Explanation | None) -> None:
+    """Raise what *problem* says, if there is one."""
+    if problem:
+        raise failed(problem)
+
+
+def failed(problem: Explanation) -> AtollError:
+    """Return *problem* as the error to raise."""
+    kinds: dict[Kind, type[AtollError]] = {
+        Kind.UNREACHABLE: Unreachable,
+        Kind.SPECIFICATION: BadSpecification,
+    }
+    return kinds.get(problem.kind, BuildFailed)(problem.message, hint=problem.hint)
