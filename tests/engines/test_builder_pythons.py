@@ -98,3 +98,10 @@ def test_a_download_that_failed_is_not_tried_again_at_once(tmp_path, monkeypatch
         with pytest.raises(BuildFailed):
             pythons.take("3.12", None, said.append)
     assert said == ["Looking for Python 3.12 to download", "Python 3.12 could not be downloaded"]
+
+
+def test_folders_that_cannot_be_read_are_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "file"))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
+    assert Pythons(tmp_path / "file").available()

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -16,6 +17,7 @@ from atoll.engines.local import cgroups, runner
 from atoll.engines.local.runner import LocalRunner, open_gate
 from atoll.errors import StartFailed
 from atoll.settings import Settings, run_folder
+from atoll.sources import RepoRef
 from support.kernels import run_cell
 from support.plans import make_plan
 
@@ -166,6 +168,24 @@ async def test_a_half_made_home_of_an_interrupted_copy_is_made_anew(settings, se
     (making / "a.txt").write_text("ha")
     server = await servers.start(plan, ENVIRON)
     assert await read(server, "a.txt") == "whole"
+
+
+async def test_files_of_two_repositories_are_never_mixed(settings, servers):
+    plan = make_plan(settings.data, {"mine.txt": "1"})
+    await servers.stop((await servers.start(plan, ENVIRON)).handle)
+    ref = replace(plan.ref, repo=RepoRef("git", "https://example.org/other"))
+    with pytest.raises(StartFailed, match="another repository"):
+        await servers.start(replace(plan, ref=ref), ENVIRON)
+
+
+async def test_starting_again_ends_the_box_that_nobody_noted(settings, servers):
+    plan = make_plan(settings.data, {})
+    lost = await servers.start(plan, ENVIRON)  # and the hub dies before it stores the handle
+    successor = LocalRunner(settings)
+    found = await successor.start(plan, ENVIRON)
+    assert [record.handle for record, _ in servers.all()] == [found.handle]
+    assert await servers.status(lost.handle) is not None
+    await successor.stop(found.handle)
 
 
 async def test_removing_deletes_the_files_of_that_server_only(settings, servers):

@@ -91,7 +91,7 @@ class Launcher:
         raises; `BadRequest` for a name that JupyterHub would not take.
         """
         clock = clock or Clock()
-        name = await self.name_for(request)
+        await self.name_for(request)  # what is wrong with it is said before an hour's build
         checkout = await self.check_out(request.repo, tell, clock)
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
@@ -108,7 +108,7 @@ class Launcher:
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
-            name=name,
+            name=await self.name_for(request),
             ref=checkout.ref,
             environment=environment,
             content=Content(str(checkout.path), temporary=request.temporary),
@@ -132,16 +132,20 @@ class Launcher:
             raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")
         if request.temporary and not request.name:
             return f"{wanted[: LONGEST - 9].rstrip('-')}-{new_id()[:8]}"
-        taken = {
+        kept = {
             name: plan.ref.repo.locator
             for name, (plan, _) in (await self.plans.latest(request.person.name)).items()
+            if not plan.content.temporary
         }
         locator = request.repo.locator
-        if request.name and taken.get(wanted, locator) != locator:
-            message = f"Your server “{wanted}” is of another repository, {taken[wanted]}."
+        if request.name and (kept.get(wanted, locator) != locator):
+            message = f"Your server “{wanted}” is of another repository, {kept[wanted]}."
             raise BadRequest(message, hint="Choose another name, or remove that server first.")
+        if request.temporary and wanted in kept:
+            message = f"You have a server “{wanted}” whose files are kept."
+            raise BadRequest(message, hint="Choose another name for a temporary one.")
         names = (wanted, *(f"{wanted[: LONGEST - 4].rstrip('-')}-{n}" for n in range(2, 1000)))
-        return next(name for name in names if taken.get(name, locator) == locator)
+        return next(name for name in names if kept.get(name, locator) == locator)
 
     async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
         """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""

@@ -300,10 +300,7 @@ def prefix_binds(prefix: str) -> tuple[Bind, ...]:
 
 async def _post_build(steps: Steps, path: str) -> None:
     steps.say(f"Running {path}")
-    if status := await steps.post_build(path):
-        raise BuildFailed(
-            f"{path} ended with status {status}.", hint="Its last lines in the log say why."
-        )
+    check(await steps.post_build(path))
 
 
 def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, lock: Lock) -> bool:

@@ -86,7 +86,15 @@ def _no_solution(text: str, as_of: date | None) -> Explanation | None:
     if "No solution found" not in text:
         return None
     story = _joined(text)
-    for reader in (_needs_build, _not_there, _too_new, _wrong_tags, _no_version, _other_python):
+    for reader in (
+        _needs_build,
+        _not_there,
+        _unreadable,
+        _too_new,
+        _wrong_tags,
+        _no_version,
+        _other_python,
+    ):
         if found := reader(story, as_of):
             return found
     return Explanation(
@@ -132,6 +140,19 @@ def _not_there(story: str, _: date | None) -> Explanation | None:
     )
     hint = f"Did you mean {close}?" if close else "Check how it is written."
     return Explanation(Kind.UNSOLVABLE, f"There is no package “{found[1]}” on the index.", hint)
+
+
+def _unreadable(story: str, _: date | None) -> Explanation | None:
+    found = re.search(r"(\S+) has invalid metadata", story)
+    if not found:
+        return None
+    why = re.search(r"could not be parsed: (after parsing )?(.*?) (\S+ \(\S+\))", story)
+    what = f" (“{why[3]}”)" if why else ""
+    return Explanation(
+        Kind.UNSOLVABLE,
+        f"What {found[1]} says it requires{what} is not written as uv can read it.",
+        "Ask for a newer version of it.",
+    )
 
 
 def _too_new(story: str, as_of: date | None) -> Explanation | None:
@@ -242,6 +263,17 @@ def _build(text: str, _: date | None) -> Explanation | None:
         _sentence(f"{what} could not be built from source: {_last_words(text)}"),
         hint[1].replace("`", "") if hint else "The log shows the whole output of its build.",
     )
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """Return the line of a script's output that says what went wrong, or ""; at most `LONGEST`."""
+    for line in reversed(lines):
+        said = re.sub(r"\x1b?\[[0-9;]*m", "", line).strip()
+        if re.match(
+            r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", said, re.IGNORECASE
+        ) or (said.endswith((": command not found", "No such file or directory"))):
+            return said[:LONGEST]
+    return ""
 
 
 def _last_words(text: str) -> str:

@@ -103,9 +103,9 @@ class Pythons:
         pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
         kept = os.environ.get("UV_PYTHON_INSTALL_DIR") or _share(home) / "uv" / "python"
         places = [
-            *sorted(self.folder.glob("*/bin")),
-            *sorted(Path(kept).glob("*/bin")),
-            *sorted(pyenv.glob("versions/*/bin")),
+            *_below(self.folder),
+            *_below(Path(kept)),
+            *_below(pyenv / "versions"),
             *(Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part),
             Path(sys.base_prefix, "bin"),
             *(Path(part) for part in ("/usr/local/bin", "/usr/bin")),
@@ -146,6 +146,14 @@ def _pick(
         if answers:
             return max(answers, key=lambda p: [int(n) for n in p.version.split(".")]), choice.note
     return None, ""
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the ``bin`` of each folder in *folder*; none where we may not look."""
+    try:
+        return [folder / name / "bin" for name in sorted(os.listdir(folder))]  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _share(home: Path) -> Path:

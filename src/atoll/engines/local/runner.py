@@ -21,7 +21,7 @@ from pathlib import Path
 
 from atoll.engines.local import cgroups, commands, sandbox
 from atoll.engines.local.owners import give, person_owner
-from atoll.engines.local.volumes import fill, kept_home, size
+from atoll.engines.local.volumes import claim, fill, kept_home, size
 from atoll.errors import StartFailed
 from atoll.names import new_id
 from atoll.servers import Server, ServerPlan
@@ -186,7 +186,9 @@ class LocalRunner:
     def _home(self, handle: str, plan: ServerPlan) -> Path:
         if plan.content.temporary:
             return self._folder(handle) / "home"
-        return kept_home(self.settings, plan.owner.name, plan.name)
+        home = kept_home(self.settings, plan.owner.name, plan.name)
+        claim(home, plan.ref.repo.locator)
+        return home
 
     async def _listening(self, record: Record) -> None:
         until = time.monotonic() + PATIENCE

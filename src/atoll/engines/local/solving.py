@@ -45,6 +45,8 @@ async def solve_quickly(
     if isinstance(found, Lock) and found.versions != lock.versions:
         steps.say("Some versions come as source only; building them")
         return None, found
+    if isinstance(found, Explanation):
+        steps.say(f"Left out what comes as source only. {found.message}")
     return lock, None
 
 

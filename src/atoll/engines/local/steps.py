@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atoll.engines.local.corrections import cutoffs, metadata
-from atoll.engines.local.explanations import Explanation, Kind, explain
+from atoll.engines.local.explanations import Explanation, Kind, explain, last_words
 from atoll.engines.local.locks import Lock, Pin, lines, read_lock
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import HOME, Bind, Box, run
@@ -71,9 +71,14 @@ fi
 KERNELSPEC = """
 mkdir -p "$1/share/jupyter/kernels/python3"
 rm -f "$1/share/jupyter/kernels/python3/kernel.json"
-cat > "$1/share/jupyter/kernels/python3/kernel.json" << 'END'
+module=ipykernel
+for launcher in "$1"/lib/python3*/site-packages/ipykernel_launcher.py \
+    "$1"/share/atoll-kernel/ipykernel_launcher.py; do
+  [ ! -e "$launcher" ] || module=ipykernel_launcher  # those before 4.6 have none
+done
+cat > "$1/share/jupyter/kernels/python3/kernel.json" << END
 {
- "argv": ["/srv/env/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+ "argv": ["/srv/env/bin/python", "-m", "$module", "-f", "{connection_file}"],
  "display_name": "Python 3 (ipykernel)",
  "language": "python",
  "metadata": {"debugger": true}
@@ -196,15 +201,21 @@ class Steps:
         await self._run(("/bin/sh", "-c", KERNELSPEC, "x", ENV), self._open_box({}, env=True), told)
         return None
 
-    async def post_build(self, path: str) -> int:
-        """Run the author's postBuild at *path* of the content; return its exit status."""
+    async def post_build(self, path: str) -> Explanation | None:
+        """Run the author's postBuild at *path* of the content; return why it failed, or ``None``."""
         environ = {
             "HOME": HOME,
             "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
             "VIRTUAL_ENV": ENV,
         }
         box = self._open_box(environ, env=True)
-        return await self._run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, [])
+        told: list[str] = []
+        status = await self._run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, told)
+        if not status:
+            return None
+        said = last_words(told)
+        message = f"{path} ended with status {status}{f': {said}' if said else '.'}"
+        return Explanation(Kind.BUILD, message, "Its last lines in the log say why.")
 
     def _inputs(self) -> list[str]:
         """Return what uv is to resolve, seen from the folder in which it runs."""

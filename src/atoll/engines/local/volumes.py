@@ -17,6 +17,20 @@ def kept_home(settings: Settings, person: str, server: str) -> Path:
     return settings.data / "volumes" / folder_name(person) / server / "home"
 
 
+def claim(home: Path, locator: str) -> None:
+    """Note that the kept *home* is *locator*'s, or raise `StartFailed` if it is another's.
+
+    Launching sees to it that this does not happen; but files are never mixed, whatever does.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    note = home.with_name("origin.txt")
+    if not note.exists():
+        note.write_text(locator)
+    elif (found := note.read_text()) != locator:
+        message = f"These files are of another repository, {found}."
+        raise StartFailed(message, hint="Launch again under another name.")
+
+
 def fill(home: Path, content: Path, owner: int | None) -> None:
     """Make *home* a copy of *content* owned by *owner*, unless it is there already.
 

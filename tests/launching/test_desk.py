@@ -1,0 +1,123 @@
+"""Launches go on by themselves: watched early, late, twice or by nobody."""
+
+import asyncio
+
+import pytest
+
+from atoll.environments import Environments
+from atoll.errors import NotFound, StartFailed
+from atoll.launching import Launcher, LaunchRequest
+from atoll.launching.desk import Desk, State
+from atoll.people import Person
+from atoll.sources import RepoRef
+from atoll.testing.engines import FakeBuilder
+from atoll.testing.sources import FakeSource
+from atoll.testing.stores import MemoryLaunches, MemoryPlans, MemoryRecords, MemoryShelf
+
+FILES = {"https://example.org/course": {"requirements.txt": b"six"}}
+ADA = Person("ada")
+REQUEST = LaunchRequest(ADA, RepoRef("git", "https://example.org/course"))
+
+
+class Starter:
+    """Starts when it is let; or fails."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error = None
+        self.started = []
+
+    async def start(self, plan, tell):
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.started.append(plan.id)
+        return f"/user/{plan.owner.name}/{plan.name}/lab"
+
+
+@pytest.fixture
+def builder():
+    return FakeBuilder()
+
+
+@pytest.fixture
+def desk(builder, tmp_path):
+    launcher = Launcher(FakeSource(tmp_path, FILES), Environments(builder, MemoryShelf()), MemoryPlans(), "test")
+    return Desk(launcher, MemoryLaunches(), MemoryRecords(), Starter())
+
+
+async def watch(desk, launch):
+    return [event async for _, event in desk.story(launch).follow()]
+
+
+async def test_a_launch_ends_ready_and_leaves_a_record(desk):
+    launch = await desk.open(REQUEST, {"provider": "GitHub", "spec": "o/r/main"})
+    events = await watch(desk, launch)
+    assert events[-1].phase == "ready"
+    done = await desk.get(launch.id, ADA)
+    assert (done.state, done.url) == (State.READY, "/user/ada/course/lab")
+    [record] = await desk.records.newest()
+    assert (record.status, record.provider, record.spec) == ("success", "GitHub", "o/r/main")
+    assert set(record.seconds) == {"resolve", "fetch", "build", "start"}
+    event = record.binder_event()
+    assert (event["version"], event["status"]) == (6, "success")
+    assert event["timestamp"].endswith("00+00:00")
+
+
+async def test_it_is_seen_whole_by_whoever_comes_late(desk):
+    launch = await desk.open(REQUEST)
+    early = await watch(desk, launch)
+    assert await watch(desk, await desk.get(launch.id, ADA)) == early
+
+
+async def test_nobody_elses_launch_is_there(desk):
+    launch = await desk.open(REQUEST)
+    with pytest.raises(NotFound):
+        await desk.get(launch.id, Person("eve"))
+    assert (await desk.get(launch.id, Person("boss", admin=True))).id == launch.id
+
+
+async def test_a_failure_says_what_and_why_and_is_recorded(desk):
+    desk.starter.error = StartFailed("No room.", hint="Stop a server.")
+    launch = await desk.open(REQUEST)
+    assert (await watch(desk, launch))[-1].message == "No room."
+    done = await desk.get(launch.id, ADA)
+    assert (done.state, done.hint, done.error_name) == (
+        State.FAILED,
+        "Stop a server.",
+        "StartFailed",
+    )
+    assert (await desk.records.newest())[0].status == "failed"
+
+
+async def test_a_bug_of_ours_is_told_without_its_insides(desk):
+    desk.starter.error = RuntimeError("password=hunter2")
+    launch = await desk.open(REQUEST)
+    await watch(desk, launch)
+    done = await desk.get(launch.id, ADA)
+    assert done.state is State.FAILED
+    assert "hunter2" not in done.error + done.hint
+
+
+async def test_cancelling_ends_it(desk):
+    desk.starter.gate.clear()
+    launch = await desk.open(REQUEST)
+    await desk.cancel(launch)
+    assert (await desk.get(launch.id, ADA)).state is State.CANCELLED
+    assert (await watch(desk, launch))[-1].phase == "failed"
+    assert desk.starter.started == []
+
+
+async def test_a_restart_takes_up_what_was_not_finished(desk, builder):
+    desk.starter.gate.clear()
+    launch = await desk.open(REQUEST)
+    while (await desk.get(launch.id, ADA)).state is not State.STARTING:
+        await asyncio.sleep(0)
+    await desk.close()
+    after = Desk(desk.launcher, desk.launches, desk.records, Starter())
+    assert await after.resume() == 1
+    events = await watch(after, await after.get(launch.id, ADA))
+    assert events[-1].phase == "ready"
+    assert (await after.get(launch.id, ADA)).state is State.READY
+    assert builder.built == 1
