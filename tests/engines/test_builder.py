@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.builder import metadata
+from atoll.environments.pythons import RELEASED, RIPE
 from atoll.errors import BadSpecification, BuildFailed, Unreachable
 from support.building import Site, env_of
 from support.index import PackageIndex
@@ -244,3 +245,15 @@ async def test_the_lock_of_a_key_keeps_others_out_and_other_keys_free(site):
         async with site.builder.lock("k1"), site.builder.lock("k2"):
             pass
     assert inside in (["a", "a", "b", "b"], ["b", "b", "a", "a"])
+
+
+async def test_where_only_a_later_python_is_to_be_had_packages_are_of_its_time(site, index):
+    there = sorted(site.builder.pythons.available())
+    newest = there[-1]
+    index.wheel("lagoon", "1.0", uploaded="2015-01-01T00:00:00Z")
+    index.wheel("lagoon", "2.0", uploaded=f"{RELEASED[newest].isoformat()}T00:00:00Z")
+    files = {"runtime.txt": f"python-3.{newest[1]}", "requirements.txt": "lagoon\n"}
+    made = await site.build(files, day="2016-01-01")
+    assert "lagoon==2.0" in Path(made.handle, "lock.txt").read_text()
+    assert made.as_of == RELEASED[newest] + RIPE
+    assert "came later" in made.notes[-1]

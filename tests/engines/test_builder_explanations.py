@@ -7,10 +7,16 @@ from textwrap import dedent
 
 import pytest
 
-from atoll.engines.local.explanations import LONGEST, Kind, explain
+from atoll.engines.local.explanations import LONGEST, Kind, explain, last_words
 
 NO = "error: No solution found when resolving dependencies\n  cause: "
 END = "we can conclude that your requirements are unsatisfiable."
+UNREADABLE = f"""{NO}Because reef==1.2 has invalid metadata and you require reef==1.2, {END}
+
+hint: Metadata for `reef` (v1.2) could not be parsed:
+  after parsing `2011`, found `k`, which is not part of a valid version
+  pytz (>=2011k)
+        ^^^^^^^"""
 
 CASES = [
     (
@@ -86,7 +92,7 @@ CASES = [
               cause: dns error"""),
         Kind.UNREACHABLE,
         "http://index.example.org/simple/six/ did not answer.",
-        "Try again later; the operator can name another package index for uv.",
+        "Try again later. If that is the package index, the operator can name another for uv.",
     ),
     (
         dedent("""\
@@ -129,6 +135,12 @@ CASES = [
         "The log shows the whole output of its build.",
     ),
     (
+        UNREADABLE,
+        Kind.UNSOLVABLE,
+        "What reef==1.2 says it requires (“pytz (>=2011k)”) is not written as uv can read it.",
+        "Ask for a newer version of it.",
+    ),
+    (
         "error: something that no uv has said so far\n  cause: the moon",
         Kind.OTHER,
         "Something that no uv has said so far: the moon.",
@@ -159,3 +171,17 @@ def test_a_long_story_of_a_conflict_is_cut_to_its_last_step():
 def test_no_output_makes_it_crash_or_talk_for_ever():
     for lines in ([], [""], ["error: "], ["error: x" * 1000], ["x"], ["error: a", "  cause: "]):
         assert len(explain(lines).message) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["An error occurred.", "ValueError:", '"x" is not compatible', "See the log"], 'ValueError: "x" is not compatible'),
+        (["./postBuild: line 3: jupyter: command not found"], "./postBuild: line 3: jupyter: command not found"),
+        (["\x1b[31mKeyError: 'a'\x1b[0m", "bye"], "KeyError: 'a'"),
+        (["all is well", "Errors of measurement"], ""),
+        ([], ""),
+    ],
+)  # fmt: skip
+def test_a_scripts_last_complaint_is_found(lines, words):
+    assert last_words(lines) == words

@@ -182,6 +182,8 @@ async def test_a_failing_post_build_fails_the_build(site):
     with pytest.raises(BuildFailed, match="binder/postBuild ended with status 7"):
         await site.build({"binder/postBuild": "echo why; exit 7"})
     assert "why" in site.said
+    with pytest.raises(BuildFailed, match=r"postBuild ended with status 127: .*jupyterx: command"):
+        await site.build({"postBuild": "jupyterx labextension install\n"})
 
 
 async def test_links_that_a_build_leaves_are_never_followed_by_the_host(site, tmp_path):

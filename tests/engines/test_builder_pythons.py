@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.pythons import OLDEST, Pythons
-from atoll.environments.pythons import Choice, choose, newest_of, wanted
+from atoll.environments.pythons import Choice, choose, day_for, newest_of, wanted
 from atoll.errors import BuildFailed
 
 HERE = [(3, 6), (3, 8), (3, 9), (3, 11), (3, 13)]
@@ -49,6 +49,12 @@ def test_the_newest_python_of_a_day(day, newest):
 )  # fmt: skip
 def test_the_python_that_is_chosen(asked, day, choice):
     assert choose(asked, day, HERE) == choice
+
+
+def test_a_python_newer_than_the_day_sees_packages_that_fit_it():
+    assert day_for((3, 9), date(2021, 6, 1)) == date(2021, 6, 1)
+    assert day_for((3, 11), date(2021, 6, 1)) == date(2023, 4, 22)
+    assert day_for((3, 11), None) is None
 
 
 def test_a_range_beyond_the_day_means_the_oldest_that_fits():

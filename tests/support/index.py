@@ -57,7 +57,8 @@ class PackageIndex:
         self.server.shutdown()
         self.server.server_close()
 
-    def wheel(self, name, version="1.0", *, requires=(), files=None, uploaded=LONG_AGO, python=""):
+    def wheel(self, name, version="1.0", *, requires=(), files=None, uploaded=LONG_AGO, python="",
+              tag="py3-none-any"):  # fmt: skip
         """Add a wheel that has *files* besides a module of its own name."""
         module = name.replace("-", "_")
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -66,14 +67,14 @@ class PackageIndex:
         info = f"{module}-{version}.dist-info"
         body = {f"{module}.py": f"VERSION = '{version}'\n", **(files or {})}
         body[f"{info}/METADATA"] = metadata
-        body[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        body[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
         record = "".join(f"{path},,\n" for path in [*body, f"{info}/RECORD"])
         body[f"{info}/RECORD"] = record
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             for path, text in body.items():
                 archive.writestr(path, text)
-        filename = f"{module}-{version}-py3-none-any.whl"
+        filename = f"{module}-{version}-{tag}.whl"
         self.files[f"{filename}.metadata"] = metadata.encode()
         return self._add(name, filename, packed.getvalue(), uploaded, python)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from types import TracebackType
@@ -15,6 +16,7 @@ from rich.text import Text
 from atoll.events import Event
 
 WORDS = {"resolve": "Look up", "fetch": "Fetch", "build": "Build", "start": "Start"}
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and what else terminals are told
 TAIL = 6  # lines of the log that are shown while a phase goes on
 
 
@@ -50,16 +52,15 @@ class Progress:
         if event.phase != self._phase:
             self._finish()
             self._phase, self._begun = event.phase, time.monotonic()
+        message = _COLOURS.sub("", event.message)
         if event.detail:
-            self._tail.append(event.message)
+            self._tail.append(message)
         else:
-            self._said = event.message
+            self._said = message
         if self._console.is_terminal:
             self._live.update(self._drawing())
         else:
-            self._console.print(
-                Text(("  " if event.detail else "") + event.message), soft_wrap=True
-            )
+            self._console.print(Text(("  " if event.detail else "") + message), soft_wrap=True)
 
     def _finish(self, *, failed: bool = False) -> None:
         if self._phase in WORDS and self._console.is_terminal:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 Minor = tuple[int, int]
+RIPE = timedelta(days=180)  # after its release, most packages with compiled parts fit a Python
 
 RELEASED: dict[Minor, date] = {
     (3, 0): date(2008, 12, 3),
@@ -46,6 +47,17 @@ def newest_of(day: date | None) -> Minor:
     """Return the newest Python that had been released on *day* (``None``: of all we know)."""
     out = [minor for minor, released in RELEASED.items() if day is None or released <= day]
     return max(out, default=min(RELEASED))
+
+
+def day_for(minor: Minor, day: date | None) -> date | None:
+    """Return the day of the package index that suits *minor* where *day* was asked for.
+
+    That is *day* itself, unless the Python is newer: then hardly any package of that day fits it,
+    and the first day on which most did is taken.
+    """
+    if day is None or minor <= newest_of(day) or minor not in RELEASED:
+        return day
+    return RELEASED[minor] + RIPE
 
 
 def minor_of(version: str) -> Minor | None:
@@ -96,6 +108,16 @@ def _nearest(want: Minor, available: Collection[Minor]) -> Choice | None:
         return None
     taken = min(same_major, key=lambda minor: (abs(minor[1] - want[1]), minor))
     return Choice(taken, f"No Python {show(want)} here; {show(taken)} was taken instead.")
+
+
+def older(asked: str, than: Minor, available: Collection[Minor]) -> list[Minor]:
+    """Return those of *available* that fit *asked* and come before *than*, the newest first.
+
+    None where *asked* names one version: that is what is wanted then.
+    """
+    if minor_of(asked):
+        return []
+    return sorted((minor for minor in _fitting(asked, available) if minor < than), reverse=True)
 
 
 def show(minor: Minor) -> str:

@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -26,11 +26,11 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.engines.local import network
-from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
+from atoll.engines.local.locks import LABS, Lock, uv_lock_hashes
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons
 from atoll.engines.local.sandbox import Bind, run
-from atoll.engines.local.solving import check, extras_of, solve, solve_quickly, with_lab
+from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
 from atoll.engines.local.steps import Steps, compiling
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
@@ -44,6 +44,7 @@ from atoll.engines.local.workshop import (
 )
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.environments.projects import read_project
+from atoll.environments.pythons import day_for
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import hashes_of, names_addresses, names_indexes
 from atoll.errors import AtollError, BuildFailed
@@ -135,10 +136,14 @@ class LocalBuilder:
         python, note = await asyncio.to_thread(self.pythons.take, spec.python, spec.as_of, log)
         log(f"Python {python.version}")
         notes = [note] if note else []
-        steps = self._steps(spec, workshop, python, owner, log)
+        seen = replace(spec, as_of=day_for(python.minor, spec.as_of))
+        if seen.as_of != spec.as_of:
+            notes.append(f"Python {python.version} came later: packages are those of {seen.as_of}.")
+        steps = self._steps(seen, workshop, python, owner, log)
         if spec.tree:
             await asyncio.to_thread(copy_tree, tree, workshop, owner)
-        lock = await self._install(steps, spec, notes)
+        steps, lock = await self._install(steps, spec, notes)
+        python = steps.python
         files = dict(spec.files)
         if "postBuild" in files:
             await _post_build(steps, f"{spec.folder}/postBuild" if spec.folder else "postBuild")
@@ -152,14 +157,17 @@ class LocalBuilder:
             "python": python.version,
             "python_program": str(python.program),
             "python_prefix": str(python.prefix),
-            "as_of": spec.as_of.isoformat() if spec.as_of else None,
+            "as_of": seen.as_of.isoformat() if seen.as_of else None,
             "packages": len(lock.pins),
             "own_lab": bool(LABS & lock.names),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
-    async def _install(self, steps: Steps, spec: EnvSpec, notes: list[str]) -> Lock:
-        """Choose versions and install them: the quick way if that turns out to be right."""
+    async def _install(self, steps: Steps, spec: EnvSpec, notes: list[str]) -> tuple[Steps, Lock]:
+        """Choose versions and install them: the quick way if that turns out to be right.
+
+        Returns the steps to go on with, perhaps on an older Python, and what was installed.
+        """
         files = dict(spec.files)
         hashes = hashes_of(files)
         if "uv.lock" in files:
@@ -169,19 +177,22 @@ class LocalBuilder:
         if spec.kind != PACKAGE and not steps.elsewhere:
             quick, full = await solve_quickly(steps, hashes, shared=shared)
             if quick:
-                return quick
+                return steps, quick
             await asyncio.to_thread(start_over, steps.workshop, steps.owner)
-        kernel: tuple[Pin, ...]
-        if full:
-            lock, kernel = await with_lab(steps, extras_of(steps), full), ()
-        else:
-            lock, kernel = await solve(steps, notes)
+        older = await asyncio.to_thread(self._older, steps, spec)
+        steps, found = await solve_on_best(steps, older, full, notes)
+        lock, kernel = await solve(steps, found, notes)
         safe = lock.harmless and not steps.own_indexes
         pins = () if steps.own_indexes else lock.trusted
         check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
         if not safe:
-            check(await steps.build())
-        return lock
+            check(await steps.build(lock))
+        return steps, lock
+
+    def _older(self, steps: Steps, spec: EnvSpec) -> list[Steps]:
+        """Return the same steps on the two Pythons before, where the author named none."""
+        found = self.pythons.older(spec.python, steps.python.minor)[:2]
+        return [replace(steps, python=one, binds=prefix_binds(str(one.prefix))) for one in found]
 
     def _steps(
         self, spec: EnvSpec, workshop: Workshop, python: Python, owner: int | None, log: Say

@@ -149,7 +149,7 @@ def _own_lab(plan: ServerPlan, base: str, origin: str, *, hub: bool) -> list[str
     reach = BACK
     if hub:  # whoever gets past the proxy has been let in by the hub
         reach = FRONT
-        proxy = [sys.executable, "-m", "jupyter_server_proxy.standalone", "--absolute-url"]
+        proxy = [sys.executable, f"{RUN}/inside/front.py", "--absolute-url"]
         proxy += ["--address=127.0.0.1", f"--port={FRONT}", "--timeout=120"]
         server = [*proxy, "--", *server]
     bridge = [sys.executable, "-I", f"{RUN}/inside/bridge.py"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 
@@ -33,6 +33,10 @@ _IMPORT_NAMES = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+_COMPLAINT = re.compile(
+    r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", re.IGNORECASE
+)
+_COMPLAINT_ENDS = (": command not found", ": No such file or directory")
 
 
 class Kind(Enum):
@@ -48,11 +52,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What failed, in one sentence, and a hint or ""."""
+    """What failed, in one sentence, and a hint or "". ``python``: another Python may do better."""
 
     kind: Kind
     message: str
     hint: str = ""
+    python: bool = False
 
 
 def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
@@ -78,7 +83,7 @@ def _unreachable(text: str, _: date | None) -> Explanation | None:
     return Explanation(
         Kind.UNREACHABLE if not status or status[1][0] == "5" else Kind.OTHER,
         f"{found[1]} {why}.",
-        "Try again later; the operator can name another package index for uv.",
+        "Try again later. If that is the package index, the operator can name another for uv.",
     )
 
 
@@ -185,7 +190,10 @@ def _wrong_tags(story: str, _: date | None) -> Explanation | None:
     newest = max(versions)
     hint = f"Write python-{newest[0]}.{newest[1]} into runtime.txt." if newest >= (3, 6) else ""
     return Explanation(
-        Kind.UNSOLVABLE, f"{found[1]} has no files for this Python, only for {names}.", hint
+        Kind.UNSOLVABLE,
+        f"{found[1]} has no files for this Python, only for {names}.",
+        hint,
+        python=True,
     )
 
 
@@ -216,6 +224,7 @@ def _other_python(story: str, _: date | None) -> Explanation | None:
         Kind.UNSOLVABLE,
         f"{name} needs {found[2].replace('Python', 'Python ')}; this is Python {found[1]}.",
         f"Write python-{version[1]} into runtime.txt." if version else "",
+        python=True,
     )
 
 
@@ -267,12 +276,11 @@ def _build(text: str, _: date | None) -> Explanation | None:
 
 def last_words(lines: Sequence[str]) -> str:
     """Return the line of a script's output that says what went wrong, or ""; at most `LONGEST`."""
-    for line in reversed(lines):
-        said = re.sub(r"\x1b?\[[0-9;]*m", "", line).strip()
-        if re.match(
-            r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", said, re.IGNORECASE
-        ) or (said.endswith((": command not found", "No such file or directory"))):
-            return said[:LONGEST]
+    plain = [re.sub(r"\x1b?\[[0-9;]*m", "", line).strip() for line in lines]
+    for index in range(len(plain) - 1, -1, -1):
+        if _COMPLAINT.match(plain[index]) or plain[index].endswith(_COMPLAINT_ENDS):
+            more = plain[index + 1 : index + 2] if plain[index].endswith(":") else []
+            return " ".join([plain[index], *more])[:LONGEST]
     return ""
 
 
@@ -297,4 +305,4 @@ def _cut(found: Explanation) -> Explanation:
     message = found.message
     if len(message) > LONGEST:
         message = message[: LONGEST - 2].rsplit(" ", 1)[0] + " …"
-    return Explanation(found.kind, message, found.hint)
+    return replace(found, message=message)

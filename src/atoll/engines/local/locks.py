@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -37,9 +37,10 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """All packages of an environment."""
+    """All packages of an environment. ``body`` is the file itself, for whoever builds from it."""
 
     pins: tuple[Pin, ...]
+    body: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def names(self) -> frozenset[str]:
@@ -60,6 +61,11 @@ class Lock:
     def harmless(self) -> bool:
         """Whether all are trusted."""
         return len(self.trusted) == len(self.pins)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The names of those that the index has as source only."""
+        return frozenset(pin.name for pin in self.pins if not pin.wheel and not pin.direct)
 
     def text(self, hashes: Mapping[str, tuple[str, ...]] | None = None) -> str:
         """Return the lock as requirements, for people to read."""
@@ -82,7 +88,7 @@ def read_lock(body: bytes) -> Lock:
     """Read a ``pylock.toml``. Raises `BuildFailed` for anything that is not one."""
     try:
         table = tomllib.loads(body.decode())
-        return Lock(tuple(_pin(package) for package in table.get("packages", [])))
+        return Lock(tuple(_pin(package) for package in table.get("packages", [])), body)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BuildFailed("The build did not say what it had resolved.") from error
 

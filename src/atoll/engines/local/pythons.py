@@ -20,7 +20,7 @@ from pathlib import Path
 
 from atoll.engines.local.uv import uv
 from atoll.environments import Say
-from atoll.environments.pythons import Minor, choose, show, wanted
+from atoll.environments.pythons import Minor, choose, older, show, wanted
 from atoll.errors import BuildFailed
 
 OLDEST: Minor = (3, 6)  # the oldest that uv can make environments for
@@ -97,6 +97,15 @@ class Pythons:
             message = f"No Python on this machine fits “{asked or 'any'}”."
             raise BuildFailed(message, hint=f"Those here: {', '.join(map(show, sorted(there)))}.")
         return python, note
+
+    def older(self, asked: str, than: Minor) -> list[Python]:
+        """Return the Pythons here that fit *asked* and come before *than*, the newest first.
+
+        None where *asked* names one version. Blocks.
+        """
+        there = self.available()
+        picked = (_pick(show(minor), None, there)[0] for minor in older(asked, than, there))
+        return [python for python in picked if python]
 
     def _places(self) -> list[Path]:
         home = Path.home()

@@ -9,15 +9,18 @@ installed already.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from atoll.engines.local.explanations import Explanation, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin
 from atoll.engines.local.steps import Steps
+from atoll.environments.pythons import show
 from atoll.errors import AtollError, BadSpecification, BuildFailed, Unreachable
 
 WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
+NAMED = 3  # packages that a note names, at most
 
 
 async def solve_quickly(
@@ -50,15 +53,52 @@ async def solve_quickly(
     return lock, None
 
 
-async def solve(steps: Steps, notes: list[str]) -> tuple[Lock, tuple[Pin, ...]]:
+async def solve_on_best(
+    steps: Steps, older: Sequence[Steps], found: Lock | None, notes: list[str]
+) -> tuple[Steps, Lock | Explanation]:
+    """Choose versions on the Python of *steps* or, where more is ready made for them, on *older*.
+
+    Wheels for a new Python come months after it: whoever pinned versions then, and named no
+    Python, used an older one. *found* is the choice for *steps* where it is known. Returns the
+    steps to go on with and their choice, or why there is none.
+    """
+    first = best = found or await steps.resolve(extras_of(steps))
+    newest = steps.python
+    for other in older:
+        if not (lacking := _lacking(best)):
+            break
+        steps.say(f"Looking whether more is ready made for Python {show(other.python.minor)}")
+        choice = await other.resolve(extras_of(other))
+        if not isinstance(choice, Lock) or _lacking(choice) >= lacking:
+            break
+        steps, best = other, choice
+    if steps.python is not newest and isinstance(best, Lock):
+        spared = sorted(first.sources - best.sources) if isinstance(first, Lock) else []
+        names = ", ".join(spared[:NAMED]) + " …" * (len(spared) > NAMED)
+        why = f"would have to build {names} from source" if names else "does not serve"
+        notes.append(f"Python {show(steps.python.minor)} was taken: {show(newest.minor)} {why}.")
+        steps.say(f"Python {steps.python.version}")
+    return steps, best
+
+
+def _lacking(found: Lock | Explanation) -> float:
+    """Return how many packages come as source only; 0, too, where no other Python would help."""
+    if isinstance(found, Lock):
+        return len(found.sources)
+    helps = found.python or found.kind in {Kind.BUILD, Kind.NEEDS_BUILD}
+    return math.inf if helps else 0
+
+
+async def solve(
+    steps: Steps, found: Lock | Explanation, notes: list[str]
+) -> tuple[Lock, tuple[Pin, ...]]:
     """Choose versions for what the repository asks for and for what a notebook needs beside it.
 
-    Both are chosen together, so that the repository's pins rule. Where that cannot be, less and
-    less is added; at last the kernel gets a folder of its own. Returns the lock, and the pins of
-    that folder.
+    Both are chosen together, so that the repository's pins rule; *found* is that choice. Where it
+    cannot be, less and less is added; at last the kernel gets a folder of its own. Returns the
+    lock, and the pins of that folder.
     """
     extras = extras_of(steps)
-    found = await steps.resolve(extras)
     if isinstance(found, Lock):
         return await with_lab(steps, extras, found), ()
     if found.kind is not Kind.UNSOLVABLE:

@@ -88,7 +88,7 @@ END
 BUILD = """
 set -e
 "$UV" pip sync --preview-features pylock --link-mode copy --python /srv/env/bin/python \\
-  "$@" /srv/out/pylock.toml
+  "$@" /srv/spec/pylock.toml
 """
 POST_BUILD = """
 chmod +x "$1"
@@ -191,9 +191,10 @@ class Steps:
         status = await self._run(("/bin/sh", "-c", script, "install", *words), box, told)
         return (explain(told) if told else self._killed(status)) if status else None
 
-    async def build(self) -> Explanation | None:
-        """Install what has to be built or fetched from elsewhere; return why it failed."""
+    async def build(self, lock: Lock) -> Explanation | None:
+        """Install what of *lock* must be built or fetched from elsewhere; return why it failed."""
         told: list[str] = []
+        (self.workshop.spec / "pylock.toml").write_bytes(lock.body)  # paths in it fit there, too
         words = ("/bin/sh", "-c", BUILD, "build", *cutoffs(self.spec.as_of))
         status = await self._run(words, self._open_box({}, env=True), told)
         if status:
@@ -202,7 +203,7 @@ class Steps:
         return None
 
     async def post_build(self, path: str) -> Explanation | None:
-        """Run the author's postBuild at *path* of the content; return why it failed, or ``None``."""
+        """Run the author's postBuild, *path* in the content; return why it failed, or ``None``."""
         environ = {
             "HOME": HOME,
             "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,6 +47,7 @@ NEUTRAL = Path("/")  # a command about no repository must not find one where we 
 LONGEST_ANSWER = 64 * 1024**2  # bytes; `ls-remote` of the largest public repositories says 30 MB
 COMPLAINTS = {"fatal", "error", "ssh"}
 LINES_KEPT = 50
+PASSING = 0.5  # seconds between two told states of a line that git rewrites, at least
 GLANCE = 0.3  # seconds between two looks at how much disk is used, at least
 
 
@@ -182,13 +185,18 @@ async def _read_answer(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _read_lines(stream: asyncio.StreamReader, say: Say | None) -> list[str]:
-    """Read stderr to its end; a line that is being rewritten is a line as well."""
+    """Read stderr to its end; of a line that is being rewritten, a state now and then is told."""
     kept: deque[str] = deque(maxlen=LINES_KEPT)
-    rest = b""
+    rest, told = b"", time.monotonic()
     while part := await stream.read(4096):
-        *whole, rest = (rest + part).replace(b"\r", b"\n").split(b"\n")
+        *whole, rest = re.split(rb"(?<=[\r\n])", rest + part)
         rest = rest[-4096:]
         for line in whole:
+            passing = line.endswith(b"\r")
+            if passing and time.monotonic() - told < PASSING:
+                _note(line, kept, None)
+                continue
+            told = time.monotonic() if passing else told
             _note(line, kept, say)
     _note(rest, kept, say)
     return list(kept)
