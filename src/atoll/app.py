@@ -15,7 +15,7 @@ from atoll.errors import Lacking
 from atoll.launching import Launcher
 from atoll.launching.desk import Launches
 from atoll.servers import Plans, Runner
-from atoll.settings import Settings
+from atoll.settings import Settings, data_folder
 from atoll.sources import Source
 
 
@@ -74,6 +74,7 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     *trusted* says that whoever asks is the one who runs this process (the command line), so that
     local paths and addresses inside the network may be fetched.
     """
+    data_folder(settings)
     shelves: Store = plug_in("stores", store)(settings)
     machine: Engine = plug_in("engines", engine)(settings)
     source: Source = plug_in("providers", "git")(settings, trusted=trusted)

@@ -27,17 +27,32 @@ class Event:
 
 Tell = Callable[[Event], None]
 
+LONGEST = 4 * 1024**2  # characters of log lines that a story keeps in memory
+LINE = 200  # how many characters' room the shortest line takes
+LEFT_OUT = "The log is too long to be shown here; what follows is left out."
+
 
 class Story:
-    """Events in order, which any number of readers may follow, early or late."""
+    """Events in order, which any number of readers may follow, early or late.
+
+    What a build prints, without end perhaps, is kept up to `LONGEST`; after that only events that
+    are not log lines.
+    """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.ended = False
+        self._room = LONGEST
         self._changed = asyncio.Event()
 
     def tell(self, event: Event) -> None:
         """Add *event* and wake whoever is reading."""
+        if event.detail:
+            if self._room < 0:
+                return
+            self._room -= len(event.message) + LINE
+            if self._room < 0:
+                event = Event(event.phase, LEFT_OUT, detail=True)
         self.events.append(event)
         self._wake()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -173,6 +174,20 @@ def _explain(path: list[str], kind: str, said: str) -> str:
     close = difflib.get_close_matches(path[-1], known.model_fields, n=1, cutoff=0.5)
     meant = f"; did you mean “{close[0]}”?" if close else ""
     return f"  {'.'.join(path)}: there is no such setting{meant}"
+
+
+def data_folder(settings: Settings) -> Path:
+    """Make the data folder if need be, and see to it that nobody else gets into it; return it.
+
+    It may have been made by hand, or by a command with everybody's permissions; and in it are
+    databases, private files and locks that other people of this machine must not even open.
+    """
+    folder = settings.data.absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with contextlib.suppress(PermissionError):  # somebody else's, who has let us in
+            folder.chmod(0o700)
+    return folder
 
 
 def run_folder(settings: Settings) -> Path:

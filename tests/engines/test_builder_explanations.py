@@ -141,6 +141,19 @@ CASES = [
         "Ask for a newer version of it.",
     ),
     (
+        dedent("""\
+            error: Failed to build `reef==0.12.3`
+              cause: The build backend returned an error
+              cause: Call to `setuptools.build_meta:__legacy__.get_requires_for_build_wheel` failed
+                     [stdout]
+                     To build reef, you will need numpy.
+                     For details, see http://reef.example.org
+            hint: Build failures usually indicate a problem with the package"""),
+        Kind.BUILD,
+        "“reef==0.12.3” could not be built from source: To build reef, you will need numpy.",
+        "The log shows the whole output of its build.",
+    ),
+    (
         "error: something that no uv has said so far\n  cause: the moon",
         Kind.OTHER,
         "Something that no uv has said so far: the moon.",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from atoll.engines.local import builder as builders
 from atoll.engines.local import workshop as workshops
 from atoll.engines.local.builder import metadata
+from atoll.engines.local.disk import discard
 from atoll.engines.local.locks import read_lock
 from atoll.engines.local.uv import operators_index
 from atoll.errors import BuildFailed
@@ -270,3 +272,33 @@ async def test_more_memory_than_allowed_ends_the_build_in_one_sentence(tmp_path,
     index.source("greedy", build="x = bytearray(2 * 1024**3)")
     with pytest.raises(BuildFailed, match=r"greedy|memory"):
         await site.build({"requirements.txt": "greedy\n"})
+
+
+BURROW = """#!/usr/bin/env python3
+import os
+for place in ("/srv/env", "/srv/out", "/srv/cache/uv", os.environ["REPO_DIR"]):
+    os.chdir(place)
+    for _ in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+print("dug")
+"""
+
+
+async def test_folders_nested_thousands_deep_stop_no_later_build(site):
+    environment = await site.build({"postBuild": BURROW})
+    assert "dug" in site.said
+    discard([environment.handle])
+    await site.build({"requirements.txt": "six\n"})
+    assert site.leftovers() == []
+
+
+async def test_a_build_that_prints_without_end_fills_no_log(site, monkeypatch):
+    monkeypatch.setattr(builders, "LONGEST_LOG", 50_000)
+    flood = "#!/bin/bash\nyes flood | head -c 3000000\necho it broke\nexit 3\n"
+    with pytest.raises(BuildFailed, match="it broke"):
+        await site.build({"postBuild": flood})
+    (log,) = (site.settings.data / "logs").glob("*.txt")
+    assert log.stat().st_size < 60_000
+    assert "left out" in log.read_text()
+    assert sum(map(len, site.said)) < 60_000

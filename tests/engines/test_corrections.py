@@ -32,6 +32,7 @@ def test_what_uv_builds_old_packages_with_is_seen_from_any_day():
     assert cutoffs(date(2018, 3, 15)) == [
         *("--exclude-newer", "2018-03-16T00:00:00Z"),
         *("--exclude-newer-package", "setuptools=2019-02-07T00:00:00Z"),
+        *("--exclude-newer-package", "wheel=2019-02-07T00:00:00Z"),
     ]
     assert "--exclude-newer-package" not in cutoffs(date(2019, 2, 6))
 

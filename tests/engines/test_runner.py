@@ -188,6 +188,70 @@ async def test_starting_again_ends_the_box_that_nobody_noted(settings, servers):
     await successor.stop(found.handle)
 
 
+SWAP = """#!/usr/bin/python3
+import os, subprocess, sys, time
+from pathlib import Path
+server, home = Path("/run/atoll/server"), Path.home()
+lab = subprocess.Popen(sys.argv[1:])
+while not (home / "swap").exists():
+    time.sleep(0.05)
+(server / "lab.sock").rename(server / "real.sock")
+(server / "lab.sock").symlink_to((home / "aim").read_text())
+os.chdir(server)
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+(home / "swapped").touch()
+lab.wait()
+"""
+
+
+async def test_a_server_cannot_make_us_connect_to_another_socket(settings, servers):
+    other = run_folder(settings) / "other.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(other))
+        listening.listen()
+        listening.settimeout(1)
+        files = {"start": SWAP, "aim": str(other), "x": "mine"}
+        plan = make_plan(settings.data, files, start="start")
+        Path(plan.content.checkout, "start").chmod(0o755)
+        server = await servers.start(plan, ENVIRON)
+        home = settings.data / "volumes" / "ada" / "first" / "home"
+        (home / "swap").touch()
+        while not (home / "swapped").exists():
+            await asyncio.sleep(0.1)
+        assert await read(server, "x") == "mine"
+        with pytest.raises(TimeoutError):
+            listening.accept()
+    other.unlink()
+    await servers.stop(server.handle)  # which clears up folders nested thousands deep, too
+    assert list(servers.all()) == []
+    assert not Path(server.socket).parent.exists()
+
+
+async def test_a_server_whose_socket_is_a_link_never_listens(settings, servers, monkeypatch):
+    monkeypatch.setattr(runner, "PATIENCE", 2.0)
+    other = run_folder(settings) / "other.sock"
+    script = f"#!/bin/sh\nln -s {other} /run/atoll/server/lab.sock\nsleep 60\n"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(other))
+        listening.listen()
+        plan = make_plan(settings.data, {"start": script}, start="start")
+        with pytest.raises(StartFailed, match="did not listen"):
+            await servers.start(plan, ENVIRON)
+    other.unlink()
+
+
+async def test_of_what_a_server_printed_only_the_end_is_kept(settings, servers):
+    script = '#!/bin/bash\nyes flood | head -c 3000000\necho the end\nexec "$@"\n'
+    plan = make_plan(settings.data, {"start": script}, start="start")
+    server = await servers.start(plan, ENVIRON)
+    await servers.stop(server.handle)
+    kept = settings.data / "logs" / "servers" / f"{server.handle}.txt"
+    assert "the end" in kept.read_text()
+    assert kept.stat().st_size <= runner.LOG_TAIL
+
+
 async def test_removing_deletes_the_files_of_that_server_only(settings, servers):
     for name in ("one", "two"):
         server = await servers.start(make_plan(settings.data, {"f": "x"}, name=name), ENVIRON)

@@ -330,3 +330,21 @@ async def test_many_boxes_leave_no_descriptor_open():
     for _ in range(5):
         await in_box("pass")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_files_in_memory_take_no_more_than_its_memory_and_devices_none():
+    code = """
+import os
+for place in ("/tmp", "/dev/shm", os.environ.get("HOME", "/home/jovyan")):
+    found = os.statvfs(place)
+    print(found.f_blocks * found.f_frsize // 2**20)
+try:
+    open("/dev/x", "w")
+except OSError:
+    print("no")
+with open("/dev/null", "w") as null, open("/dev/shm/x", "w") as shared:
+    null.write("x"), shared.write("x")
+os.openpty()
+"""
+    status, said = await in_box(code, limits=Limits(memory=256 * MiB))
+    assert (status, said.split()) == (0, ["256", "256", "256", "no"])

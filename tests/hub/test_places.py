@@ -101,3 +101,10 @@ def test_a_database_password_is_known_in_every_form_in_which_it_may_be_printed(t
     shutil.rmtree(places.run)
     assert {"p%40ss%2Fword", "p@ss/word", places.secret("service_token")} <= secrets
     assert "" not in secrets
+
+
+def test_a_data_folder_made_by_hand_is_closed_to_others(places_of, tmp_path):
+    (tmp_path / "data").mkdir(mode=0o755)
+    (tmp_path / "data").chmod(0o755)
+    places = places_of("http://127.0.0.1:8000")
+    assert stat.S_IMODE(places.data.stat().st_mode) == 0o700

@@ -43,7 +43,9 @@ def builder():
 
 @pytest.fixture
 def desk(builder, tmp_path):
-    launcher = Launcher(FakeSource(tmp_path, FILES), Environments(builder, MemoryShelf()), MemoryPlans(), "test")
+    launcher = Launcher(
+        FakeSource(tmp_path, FILES), Environments(builder, MemoryShelf()), MemoryPlans(), "test"
+    )
     return Desk(launcher, MemoryLaunches(), MemoryRecords(), Starter())
 
 

@@ -247,7 +247,9 @@ async def test_progress_is_told_line_by_line(remote, base, open_text):
     await open_text(f"{base}/course", told=told)
     assert {event.phase for event in told} == {"fetch"}
     assert any(event.detail for event in told)
-    passing = [event.message for event in told if "%" in event.message and "done" not in event.message]
+    passing = [
+        event.message for event in told if "%" in event.message and "done" not in event.message
+    ]
     assert not passing  # what lasts no half second is no news
 
 

@@ -142,6 +142,40 @@ async def test_a_broken_stream_is_taken_up_and_starts_no_second_server(browse, s
     assert len(service.store.launches.kept) == 1
 
 
+async def test_nobody_takes_up_somebody_elses_launch(browse, service):
+    token = service.hub.token_of("ada")
+    whole = parse_stream((await ask(browse(), Authorization=f"token {token}")).text)
+    other = service.hub.token_of("bob")
+    answer = await ask(browse(), Authorization=f"token {other}", Last_Event_ID=whole[2][0])
+    assert parse_stream(answer.text)[-1][2]["url"].startswith("http://atoll.example.org/user/bob/")
+    assert [one["scopes"] for one in service.hub.minted] == [
+        ["access:servers!server=ada/engine"],
+        ["access:servers!server=bob/engine"],
+    ]
+
+
+async def test_a_visitor_takes_up_their_own_stream_and_no_persons(public):
+    service, browse = public
+    token = service.hub.token_of("ada")
+    whole = parse_stream((await ask(browse(), Authorization=f"token {token}")).text)
+    visitors = parse_stream((await ask(browse(), Last_Event_ID=whole[2][0])).text)
+    assert "/user/visitor-" in visitors[-1][2]["url"]
+    rest = parse_stream((await ask(browse(), Last_Event_ID=visitors[2][0])).text)
+    assert [one[0] for one in rest] == [one[0] for one in visitors[3:]]
+    assert len(service.store.launches.kept) == 2
+
+
+async def test_the_address_of_a_launchs_page_is_no_key_to_its_server(public):
+    service, browse = public
+    launch_id = await browse().launch(REPO)
+    kept = service.store.launches.kept[launch_id]
+    path = f"/build/{kept.facts['prefix']}/{kept.facts['spec']}"
+    answer = await ask(browse(), path, Last_Event_ID=f"{launch_id}.0")
+    last = parse_stream(answer.text)[-1][2]
+    assert last["phase"] == "ready"
+    assert kept.request.person.name not in last["url"]
+
+
 async def test_visitors_are_let_in_and_their_servers_are_temporary(public):
     service, browse = public
     answer = await ask(browse(), Origin=BOOK)

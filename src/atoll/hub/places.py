@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from atoll.errors import BadSettings
-from atoll.settings import Settings, run_folder
+from atoll.settings import Settings, data_folder, run_folder
 
 SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
 TOKENS = ("proxy_token", "service_token", "supervisor_token")
@@ -117,9 +117,8 @@ def find_places(settings: Settings) -> Places:
             hint="Write one such as http://127.0.0.1:8000; for HTTPS put a web server in front.",
         )
     path = bind.path.strip("/")
-    data = settings.data.absolute()
-    for folder in (data, data / "logs"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data = data_folder(settings)
+    (data / "logs").mkdir(mode=0o700, exist_ok=True)
     run = run_folder(settings)
     (run / "hub").mkdir(exist_ok=True)
     (run / "hub").chmod(0o755)  # servers run as other users and must get to the socket in it

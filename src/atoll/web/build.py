@@ -35,6 +35,7 @@ from atoll.web.site import Site, site_of
 from atoll.web.visitors import Visitors
 
 KEEPALIVE = 25  # seconds between comments on a quiet stream, as BinderHub
+STREAM = "stream"  # the fact that marks launches which began here
 TOKEN_LIFE = 86400  # seconds; thebe keeps a server's token for a day
 
 
@@ -112,10 +113,10 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     _check(request, site)
     person = await _bearer(request, site)
     provider, spec = raw_spec(request, site.place.base)
-    if found := await _resumed(request, site, f"{provider}/{spec}"):
+    if found := await _resumed(request, site, f"{provider}/{spec}", person):
         return found
     target = parse_binder(provider, spec, {})
-    facts = launch_facts(request, provider, spec)
+    facts = launch_facts(request, provider, spec) | {STREAM: "yes"}
     wanted = _request(target, person or Person(""), site.atoll.settings.servers)
     if person is None:
         visitors: Visitors = request.app.state.visitors
@@ -151,11 +152,20 @@ async def _bearer(request: Request, site: Site) -> Person | None:
     )
 
 
-async def _resumed(request: Request, site: Site, spec: str) -> tuple[Launch, int] | None:
-    """Return the launch that a broken stream was about: its id, which nobody guesses, proves it."""
+async def _resumed(
+    request: Request, site: Site, spec: str, person: Person | None
+) -> tuple[Launch, int] | None:
+    """Return the launch that a broken stream was about, if it is *person*'s.
+
+    A visitor proves that with its id, which nobody guesses, and only of a launch that began as a
+    stream: the ids of others stand in the addresses of pages.
+    """
     launch_id, _, number = request.headers.get("last-event-id", "").partition(".")
     launch = await site.desk.launches.get(launch_id) if number.isdecimal() else None
     if launch is None or f"{launch.facts.get('prefix')}/{launch.facts.get('spec')}" != spec:
+        return None
+    owner = launch.request.person
+    if owner.name != person.name if person else not (owner.visitor and launch.facts.get(STREAM)):
         return None
     return launch, int(number[:9]) + 1
 

@@ -52,6 +52,7 @@ from atoll.servers import Network
 from atoll.settings import Settings
 
 METADATA = "atoll.json"
+LONGEST_LOG = 16 * 1024**2  # characters
 
 
 @dataclass(slots=True)
@@ -331,6 +332,7 @@ class _Log:
     def __init__(self, path: Path, say: Say) -> None:
         self.path = path
         self._say = say
+        self._room = LONGEST_LOG
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -341,7 +343,12 @@ class _Log:
         self._file.close()
 
     def __call__(self, line: str) -> None:
-        """Add *line*."""
+        """Add *line*, as long as the log is not longer than anybody reads."""
+        if self._room < 0:
+            return
+        self._room -= len(line) + 1
+        if self._room < 0:
+            line = f"This log is longer than {LONGEST_LOG >> 20} MB; what follows is left out."
         self._file.write(f"{line}\n")
         self._file.flush()
         self._say(line)

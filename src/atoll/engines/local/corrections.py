@@ -9,8 +9,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 # uv builds a package without a pyproject.toml with setuptools >= 40.8.0, which came on 2019-02-05:
-# seen as of an earlier day, the index has none, and nothing could be built from source.
-SETUPTOOLS = date(2019, 2, 6)
+# seen as of an earlier day, the index has none, and nothing could be built from source. The wheels
+# of before do not know how that setuptools asks them for metadata.
+TOOLS = ("setuptools", "wheel")
+TOOLS_DAY = date(2019, 2, 6)
 
 # These releases ask for “pytz >= 2011k”, which was a version when they were made and is none by
 # today's rules (PEP 440), so that uv passes them over. Their requirements, as they meant them.
@@ -32,8 +34,9 @@ def cutoffs(day: date | None) -> list[str]:
     if day is None or day >= datetime.now(UTC).date():
         return []
     words = ["--exclude-newer", cutoff(day)]
-    if day < SETUPTOOLS:
-        words += ["--exclude-newer-package", f"setuptools={cutoff(SETUPTOOLS)}"]
+    if day < TOOLS_DAY:
+        for tool in TOOLS:
+            words += ["--exclude-newer-package", f"{tool}={cutoff(TOOLS_DAY)}"]
     return words
 
 

@@ -1,15 +1,21 @@
-"""Disk: what environments take of it, alone and together."""
+"""Disk: what folders take of it, and how to walk and remove what hostile code may have made.
+
+A box may nest folders thousands deep, beyond what Python's own walks and a path's 4096 bytes
+reach, or leave them without permissions. Nothing here follows a link or recurses.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.names import new_id
+
+LONGEST_PATH = 4096  # bytes, with the zero at its end: the kernel takes no longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,84 @@ def discard(folders: Iterable[str | Path]) -> None:
     for folder in map(Path, folders):
         doomed = folder.with_name(f".{folder.name}.{new_id()}")
         folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        remove(doomed)
+
+
+def entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yield all that is below *folder*; what cannot be read, or lies too deep, is passed over.
+
+    A folder comes before what is in it, so that whoever reads may change its permissions.
+    """
+    pending = [os.fspath(folder)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as found:
+                here = list(found)
+        except OSError:
+            continue
+        for entry in here:
+            if len(os.fsencode(entry.path)) >= LONGEST_PATH:
+                continue
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+
+
+def remove(folder: str | Path) -> None:
+    """Delete *folder* and all below it, as far as the disk lets us; it may be gone already.
+
+    Every folder found inside is first moved up to the top, so that none is ever deep.
+    """
+    names = iter(new_id, "")
+    with contextlib.suppress(OSError):
+        top = _open(os.fspath(folder))
+        try:
+            left = _clear(top, top, names)
+            while left:
+                name = left.pop()
+                with contextlib.suppress(OSError):
+                    inner = _open(name, top)
+                    try:
+                        left += _clear(inner, top, names)
+                    finally:
+                        os.close(inner)
+                    os.rmdir(name, dir_fd=top)
+        finally:
+            os.close(top)
+        os.rmdir(folder)
+
+
+def _open(name: str, parent: int | None = None) -> int:
+    """Open the folder *name*, never through a link, once it lets us in."""
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    found = os.open(name, os.O_PATH | flags, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{found}", 0o700)  # noqa: PTH101 - an open folder, not a path
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
+
+
+def _clear(folder: int, top: int, names: Iterator[str]) -> list[str]:
+    """Delete the files of the open *folder*; return its folders, now in *top* under new *names*."""
+    folders = []
+    with os.scandir(folder) as found:
+        here = list(found)
+    for entry in here:
+        with contextlib.suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=folder)
+                continue
+            os.close(_open(entry.name, folder))  # only what may be written to can be moved
+            new = next(names)
+            os.rename(entry.name, new, src_dir_fd=folder, dst_dir_fd=top)
+            folders.append(new)
+    return folders
 
 
 def _files(folder: Path) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            found = os.lstat(os.path.join(where, name))  # noqa: PTH118 - hot loop
-            yield (found.st_dev, found.st_ino), (found.st_blocks * 512, found.st_nlink)
+    for entry in entries(folder):
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                found = entry.stat(follow_symlinks=False)
+                yield (found.st_dev, found.st_ino), (found.st_blocks * 512, found.st_nlink)

@@ -286,13 +286,14 @@ def last_words(lines: Sequence[str]) -> str:
 
 def _last_words(text: str) -> str:
     """Return the line in which a build said what was wrong."""
-    said = text.rpartition("[stderr]")[2].rpartition("--- stderr")[2].partition("\nhint:")[0]
+    mark = "[stderr]" if "[stderr]" in text else "[stdout]"
+    said = text.rpartition(mark)[2].rpartition("--- stderr")[2].partition("\nhint:")[0]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("error: Failed to ")]
     for line in reversed(lines):
         if re.match(r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error:)", line):
             return line
-    meaningful = lines[0] if "[stderr]" in text and lines else (lines[-1] if lines else "no reason")
+    meaningful = lines[0] if mark in text and lines else (lines[-1] if lines else "no reason")
     return meaningful.removeprefix("cause: ")
 
 

@@ -11,6 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from atoll.engines.local.disk import entries
 from atoll.settings import Settings
 
 FIRST = 1_700_000_000  # above what adduser, systemd, subuid ranges and directories hand out
@@ -53,6 +54,5 @@ def give(path: Path, owner: int | None) -> None:
     if owner is None:
         return
     os.lchown(path, owner, owner)
-    for folder, subfolders, files in os.walk(path):
-        for name in (*subfolders, *files):
-            os.lchown(os.path.join(folder, name), owner, owner)  # noqa: PTH118 - hot loop
+    for entry in entries(path):
+        os.lchown(entry.path, owner, owner)

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from atoll.engines.local import cgroups, commands, sandbox
+from atoll.engines.local.disk import discard, remove
 from atoll.engines.local.owners import give, person_owner
 from atoll.engines.local.volumes import claim, fill, kept_home, size
 from atoll.errors import StartFailed
@@ -30,6 +31,7 @@ from atoll.settings import Settings, run_folder
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
 LOG_TAIL = 256 * 1024  # bytes
+INNER = "box"  # the folder beside a server's socket that its box sees and writes to
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,7 @@ class LocalRunner:
         """Delete what is kept for a stopped server."""
         folder = kept_home(self.settings, owner, name).parent
         if folder.exists():
-            doomed = folder.with_name(f".{name}.{new_id()}")  # gone at once, deleted in peace
-            folder.rename(doomed)
-            await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+            await asyncio.to_thread(discard, [folder])
 
     async def size(self, owner: str, name: str) -> int:
         """Return the bytes of disk that are kept for a server."""
@@ -146,12 +146,35 @@ class LocalRunner:
     def _folder(self, handle: str) -> Path:
         return self.settings.data / "servers" / Path(handle).name
 
+    def _door(self, handle: str) -> Path:
+        """Return the folder of the server's socket; in it, one that the box may write to."""
+        return run_folder(self.settings) / "servers" / Path(handle).name
+
+    def _take_socket(self, record: Record) -> bool:
+        """Say whether the server listens, once its socket is where the box cannot change it.
+
+        The box owns the folder of its socket and may replace that by a link to any other socket of
+        this machine, to which hub and proxy would then connect for it, as root. So they use a
+        second name of the very socket, in a folder of ours.
+        """
+        ours = Path(record.socket)
+        ours.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            os.link(ours.parent / INNER / commands.SOCKET, ours, follow_symlinks=False)
+            if stat.S_ISSOCK(ours.lstat().st_mode):
+                probe.connect(str(ours))
+                return True
+        ours.unlink(missing_ok=True)
+        return False
+
     def _start(self, handle: str, plan: ServerPlan, environ: Mapping[str, str]) -> Record:
         owner = person_owner(self.settings, plan.owner.name)
         folder = self._folder(handle)
         folder.mkdir(parents=True, mode=0o700)
-        sockets = run_folder(self.settings) / "servers" / handle
-        sockets.parent.mkdir(mode=0o711, exist_ok=True)
+        door = self._door(handle)
+        door.parent.mkdir(mode=0o711, exist_ok=True)
+        door.mkdir(mode=0o700)
+        sockets = door / INNER
         sockets.mkdir(mode=0o700)
         give(sockets, owner)
         try:
@@ -161,8 +184,8 @@ class LocalRunner:
             with (folder / "log.txt").open("wb") as log:
                 running = sandbox.start(box, output=log.fileno(), name=handle)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(sockets, ignore_errors=True)
+            remove(folder)
+            remove(door)
             raise
         self._children[handle] = running
         record = Record(
@@ -172,7 +195,7 @@ class LocalRunner:
             name=plan.name,
             init=running.init,
             born=_born(running.init),
-            socket=str(sockets / commands.SOCKET),
+            socket=str(door / commands.SOCKET),
             temporary=plan.content.temporary,
             started=time.time(),
             environment=plan.environment.key,
@@ -196,8 +219,7 @@ class LocalRunner:
             if await self.status(record.handle) is not None:
                 said = "\n".join(self.log(record.handle).strip().splitlines()[-3:])
                 raise StartFailed("The server ended before it listened.", hint=said)
-            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-                probe.connect(record.socket)
+            if self._take_socket(record):
                 return
             await asyncio.sleep(0.02)
         raise StartFailed(f"The server did not listen within {PATIENCE:.0f} seconds.")
@@ -210,13 +232,13 @@ class LocalRunner:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record.init, signal.SIGKILL)
         cgroups.remove(cgroups.find(record.handle))
-        shutil.rmtree(Path(record.socket).parent, ignore_errors=True)
+        remove(self._door(record.handle))
         folder = self._folder(record.handle)
         logs = self.settings.data / "logs" / "servers"
         logs.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):
-            (folder / "log.txt").rename(logs / f"{record.handle}.txt")
-        shutil.rmtree(folder, ignore_errors=True)
+        if said := self.log(record.handle):  # its end, as a server may print without end
+            (logs / f"{record.handle}.txt").write_text(said)
+        remove(folder)
 
 
 def _stat(pid: int) -> list[str]:

@@ -215,9 +215,13 @@ def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
     else:
         words += ["--disable-userns"]
     words += _system()
-    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    # Files in memory count as a box's memory only where control groups are; so they have a size.
+    for place in ("/dev/shm", "/tmp"):  # noqa: S108 - the box's own
+        words += ["--perms", "1777", "--size", str(box.limits.memory), "--tmpfs", place]
     words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
-    words += ["--perms", "0755", "--dir", "/home", "--perms", "0700", "--tmpfs", HOME]
+    words += ["--perms", "0755", "--dir", "/home"]
+    words += ["--perms", "0700", "--size", str(box.limits.memory), "--tmpfs", HOME]
     for name in ETC:
         if (path := Path("/etc", name)).exists():
             words += ["--ro-bind", str(path), str(path)]
@@ -233,7 +237,7 @@ def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
             words += ["--overlay", f"{scratch}/upper", f"{scratch}/work", bind.target]
         else:
             words += [option, layout.source(bind.source), bind.target]
-    return [*words, "--remount-ro", "/", "--chdir", box.workdir]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", box.workdir]
 
 
 def _system() -> list[str]:

@@ -31,6 +31,7 @@ from atoll.servers import Limits, Network
 
 ENV, CACHE, SPEC, OUT = "/srv/env", "/srv/cache", "/srv/spec", "/srv/out"
 KERNEL = "share/atoll-kernel"  # in the environment: a kernel that its own packages do not allow
+LAST_LINES = 2000  # of what a box prints, so many at least explain why it failed
 OUT_OF_MEMORY = (137, 9)  # the status of a killed process
 
 RESOLVE = """
@@ -329,6 +330,8 @@ class Steps:
 
         def say(line: str) -> None:
             told.append(line)
+            if len(told) > LAST_LINES * 2:
+                del told[:LAST_LINES]
             if not mute and not line.startswith("Using Python "):  # where in a box: no news
                 self.say(line)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
+from atoll.engines.local.disk import entries, remove
 from atoll.engines.local.owners import folder_name, give
 from atoll.errors import StartFailed
 from atoll.settings import Settings
@@ -41,17 +42,19 @@ def fill(home: Path, content: Path, owner: int | None) -> None:
         return
     making = home.with_name(f".{home.name}.making")
     if making.exists():
-        shutil.rmtree(making)
+        remove(making)
     making.parent.mkdir(parents=True, exist_ok=True)
     copy = ["cp", "--archive", "--no-preserve=ownership", "--reflink=auto", "--"]
     ran = subprocess.run([*copy, f"{content}/.", making], capture_output=True, check=False)
     if ran.returncode:
-        shutil.rmtree(making, ignore_errors=True)
+        remove(making)
         said = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
         message = f"The repository's files could not be copied: {''.join(said)}."
         raise StartFailed(message, hint="Is the disk full? `atoll doctor` tells.")
-    for folder, _, _ in os.walk(making):  # a checkout may be read-only; a home is not
-        os.chmod(folder, os.stat(folder).st_mode | 0o700)  # noqa: PTH101, PTH116 - hot loop
+    making.chmod(making.stat().st_mode | 0o700)  # a checkout may be read-only; a home is not
+    for entry in entries(making):
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, entry.stat().st_mode | 0o700)  # noqa: PTH101 - hot loop
     give(making, owner)
     making.rename(home)
 
@@ -59,10 +62,8 @@ def fill(home: Path, content: Path, owner: int | None) -> None:
 def size(folder: Path) -> int:
     """Return how many bytes of disk *folder* and all below it take."""
     total = 0
-    for where, _, files in os.walk(folder, onerror=None):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118
-            except OSError:
-                continue
+    for entry in entries(folder):
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
     return total

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from atoll.engines.local.disk import entries, remove
 from atoll.engines.local.owners import give
 from atoll.environments import EnvKey
 from atoll.errors import BuildFailed
@@ -111,8 +111,10 @@ def copy_tree(tree: Path, workshop: Workshop, owner: int | None) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise BuildFailed(f"The content could not be copied: {ran.stderr.strip()[:200]}.")
-    for folder, _, _ in os.walk(workshop.home):  # a checkout is read-only
-        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - os.walk never enters links
+    workshop.home.chmod(0o755)  # a checkout is read-only
+    for entry in entries(workshop.home):
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, 0o755)  # noqa: PTH101, S103 - a folder of a checkout, no link
     give(workshop.home, owner)
 
 
@@ -123,17 +125,15 @@ def changed(tree: Path, copy: Path) -> bool:
 
 def _listing(root: Path) -> dict[str, tuple[int, int, int | str]]:
     listing: dict[str, tuple[int, int, int | str]] = {}
-    for folder, subfolders, files in os.walk(root):
-        for name in (*subfolders, *files):
-            path = os.path.join(folder, name)  # noqa: PTH118 - hot loop
-            found = os.lstat(path)
-            short = os.path.relpath(path, root)
-            if stat.S_ISDIR(found.st_mode):
-                listing[short] = (0, 0, 0)
-            elif stat.S_ISLNK(found.st_mode):
-                listing[short] = (1, 0, os.readlink(path))  # noqa: PTH115
-            else:
-                listing[short] = (2, found.st_size, found.st_mtime_ns)
+    for entry in entries(root):
+        short = entry.path[len(os.fspath(root)) :]
+        if entry.is_dir(follow_symlinks=False):
+            listing[short] = (0, 0, 0)
+        elif entry.is_symlink():
+            listing[short] = (1, 0, os.readlink(entry.path))  # noqa: PTH115
+        else:
+            found = entry.stat(follow_symlinks=False)
+            listing[short] = (2, found.st_size, found.st_mtime_ns)
     return listing
 
 
@@ -166,12 +166,4 @@ def publish(workshop: Workshop, target: Path) -> None:
 
 def destroy(path: Path) -> None:
     """Remove *path* and all below it, whatever permissions hostile code left there."""
-    if path.is_dir() and not path.is_symlink():
-        path.chmod(0o700)
-    for folder, subfolders, _ in os.walk(path):
-        for name in subfolders:
-            inner = os.path.join(folder, name)  # noqa: PTH118
-            if not os.path.islink(inner):  # noqa: PTH114
-                with contextlib.suppress(OSError):
-                    os.chmod(inner, 0o700)  # noqa: PTH101
-    shutil.rmtree(path, ignore_errors=True)
+    remove(path)
