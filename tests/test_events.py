@@ -1,26 +1,33 @@
-"""Stories, which keep what is told and cannot be made to keep everything."""
+import asyncio
 
-from __future__ import annotations
-
-from atoll import events
 from atoll.events import Event, Story
 
 
-def test_a_story_keeps_so_much_of_a_log_and_every_sentence(monkeypatch):
-    monkeypatch.setattr(events, "LONGEST", 100 * events.LINE)
+async def test_everybody_reads_the_whole_story_early_or_late():
     story = Story()
-    for number in range(1000):
-        story.tell(Event("build", f"line {number}", detail=True))
-    story.tell(Event("build", "Built"))
-    told = [event.message for event in story.events]
-    assert told[0] == "line 0"
-    assert told[-2:] == [events.LEFT_OUT, "Built"]
-    assert len(told) < 110
+
+    async def read(start=0):
+        return [(number, event.message) async for number, event in story.follow(start)]
+
+    early = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    story.tell(Event("build", "one"))
+    await asyncio.sleep(0)
+    middle = asyncio.create_task(read())
+    story.tell(Event("build", "two"))
+    story.end()
+    whole = [(0, "one"), (1, "two")]
+    assert await early == whole
+    assert await middle == whole
+    assert await read() == whole
+    assert await read(1) == whole[1:]
 
 
-def test_long_lines_count_for_what_they_are(monkeypatch):
-    monkeypatch.setattr(events, "LONGEST", 10_000)
+async def test_a_reader_who_leaves_disturbs_nobody():
     story = Story()
-    for _ in range(50):
-        story.tell(Event("build", "x" * 3000, detail=True))
-    assert sum(len(event.message) for event in story.events) < 10_000
+    leaving = asyncio.create_task(anext(story.follow()))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    story.tell(Event("build", "one"))
+    story.end()
+    assert [event.message async for _, event in story.follow()] == ["one"]

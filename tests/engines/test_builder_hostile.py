@@ -289,13 +289,13 @@ async def test_folders_nested_thousands_deep_stop_no_later_build(site):
     environment = await site.build({"postBuild": BURROW})
     assert "dug" in site.said
     discard([environment.handle])
-    await site.build({"requirements.txt": "six\n"})
+    await site.build({})
     assert site.leftovers() == []
 
 
 async def test_a_build_that_prints_without_end_fills_no_log(site, monkeypatch):
     monkeypatch.setattr(builders, "LONGEST_LOG", 50_000)
-    flood = "#!/bin/bash\nyes flood | head -c 3000000\necho it broke\nexit 3\n"
+    flood = "#!/bin/bash\nyes flood | head -c 3000000\necho Error: it broke\nexit 3\n"
     with pytest.raises(BuildFailed, match="it broke"):
         await site.build({"postBuild": flood})
     (log,) = (site.settings.data / "logs").glob("*.txt")
