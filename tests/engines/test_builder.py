@@ -35,7 +35,7 @@ async def test_wheels_are_installed_and_the_environment_works_at_srv_env(site, i
     assert await site.python(made, "import lagoon, sys; print(lagoon.VERSION, sys.prefix)") == [
         "1.2 /srv/env"
     ]
-    assert made.as_of == date(2021, 6, 1)
+    assert made.as_of == date(2023, 6, 1)
     assert made.python.startswith("3.")
     assert not made.own_lab
     kernel = json.loads((env_of(made) / "share/jupyter/kernels/python3/kernel.json").read_text())
@@ -48,18 +48,18 @@ async def test_wheels_are_installed_and_the_environment_works_at_srv_env(site, i
 
 
 async def test_the_index_is_seen_as_of_the_date(site, index):
-    index.wheel("lagoon", "1.0", uploaded="2021-05-31T23:00:00Z")
-    index.wheel("lagoon", "1.1", uploaded="2021-06-01T23:00:00Z")
-    index.wheel("lagoon", "2.0", uploaded="2021-06-02T00:00:01Z")
-    old = await site.build({"requirements.txt": "lagoon\n"}, day="2021-06-01")
+    index.wheel("lagoon", "1.0", uploaded="2023-05-31T23:00:00Z")
+    index.wheel("lagoon", "1.1", uploaded="2023-06-01T23:00:00Z")
+    index.wheel("lagoon", "2.0", uploaded="2023-06-02T00:00:01Z")
+    old = await site.build({"requirements.txt": "lagoon\n"}, day="2023-06-01")
     assert "lagoon==1.1\n" in Path(old.handle, "lock.txt").read_text()
     new = await site.build({"requirements.txt": "lagoon\n"}, at="today")
     assert "lagoon==2.0\n" in Path(new.handle, "lock.txt").read_text()
 
 
 async def test_what_came_after_the_date_is_explained(site, index):
-    index.wheel("lagoon", "2.0", uploaded="2022-01-01T00:00:00Z")
-    with pytest.raises(BuildFailed, match="lagoon that fits had been released by 2021-06-01") as no:
+    index.wheel("lagoon", "2.0", uploaded="2024-01-01T00:00:00Z")
+    with pytest.raises(BuildFailed, match="lagoon that fits had been released by 2023-06-01") as no:
         await site.build({"requirements.txt": "lagoon\n"})
     assert "--at today" in no.value.hint
     log = site.settings.data / "logs" / f"{no.value.log}.txt"

@@ -22,9 +22,9 @@ async def test_small_packages_of_2021_on_a_python_of_2021(folder):
     told = await site.python(made, "import six, idna; print(six.__version__, idna.__version__)")
     assert told == ["1.16.0 2.10"]
     lock = Path(made.handle, "lock.txt").read_text()
-    assert "ipykernel==5.5.5" in lock
     there = [minor for minor in Pythons(folder / "p").available() if minor <= (3, 9)]
     if there:
+        assert "ipykernel==5.5.5" in lock
         assert made.python.startswith(f"3.{max(there)[1]}.")
     else:
         assert made.notes

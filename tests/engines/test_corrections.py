@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.corrections import cutoffs, metadata
+from atoll.engines.local.pythons import Pythons
 from support.building import Site
 from support.index import PackageIndex
 
@@ -43,7 +44,9 @@ async def test_a_setuptools_that_uv_can_build_with_is_there_before_2019(site, in
     index.wheel("setuptools", "40.8.0", uploaded="2019-02-05T12:00:00Z")
     index.wheel("setuptools", "41.0", uploaded="2019-04-01T00:00:00Z")
     made = await site.build({"requirements.txt": "pip\n"}, day="2018-06-01")
-    assert "setuptools==40.8.0" in Path(made.handle, "lock.txt").read_text()
+    there = [minor for minor in Pythons(site.folder / "p").available() if minor <= (3, 7)]
+    expected = "40.8.0" if there else "41.0"  # a newer Python sees the index of its own time
+    assert f"setuptools=={expected}" in Path(made.handle, "lock.txt").read_text()
 
 
 def test_the_corrections_are_a_uv_toml():

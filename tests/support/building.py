@@ -27,7 +27,7 @@ class Site:
         self.said = []
         self.trees = 0
 
-    def spec(self, files, *, day="2021-06-01", at="", tree=""):
+    def spec(self, files, *, day="2023-06-01", at="", tree=""):
         """Lay *files* out as a checkout; return its specification and its folder."""
         self.trees += 1
         path = self.folder / f"tree{self.trees}"

@@ -71,7 +71,7 @@ async def main(listen: str, target: str, command: list[str]) -> int:
 
     if not command:
         await serve(listen, handle)
-        while os.path.exists(target.partition(":")[2]):  # noqa: ASYNC110, ASYNC240, PTH110
+        while os.path.exists(target.partition(":")[2]):
             await asyncio.sleep(1)
         return 0
     child = await asyncio.create_subprocess_exec(*command)
