@@ -14,7 +14,7 @@ from atoll.engines.local.builder import metadata
 from atoll.engines.local.disk import discard
 from atoll.engines.local.locks import read_lock
 from atoll.engines.local.uv import operators_index
-from atoll.errors import BuildFailed
+from atoll.errors import BuildFailed, Unreachable
 from support.building import Site, env_of
 from support.index import PackageIndex, own_address
 
@@ -302,3 +302,44 @@ async def test_a_build_that_prints_without_end_fills_no_log(site, monkeypatch):
     assert log.stat().st_size < 60_000
     assert "left out" in log.read_text()
     assert sum(map(len, site.said)) < 60_000
+
+
+LEADING = {  # each leads to an address that only the host itself can reach
+    "odd": {"requirements.txt": "http:@HOST@/lagoon-1-py3-none-any.whl\n"},
+    "project": {
+        "pyproject.toml": (
+            '[project]\nname = "x"\nversion = "1"\ndependencies = ["y @ git+http:@HOST@/lagoon"]\n'
+        )
+    },
+    "own package": {
+        "requirements.txt": "./m\n",
+        "m/pyproject.toml": (
+            '[project]\nname = "m"\nversion = "1"\n'
+            'dependencies = ["lagoon @ http://@HOST@/lagoon-1-py3-none-any.whl"]\n'
+        ),
+    },
+    "lock": {
+        "pyproject.toml": (
+            '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.9"\n'
+            'dependencies = ["lagoon"]\n'
+        ),
+        "uv.lock": (
+            'version = 1\nrequires-python = ">=3.9"\n'
+            '[[package]]\nname = "x"\nversion = "1"\nsource = { virtual = "." }\n'
+            'dependencies = [{ name = "lagoon" }]\n'
+            '[[package]]\nname = "lagoon"\nversion = "1"\n'
+            'source = { url = "http://@HOST@/lagoon-1-py3-none-any.whl" }\n'
+            'wheels = [{ url = "http://@HOST@/lagoon-1-py3-none-any.whl", hash = "sha256:00" }]\n'
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("files", LEADING.values(), ids=LEADING)
+async def test_no_specification_reaches_what_only_the_host_reaches(site, files):
+    with PackageIndex("127.0.0.1") as inside:
+        host = inside.url.split("/")[2]
+        named = {name: text.replace("@HOST@", host) for name, text in files.items()}
+        with pytest.raises((BuildFailed, Unreachable)):
+            await site.build(named)
+        assert inside.asked == []

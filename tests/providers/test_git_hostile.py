@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from atoll.errors import AtollError, BadReference, NotFound, Refused, TooLarge, Unreachable
+from atoll.providers.git import commands
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
 from support.gitservers import Link, make_repo, run_git, serve_nasty, wait_until
@@ -258,3 +259,21 @@ async def test_a_tree_cannot_write_through_its_own_links(remote, base, open_text
     with contextlib.suppress(AtollError):
         await open_text(f"{base}/evil")
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+async def test_trees_that_name_one_another_take_no_more_than_their_memory(
+    open_text, remote, base, monkeypatch
+):
+    monkeypatch.setattr(commands, "MEMORY", 200 * 1024**2)
+    bomb = remote / "bomb"
+    make_repo(bomb, {"f": "x"})
+    blob = run_git(bomb, "rev-parse", "HEAD:f")
+    tree = f"100644 blob {blob}\tf\n"
+    for _ in range(10):  # ten folders in each: 10^10 files
+        made = run_git(bomb, "mktree", stdin=tree.encode())
+        tree = "".join(f"040000 tree {made}\td{n}\n" for n in range(10))
+    top = run_git(bomb, "mktree", stdin=tree.encode())
+    commit = run_git(bomb, "commit-tree", top, "-m", "x")
+    run_git(bomb, "update-ref", "refs/heads/main", commit)
+    with pytest.raises(TooLarge, match="too much for git"):
+        await open_text(f"{base}/bomb")

@@ -26,7 +26,11 @@ ACCESS = "access:services!service=atoll"
 
 @dataclass
 class HubStandIn:
-    """What the hub knows. ``failing`` says why servers of that name do not start."""
+    """What the hub knows. ``failing`` says why servers of that name do not start.
+
+    With ``nameless`` it lists for everybody, as JupyterHub does, a server that has no name and
+    cannot be deleted.
+    """
 
     users: dict[str, dict] = field(default_factory=dict)
     tokens: dict[str, dict] = field(default_factory=dict)
@@ -37,6 +41,7 @@ class HubStandIn:
     signed_in: str = "ada"
     pause: float = 0.0
     down: bool = False
+    nameless: bool = False
 
     def add(self, name: str, *, admin: bool = False) -> None:
         self.users[name] = {"name": name, "admin": admin, "groups": [], "servers": {}}
@@ -147,7 +152,13 @@ class HubStandIn:
         query = request.query_params
         found = [one for name, one in self.users.items() if query["name_filter"] in name]
         start = int(query["offset"])
-        return JSONResponse(found[start : start + int(query["limit"])])
+        return JSONResponse([self._model(one) for one in found[start:][: int(query["limit"])]])
+
+    def _model(self, user: dict) -> dict:
+        if not self.nameless:
+            return user
+        nameless = {"name": "", "ready": False, "pending": None, "stopped": True}
+        return user | {"servers": {**user["servers"], "": nameless}}
 
     async def _add(self, request: Request) -> Response:
         assert self._service(request)
@@ -163,7 +174,7 @@ class HubStandIn:
         if request.method == "DELETE":
             del self.users[name]
             return Response(status_code=204)
-        return JSONResponse(self.users[name])
+        return JSONResponse(self._model(self.users[name]))
 
     async def _mint(self, request: Request) -> Response:
         assert self._service(request)
@@ -177,6 +188,8 @@ class HubStandIn:
         owner, name = request.path_params["user"], request.path_params["server"]
         servers = self.users[owner]["servers"]
         if request.method == "DELETE":
+            if not name:
+                return JSONResponse({"message": "Cannot delete the default server"}, 400)
             if name not in servers:
                 return JSONResponse({"message": "no such server"}, 404)
             remove = json.loads(await request.body() or b"{}").get("remove")

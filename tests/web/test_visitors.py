@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from atoll.errors import BuildFailed
+from atoll.errors import BuildFailed, Unreachable
 from atoll.web.visitors import Visitors
 from support.browsing import PREFIX, until
 from support.web_service import REPO
@@ -107,6 +107,36 @@ async def test_what_nobody_uses_is_cleared_away_and_then_the_visitor(public):
     await keeper.sweep(now + timedelta(seconds=1400))
     assert owner not in service.hub.users
     assert "ada" in service.hub.users
+
+
+async def test_the_nameless_server_that_the_hub_lists_for_everybody_stops_no_clearing_up(public):
+    service, browse = public
+    service.engine.builder.error = BuildFailed("No.")
+    visitor = browse()
+    launch = await visitor.launch(REPO)
+    service.hub.nameless = True
+    await visitor.events(launch)
+    await until(lambda: not any(name.startswith("visitor-") for name in service.hub.users))
+    service.hub.add("visitor-0-old")
+    await visitors_of(service).sweep(datetime.now(UTC))
+    assert "visitor-0-old" not in service.hub.users
+
+
+async def test_one_visitors_trouble_is_not_everybodys(public, monkeypatch):
+    service, _ = public
+    for name in ("visitor-0-a", "visitor-0-b"):
+        service.hub.add(name)
+    keeper, remove = visitors_of(service), type(service.site.hub).remove_user
+
+    async def stubborn(hub, name):
+        if name.endswith("a"):
+            raise Unreachable("Not this one.")
+        await remove(hub, name)
+
+    monkeypatch.setattr(type(service.site.hub), "remove_user", stubborn)
+    await keeper.sweep(datetime.now(UTC))
+    assert "visitor-0-a" in service.hub.users
+    assert "visitor-0-b" not in service.hub.users
 
 
 async def test_a_visitor_whose_launch_goes_on_is_left_alone(public):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atoll.environments.pythons import is_range
-from atoll.environments.requirements import decode
+from atoll.environments.requirements import decode, may_be_address
 from atoll.errors import BadSpecification
 
 # Of [project] and [tool.uv], only these can change what is installed.
@@ -63,7 +63,7 @@ def read_project(name: str, body: bytes) -> Project:
         python=python,
         local=any({"path", "workspace"} & source.keys() for source in sources),
         indexes=bool(index_words & uv.keys()),
-        remote=b"://" in (essence := _essence(table, project, uv)),
+        remote=may_be_address((essence := _essence(table, project, uv)).decode()),
         essence=essence,
     )
 
@@ -78,6 +78,18 @@ def lock_needs_tree(body: bytes) -> bool:
         if source.get("virtual", ".") != ".":
             return True
     return False
+
+
+def lock_leads_away(body: bytes) -> bool:
+    """Say whether a ``uv.lock`` takes anything from elsewhere than a package index or the files."""
+    packages = _toml("uv.lock", body).get("package", [])
+    sources = [one.get("source") for one in packages if isinstance(one, dict)]
+    return any(
+        not isinstance(source, dict)
+        or not source.keys() <= {"registry", "virtual", "editable", "directory", "path"}
+        or any(may_be_address(str(where)) for kind, where in source.items() if kind != "registry")
+        for source in sources
+    )
 
 
 def _toml(name: str, body: bytes) -> dict[str, Any]:

@@ -208,8 +208,35 @@ def replaces_index(files: Mapping[str, bytes]) -> bool:
 
 
 def names_addresses(files: Mapping[str, bytes]) -> bool:
-    """Say whether normalised requirements *files* lead anywhere but to the operator's index."""
-    return names_indexes(files) or any("://" in line or "@" in line for line in _lines_of(files))
+    """Say whether normalised requirements *files* may lead anywhere but to the operator's index.
+
+    What a hub's own network is used for hangs on this, so it looks for the sign of an address and
+    not for its usual form: uv takes “http:host/x” for “http://host/x”, and fills in variables.
+    """
+    lines = (_HASH.sub("", line) for line in _lines_of(files))
+    return names_indexes(files) or any(map(may_be_address, lines))
+
+
+def names_places(files: Mapping[str, bytes]) -> bool:
+    """Say whether normalised requirements *files* name anything that is not just a package."""
+    return any(map(_is_place, _lines_of(files)))
+
+
+def _is_place(line: str) -> bool:
+    option, _ = _option(line)
+    bare = re.split(r"\s--", line, maxsplit=1)[0].strip()
+    if option or bare.endswith(_ARCHIVE):
+        return option in _EDITABLE or not option
+    try:
+        Requirement(bare)
+    except InvalidRequirement:
+        return True
+    return False
+
+
+def may_be_address(text: str) -> bool:
+    """Say whether an address could hide in *text*, part of a requirement or of a project."""
+    return any(sign in re.sub(r":(?:all|none):", "", text) for sign in ":@$")
 
 
 def _lines_of(files: Mapping[str, bytes]) -> list[str]:

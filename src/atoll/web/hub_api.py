@@ -45,7 +45,7 @@ class HubServer:
 
 @dataclass(frozen=True, slots=True)
 class HubUser:
-    """A person as JupyterHub sees them, with all their named servers."""
+    """A person as JupyterHub sees them, with all their named servers, and no other."""
 
     name: str
     admin: bool = False
@@ -238,7 +238,10 @@ def _user(model: Mapping[str, Any]) -> HubUser:
         name=model["name"],
         admin=bool(model.get("admin")),
         groups=frozenset(model.get("groups") or ()),
-        servers={name: _hub_server(one) for name, one in (model.get("servers") or {}).items()},
+        # Without the nameless one, which JupyterHub lists for everybody and does not let go of.
+        servers={
+            name: _hub_server(one) for name, one in (model.get("servers") or {}).items() if name
+        },
         last_activity=model.get("last_activity") or "",
     )
 

@@ -130,13 +130,19 @@ class Visitors:
         for user in await self.hub.users(VISITOR):
             if user.name in self.launching.values():
                 continue
-            for server in user.servers.values():
-                unused = _seconds_since(server.last_activity or server.started, now)
-                if not server.pending and (server.stopped or unused > self.rules.idle):
-                    await self._clear(user, server)
-            busy = any(one.pending or not one.stopped for one in user.servers.values())
-            if not busy and _seconds_since(user.last_activity, now) > YOUNG:
-                await self.hub.remove_user(user.name)
+            try:
+                await self._sweep_one(user, now)
+            except AtollError as error:  # one visitor's trouble is not everybody's
+                log.warning("could not clear up after %s: %s", user.name, error)
+
+    async def _sweep_one(self, user: HubUser, now: datetime) -> None:
+        for server in user.servers.values():
+            unused = _seconds_since(server.last_activity or server.started, now)
+            if not server.pending and (server.stopped or unused > self.rules.idle):
+                await self._clear(user, server)
+        busy = any(one.pending or not one.stopped for one in user.servers.values())
+        if not busy and _seconds_since(user.last_activity, now) > YOUNG:
+            await self.hub.remove_user(user.name)
 
     async def _clear(self, user: HubUser, server: HubServer) -> None:
         await self.hub.stop(user.name, server.name, remove=True)

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -43,10 +43,15 @@ from atoll.engines.local.workshop import (
     start_over,
 )
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
-from atoll.environments.projects import read_project
+from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
 from atoll.environments.pythons import day_for
 from atoll.environments.reading import PACKAGE
-from atoll.environments.requirements import hashes_of, names_addresses, names_indexes
+from atoll.environments.requirements import (
+    hashes_of,
+    names_addresses,
+    names_indexes,
+    names_places,
+)
 from atoll.errors import AtollError, BuildFailed
 from atoll.servers import Network
 from atoll.settings import Settings
@@ -175,7 +180,9 @@ class LocalBuilder:
             hashes |= uv_lock_hashes(files["uv.lock"])
         shared = "postBuild" not in files
         full = None
-        if spec.kind != PACKAGE and not steps.elsewhere:
+        # What is said in the repository's own packages may lead anywhere, and this has the host's
+        # network.
+        if spec.kind != PACKAGE and not steps.elsewhere and not _has_packages(files):
             quick, full = await solve_quickly(steps, hashes, shared=shared)
             if quick:
                 return steps, quick
@@ -203,6 +210,7 @@ class LocalBuilder:
         read = read_project("pyproject.toml", project) if project else None
         own = names_indexes(files) or bool(read and read.indexes)
         elsewhere = own or names_addresses(files) or bool(read and read.remote)
+        elsewhere = elsewhere or ("uv.lock" in files and lock_leads_away(files["uv.lock"]))
         policy, why = network.choose(self.network, owner)
         sealed = policy is Network.NONE or self._index_is_inside()
         if sealed and elsewhere:
@@ -308,6 +316,16 @@ def prefix_binds(prefix: str) -> tuple[Bind, ...]:
     if prefix == "/usr" or prefix.startswith("/usr/"):
         return ()
     return (Bind(Path(prefix), prefix),)
+
+
+def _has_packages(files: Mapping[str, bytes]) -> bool:
+    """Say whether the specification *files* take packages from the repository itself."""
+    project = files.get("pyproject.toml")
+    return (
+        names_places(files)
+        or bool(project and read_project("pyproject.toml", project).local)
+        or ("uv.lock" in files and lock_needs_tree(files["uv.lock"]))
+    )
 
 
 async def _post_build(steps: Steps, path: str) -> None:

@@ -99,7 +99,7 @@ def remove(folder: str | Path) -> None:
                     os.rmdir(name, dir_fd=top)
         finally:
             os.close(top)
-        os.rmdir(folder)
+        Path(folder).rmdir()
 
 
 def _open(name: str, parent: int | None = None) -> int:

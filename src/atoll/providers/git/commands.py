@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import signal
 import time
 from collections import deque
@@ -45,6 +46,7 @@ PERSONS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_R
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 NEUTRAL = Path("/")  # a command about no repository must not find one where we happen to stand
 LONGEST_ANSWER = 64 * 1024**2  # bytes; `ls-remote` of the largest public repositories says 30 MB
+MEMORY = 4 * 1024**3  # bytes, of each process of git's
 COMPLAINTS = {"fatal", "error", "ssh"}
 LINES_KEPT = 50
 PASSING = 0.5  # seconds between two told states of a line that git rewrites, at least
@@ -110,6 +112,7 @@ async def git(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_limit_memory,
         )
     except FileNotFoundError as error:
         raise Lacking("There is no git here.", hint="Install git 2.37 or newer.") from error
@@ -118,8 +121,21 @@ async def git(
     finally:
         await _kill(process)
     if process.returncode:
-        raise GitFailed(lines)
+        failed = GitFailed(lines)
+        if "out of memory" in failed.text:
+            raise TooLarge(
+                f"The repository is too much for git, which may use {MEMORY / 1024**3:.3g} GB."
+            )
+        raise failed
     return out
+
+
+def _limit_memory() -> None:
+    """Run in the process that becomes git: no repository makes it eat all of the machine's memory.
+
+    A few small trees that name one another stand for more files than there is room to list.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
 def environment(folder: Path, protocols: str, *, persons: bool) -> dict[str, str]:
