@@ -1,4 +1,5 @@
-# mypy: ignore-errors - it is run by any Python and any Jupyter Server that a repository brings
+# It is run by any Python and any Jupyter Server that a repository brings, so it has no types.
+# mypy: ignore-errors
 """How every Jupyter server in a box saves: aside, then in place, so that a kill loses nothing.
 
 Jupyter Server copies the old file aside and then writes over it; killed in between, it leaves half
