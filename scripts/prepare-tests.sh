@@ -33,6 +33,8 @@ need passwd "useradd, to make that user" has useradd
 need procps "ps and sysctl" has ps
 need iproute2 "ip, to look at the networks of boxes" has ip
 need curl "a second opinion on what our HTTP servers say" has curl
+need openssh-client "repositories are fetched over ssh with it" has ssh
+need openssh-server "repositories are served over ssh with it, in tests, on loopback" has sshd
 
 if [ ${#missing[@]} -gt 0 ]; then
     if [ $may_install = no ] || ! command -v apt-get >/dev/null; then
@@ -43,6 +45,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    case " ${missing[*]} " in
+    *" openssh-server "*) # Debian starts it, for all the world; the tests start their own
+        "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null || true
+        ;;
+    esac
 fi
 
 # slirp4netns and pasta, run by an ordinary user, open /dev/net/tun inside the user's own network

@@ -30,6 +30,7 @@ def settings_page() -> str:
         "default; mistakes are reported all together, with “did you mean”.",
         "",
         "A size is a number with an optional K, M, G or T (powers of 1024), such as `2G`.",
+        "A duration is a number of seconds, or a number with s, m, h or d, such as `30m` or `8h`.",
         "",
         "## At the top",
         "",
@@ -73,7 +74,11 @@ def cli_page() -> str:
         "# Commands",
         "",
         "Every command answers `--help`. Exit codes are those of the [errors](errors.md); 0 is",
-        "success, 2 also a mistake in the command line, 130 means that Ctrl-C stopped it.",
+        "success, 2 also a mistake in the command line, 130 means that Ctrl-C stopped it before it",
+        "had done what was asked. Ctrl-C at a server that runs ends `atoll run` as it should: 0.",
+        "",
+        "With `--json`, standard output holds JSON and nothing else. If something goes wrong, it is",
+        "an object with `error`, `hint` and `exit_code`; the same is on standard error in words.",
     ]
     for words, command in commands(main):
         if isinstance(command, click.Group) and not command.params:
@@ -122,8 +127,9 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    if field.metadata and any("parse_size" in repr(one) for one in field.metadata):
-        return "size"
+    for kind in ("size", "duration"):
+        if any(f"parse_{kind}" in repr(one) for one in field.metadata):
+            return kind
     return _type_name(field.annotation)
 
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.errors import BadSettings, Refused
-from atoll.settings import Settings, load_settings, parse_size, run_folder, settings_from
+from atoll.settings import (
+    Settings,
+    load_settings,
+    parse_duration,
+    parse_size,
+    run_folder,
+    settings_from,
+)
 
 
 def test_nothing_written_is_all_defaults(tmp_path):
@@ -92,3 +99,30 @@ def test_a_run_folder_that_somebody_else_prepared_is_refused(tmp_path):
     with pytest.raises(Refused):
         run_folder(settings)
     folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), (90, 90), (1e-5, 1e-5), ("30m", 1800), ("1.5 h", 5400), ("2d", 172800), ("0", 0)],
+)
+def test_durations_are_read_as_people_write_them(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@given(st.text() | st.floats() | st.booleans() | st.none() | st.lists(st.integers()))
+def test_nothing_breaks_the_reading_of_durations(text):
+    with contextlib.suppress(ValueError):
+        assert 0 <= parse_duration(text) < float("inf")
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "8 hours", "1..5h", "nan", "inf", "9" * 400 + "d", True, ""]
+)
+def test_what_is_no_duration_is_a_mistake(text):
+    with pytest.raises(BadSettings, match="is not a duration"):
+        settings_from({"servers": {"idle": text}})
+
+
+def test_an_anonymous_server_cannot_be_kept_for_no_time_at_all():
+    with pytest.raises(BadSettings, match=r"access\.idle"):
+        settings_from({"access": {"idle": "0"}})

@@ -14,7 +14,7 @@ from atoll.environments import Builder, Environments, Shelf
 from atoll.errors import Lacking
 from atoll.launching import Launcher
 from atoll.launching.desk import Launches
-from atoll.servers import Plans, Runner
+from atoll.servers import Plans, Runner, Stops
 from atoll.settings import Settings, data_folder
 from atoll.sources import Source
 
@@ -33,6 +33,7 @@ class Store(Protocol):
     plans: Plans
     records: Records
     launches: Launches
+    stops: Stops
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date."""

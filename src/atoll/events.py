@@ -15,7 +15,8 @@ Phase = Literal["resolve", "fetch", "build", "start", "ready", "failed"]
 class Event:
     """Something happened in *phase*.
 
-    ``message`` is a sentence for a person, or, when ``detail`` is true, one line of a log.
+    ``message`` is a sentence for a person, or, when ``detail`` is true, one line of a log. A
+    ``note`` is something to know afterwards, too, and not only how far the phase has come.
     ``at`` is the time in seconds since the epoch.
     """
 
@@ -23,6 +24,7 @@ class Event:
     message: str
     detail: bool = False
     at: float = field(default_factory=time.time)
+    note: bool = False
 
 
 Tell = Callable[[Event], None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from atoll.environments import Environment
+from atoll.errors import Busy
 from atoll.people import Person
 from atoll.sources import ResolvedRef
 from atoll.volumes import Content
@@ -32,6 +33,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+SHORT = 7  # characters that tell a version from others, as git shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,79 @@ class Server:
     notes: tuple[str, ...] = ()
 
 
+def older_files(plan: ServerPlan, version: str) -> str:
+    """Return what a person is told whose kept files are of *version*, not *plan*'s; or "".
+
+    Files that a person may have changed are never replaced. *version* may be "": not known.
+    """
+    wanted = plan.ref
+    if not version or version == wanted.version:
+        return ""
+    new = wanted.version[:SHORT]
+    asked = wanted.repo.version
+    now = f"{asked} is now {new}"
+    if asked == "HEAD":
+        now = f"the newest version is now {new}"
+    elif wanted.version.startswith(asked):
+        now = f"you asked for {new}"
+    return (
+        f"Your files are of version {version[:SHORT]}, as you left them; {now}, and so is the "
+        "environment. To get the files of that version, launch it under another name, or remove "
+        f"this server, {plan.name}, first."
+    )
+
+
+def too_many(most: int, names: Collection[str]) -> Busy:
+    """Return what somebody is told who may have *most* servers, and has those called *names*."""
+    some = ", ".join(sorted(names)[:10])
+    return Busy(
+        f"You have no room for another server: one person may have {most} running or starting.",
+        hint=f"Stop one that you do not need{f': {some}' if some else ''}.",
+    )
+
+
+class Why(StrEnum):
+    """Why a server was stopped although nobody asked for it."""
+
+    IDLE = "idle"
+    AGE = "age"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """That *owner*'s server was stopped at a moment (UTC) although nobody asked for it."""
+
+    owner: str
+    name: str
+    at: datetime
+    why: Why
+
+
+class Stops(Protocol):
+    """Where it is remembered why servers were stopped that nobody has asked to stop."""
+
+    async def put(self, stop: Stop) -> None:
+        """Remember *stop*, instead of the one before of the same server."""
+        ...
+
+    async def latest(self, owner: str) -> Mapping[str, Stop]:
+        """Return the last one of each of *owner*'s servers; it may have run again since."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A program that a runner wants kept running beside the hub, and can do without.
+
+    Its environment is exactly ``environ``; ``healthy`` says whether it does its work.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
+    healthy: Callable[[], Awaitable[bool]]
+
+
 class Plans(Protocol):
     """Where plans wait until somebody starts them."""
 
@@ -98,6 +173,10 @@ class Runner(Protocol):
 
     engine: str
 
+    def companions(self) -> tuple[Companion, ...]:
+        """Return the programs that make its starts quicker while they run."""
+        ...
+
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up and return once it listens, or raise `StartFailed`.
 
@@ -121,6 +200,10 @@ class Runner(Protocol):
 
     async def size(self, owner: str, name: str) -> int:
         """Return how many bytes the kept files of *owner*'s server *name* take."""
+        ...
+
+    async def origin(self, owner: str, name: str) -> str:
+        """Return the version of which the kept files of *owner*'s server *name* are, or ""."""
         ...
 
     def log(self, handle: str) -> str:

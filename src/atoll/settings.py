@@ -5,17 +5,28 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
+import math
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from atoll.errors import BadSettings, Refused
 
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def parse_size(text: str | int) -> int:
@@ -35,6 +46,24 @@ def parse_size(text: str | int) -> int:
     return size
 
 
+def parse_duration(text: object) -> float:
+    """Return how many seconds *text* means: a number, with s, m, h or d behind it if need be.
+
+    Raises `ValueError` for anything else.
+    """
+    found = re.fullmatch(r"([0-9.]+)\s*(s|m|min|h|d)?", str(text).strip().lower())
+    number, unit = (found[1], found[2] or "s") if found else (text, "s")
+    try:
+        seconds = float(number) * SECONDS[unit]  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = -1
+    if isinstance(text, bool) or not 0 <= seconds < math.inf:
+        message = f"“{text}” is not a duration; write seconds, or a number and m, h or d: 30m, 8h"
+        raise ValueError(message)
+    return seconds
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int | str, AfterValidator(parse_size)]
 NetworkName = Literal["none", "internet", "full"]
 
@@ -66,8 +95,19 @@ class AccessSettings(_Section):
     )
     per_address: int = Field(5, ge=1, description="Anonymous servers at once from one address")
     total: int = Field(100, ge=1, description="Anonymous servers at once in all")
-    idle: float = Field(
-        1200, gt=0, description="Seconds after which an unused anonymous server is stopped"
+    idle: Duration = Field(
+        1200, gt=0, description="How long an anonymous server may be unused until it is removed"
+    )
+    launches: int = Field(
+        5, ge=1, description="Launches in progress at once of one person who has signed in"
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Web servers of your own before Atoll's proxy, each of which adds to X-Forwarded-For; "
+            "visitors' addresses are what the outermost one saw"
+        ),
     )
     origins: list[str] = Field(
         [], description="Sites whose pages may use the Binder interface from a browser"
@@ -85,15 +125,18 @@ class SourceSettings(_Section):
         ),
     )
     max_size: Size = Field("5G", description="The largest repository, on disk")
-    timeout: float = Field(600, gt=0, description="Seconds that one fetch may take")
+    timeout: Duration = Field(600, gt=0, description="How long one fetch may take")
+    at_once: int = Field(8, ge=1, description="Fetches that may run at once")
 
 
 class BuildSettings(_Section):
     """``[builds]``: how environments are made."""
 
     at_once: int = Field(2, ge=1, description="Builds that may run at once")
-    grace: float = Field(60, ge=0, description="Seconds a build goes on when nobody waits for it")
-    timeout: float = Field(3600, gt=0, description="Seconds that one build may take")
+    grace: Duration = Field(
+        60, ge=0, description="How long a build goes on when nobody waits for it"
+    )
+    timeout: Duration = Field(3600, gt=0, description="How long one build may take")
     memory: Size = Field("4G", description="Memory of one build")
 
 
@@ -108,6 +151,23 @@ class ServerSettings(_Section):
     network: NetworkName = Field("internet", description="What a server may reach")
     networks: list[NetworkName] = Field(
         ["none", "internet"], description="The network policies that people may choose from"
+    )
+    per_person: int = Field(
+        10, ge=1, description="Servers that one person, an administrator too, may have running"
+    )
+    idle: Duration = Field(
+        0, ge=0, description="How long a server may be unused until it is stopped; 0: for ever"
+    )
+    max_age: Duration = Field(
+        0, ge=0, description="How long a server may run, used or not; 0: for ever"
+    )
+    idle_kernels: Duration = Field(
+        0,
+        ge=0,
+        description=(
+            "How long a kernel may be unused until it is ended; 0: for ever. One that computes, or "
+            "is open in somebody's browser, is in use"
+        ),
     )
 
 
@@ -149,6 +209,9 @@ def load_settings(path: Path | None = None) -> Settings:
     return settings_from(table, where=str(file))
 
 
+LEFT_OUT = "Correct these; what is left out has its default. `atoll doctor` reads the file, too."
+
+
 def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settings:
     """Check *table*, what a settings file holds, and return it as `Settings`.
 
@@ -162,7 +225,7 @@ def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settin
             for one in error.errors()
         ]
         message = f"{where} has {len(lines)} mistake{'s' * (len(lines) > 1)}:\n" + "\n".join(lines)
-        raise BadSettings(message, hint="All settings: docs/reference/settings.md") from error
+        raise BadSettings(message, hint=LEFT_OUT) from error
 
 
 def _explain(path: list[str], kind: str, said: str) -> str:
@@ -172,7 +235,8 @@ def _explain(path: list[str], kind: str, said: str) -> str:
     for part in path[:-1]:
         known = known.model_fields[part].annotation
     close = difflib.get_close_matches(path[-1], known.model_fields, n=1, cutoff=0.5)
-    meant = f"; did you mean “{close[0]}”?" if close else ""
+    names = ", ".join(known.model_fields)  # whoever has installed a wheel has no documentation
+    meant = f"; did you mean “{close[0]}”?" if close else f"; there are {names}"
     return f"  {'.'.join(path)}: there is no such setting{meant}"
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 
 from atoll.errors import BuildFailed
-from support.chromium import check_accessible, keep_picture
+from support.chromium import check_everywhere
 from support.one_host import joined, serving
 from support.web_service import REPO, make_service
 
 PREFIX = "/services/atoll/"
-LOOKS = [("light", 1200), ("dark", 1200), ("light", 360), ("dark", 360)]
 
 
 @pytest.fixture
@@ -24,17 +24,6 @@ def service(tmp_path):
 def url(service):
     with serving(joined(service)) as address:
         yield address
-
-
-def check_everywhere(page, name):
-    """Look at *page* in light and dark, wide and narrow."""
-    for scheme, width in LOOKS:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 800})
-        check_accessible(page)
-        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(overflow) <= 0, f"{name} is too wide for {width} pixels"
-        keep_picture(page, f"{name}-{scheme}-{width}")
 
 
 def launch(page, url, repository=REPO):
@@ -118,6 +107,27 @@ def test_a_failure_is_explained_and_can_be_edited(page, url, service):
     page.go_back()
     page.get_by_role("button", name="Try again").click()
     page.wait_for_url("**/user/**")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("long", "Donaudampfschifffahrtsgesellschaft" * 8), ("arabic", "مستودع-البيانات")],
+)
+def test_every_name_fits_a_phone(page, url, service, kind, name):
+    repository = f"https://git.example.org/{name}"
+    service.source.repositories[repository] = {}
+    service.engine.builder.error = BuildFailed(f"{name} has no wheel.")
+    page.goto(f"{url}{PREFIX}?repository={quote(repository)}")
+    check_everywhere(page, f"launch-{kind}")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.get_by_role("heading", name="Could not open").wait_for()
+    check_everywhere(page, f"failed-{kind}")
+    service.engine.builder.error = None
+    page.get_by_role("button", name="Try again", exact=True).click()
+    page.wait_for_url("**/user/**")
+    page.goto(f"{url}{PREFIX}servers")
+    page.get_by_text(name).wait_for()
+    check_everywhere(page, f"servers-{kind}")
 
 
 def test_a_launch_can_be_cancelled_with_the_keyboard_alone(page, url, service):

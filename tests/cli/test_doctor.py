@@ -17,7 +17,15 @@ from atoll.settings import run_folder, settings_from
 
 NAMES = [
     *("Settings", "Linux", "bubblewrap", "User namespaces", "Overlays", "System call filter"),
-    *("Control groups", "Network of boxes", "Node.js and the proxy", "git", "git-lfs", "uv"),
+    *(
+        "Control groups",
+        "Logging out",
+        "Network of boxes",
+        "Node.js and the proxy",
+        "git",
+        "git-lfs",
+        "uv",
+    ),
     *("Pythons", "Disk", "Folder for sockets", "Plug-ins"),
 ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,8 +39,8 @@ def repo(tmp_path_factory):
 
 @pytest.fixture
 def atoll(data):
-    def call(*words, check=True, **more):
-        environ = {**os.environ, "ATOLL_DATA": str(data), "BROWSER": "true"}
+    def call(*words, check=True, env=None, **more):
+        environ = {**os.environ, "ATOLL_DATA": str(data), "BROWSER": "true", **(env or {})}
         ran = subprocess.run(
             [*ATOLL, *map(str, words)],
             env=environ,
@@ -90,6 +91,13 @@ def test_a_repository_is_opened_changed_stopped_and_found_again(atoll, repo):
     assert "Jupyter Server" in atoll("logs", "tour").stdout
 
     atoll("stop", "tour")
+    assert "Jupyter Server" in atoll("logs", "tour").stdout  # of the last time
+    stopped = atoll("open", "tour", "--json", check=False)
+    assert json.loads(stopped.stdout) == {
+        "error": "“tour” is stopped.",
+        "hint": f"To start it: atoll run {repo}",
+        "exit_code": stopped.returncode,
+    }
     third = json.loads(atoll("run", repo, "--detach", "--json").stdout)
     base = third["url"].partition("/lab")[0] + "/"
     headers = {"Authorization": f"token {third['token']}"}
@@ -147,7 +155,7 @@ def test_ctrl_c_before_the_server_is_there_leaves_nothing(atoll, data, repo, tmp
     time.sleep(4)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 9
+    assert process.returncode == 130
     assert "Stopped before" in said
     assert [one.name for one in (data / "environments").iterdir() if not one.name.startswith(".")]
     assert json.loads(atoll("list", "--json").stdout) == []
@@ -162,7 +170,10 @@ def test_ctrl_c_before_the_server_is_there_leaves_nothing(atoll, data, repo, tmp
         (["run", ".", "--memory", "two bananas"], 2, "two bananas"),
         (["run", ".", "--name", "No Good"], 2, "No Good"),
         (["run", ".", "--open", "../../etc/passwd"], 2, ".."),
-        (["build", ".", "--at", "yesterday"], 2, "yesterday"),
+        (["build", "gh:no/such@x", "--at", "yesterday"], 2, "yesterday"),
+        (["run", "gh:no/such@x", "--at", "2999-01-01"], 2, "still to come"),
+        (["open", "nothing"], 4, "nothing"),
+        (["logs", "nothing"], 4, "nothing"),
         (["stop", "nothing"], 4, "nothing"),
         (["--config", "/nowhere.toml", "list"], 2, "/nowhere.toml"),
         (["environments", "show", "zzz"], 4, "zzz"),
@@ -188,3 +199,75 @@ def test_another_repository_of_the_same_name_gets_a_server_of_its_own(atoll, rep
     assert "another repository" in ran.stderr
     for name in ("tour", "tour-2"):
         atoll("remove", name, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["run", "gh:owner", "--json"], 2, "github.com"),
+        (["run", "--json", "--no-such-option", "."], 2, "--no-such-option"),
+        (["build", "/nowhere/at/all", "--json"], 4, "/nowhere/at/all"),
+        (["environments", "show", "zzz", "--json"], 4, "zzz"),
+        (["--config", "/nowhere.toml", "list", "--json"], 2, "/nowhere.toml"),
+    ],
+)
+def test_with_json_a_mistake_is_json_too(atoll, words, status, said):
+    ran = atoll(*words, check=False)
+    answer = json.loads(ran.stdout)
+    assert set(answer) == {"error", "hint", "exit_code"}
+    assert said in answer["error"] + answer["hint"]
+    assert answer["exit_code"] == ran.returncode == status
+
+
+def test_files_that_are_kept_stay_and_that_they_are_older_is_said(atoll, tmp_path):
+    folder = tmp_path / "moving"
+    old = make_repo(folder, {"requirements.txt": "six==1.16.0\n", "story.txt": "once"})
+    ran = atoll("run", folder, "--detach", "--no-browser")
+    assert f"You work on a copy, which is kept; {folder} itself stays as it is." in ran.stderr
+    [row] = json.loads(atoll("list", "--json").stdout)
+    assert (row["version"], row["launched"]) == (old, "")
+    home = Path(ran.stderr.partition("The copy is in ")[2].split(".\n")[0])
+    assert (home / "story.txt").read_text() == "once"
+
+    new = make_repo(folder, {"requirements.txt": "six==1.15.0\n", "story.txt": "twice"})
+    running = atoll("run", folder, "--detach", "--no-browser").stderr
+    told = f"Your files are of version {old[:7]}, as you left them; the newest version is now {new[:7]}"
+    assert told in running
+    assert "still runs in the environment of before" in running
+    atoll("stop", "moving")
+    again = atoll("run", folder, "--detach", "--no-browser").stderr
+    assert told in again
+    assert "launch it under another name, or remove this server, moving, first" in again
+    assert (home / "story.txt").read_text() == "once"
+    [row] = json.loads(atoll("list", "--json").stdout)
+    assert (row["version"], row["launched"]) == (old, new)
+    assert f"{old[:7]} → {new[:7]}" in atoll("list").stdout
+    atoll("stop", "moving")
+    atoll("remove", "moving", "--yes")
+    fresh = atoll("run", folder, "--detach", "--no-browser").stderr
+    assert "Your files are of" not in fresh
+    assert (home / "story.txt").read_text() == "twice"
+    atoll("stop", "moving")
+    atoll("remove", "moving", "--yes")
+
+
+def test_a_failure_of_before_is_said_to_be_one(atoll, tmp_path):
+    folder = tmp_path / "broken"
+    make_repo(folder, {"postBuild": "echo oh dear >&2; exit 3\n"})
+    first = atoll("build", folder, check=False)
+    assert first.returncode == 8
+    assert "not tried again" not in first.stderr
+    second = atoll("build", folder, check=False)
+    assert second.returncode == 8
+    assert "oh dear" not in second.stderr
+    assert re.search(r"It failed on .* UTC, and was not tried again; --retry", second.stderr)
+    third = atoll("build", folder, "--retry", check=False)
+    assert "oh dear" in third.stderr
+
+
+def test_where_no_browser_is_the_address_is_printed_and_that_is_said(atoll, repo, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    ran = atoll("run", repo, "--detach", "--temporary", env={"BROWSER": ""})
+    assert "token=" in ran.stdout
+    assert "No browser was found here" in ran.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -11,22 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from atoll.engines.local import builder
 from atoll.engines.local.builder import metadata
 from atoll.environments.pythons import RELEASED, RIPE
-from atoll.errors import BadSpecification, BuildFailed, Unreachable
+from atoll.errors import BadSpecification, BuildFailed, Lacking, Unreachable
 from support.building import Site, env_of
 from support.index import PackageIndex
-
-
-@pytest.fixture
-def index():
-    with PackageIndex() as served:
-        yield served.kernel()
-
-
-@pytest.fixture
-def site(tmp_path, index):
-    return Site(tmp_path, index.url)
 
 
 async def test_wheels_are_installed_and_the_environment_works_at_srv_env(site, index):
@@ -257,3 +248,18 @@ async def test_where_only_a_later_python_is_to_be_had_packages_are_of_its_time(s
     assert "lagoon==2.0" in Path(made.handle, "lock.txt").read_text()
     assert made.as_of == RELEASED[newest] + RIPE
     assert "came later" in made.notes[-1]
+
+
+@pytest.mark.parametrize("kind", ["KILL", "TERM"])
+async def test_a_build_that_is_killed_is_not_held_against_the_specification(site, kind):
+    with pytest.raises(Lacking):
+        await site.build({"postBuild": f"kill -{kind} $$\n"})
+
+
+async def test_a_full_disk_is_said_in_a_sentence(site, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(builder, "publish", full)
+    with pytest.raises(Lacking, match="no room left on the disk"):
+        await site.build({"requirements.txt": ""})

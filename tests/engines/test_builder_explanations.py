@@ -7,7 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from atoll.engines.local.explanations import LONGEST, Kind, explain, last_words
+from atoll.engines.local.explanations import LONGEST, Explanation, Kind, explain, last_words
+from atoll.engines.local.solving import failed
+from atoll.environments import REMEMBERED
+from atoll.errors import BadSpecification, BuildFailed, Lacking, Unreachable
 
 NO = "error: No solution found when resolving dependencies\n  cause: "
 END = "we can conclude that your requirements are unsatisfiable."
@@ -154,6 +157,31 @@ CASES = [
         "The log shows the whole output of its build.",
     ),
     (
+        "error: No interpreter found at path `/home/ada/.venv/bin/python3.11`",
+        Kind.MACHINE,
+        "No interpreter found at path `/home/ada/.venv/bin/python3.11`.",
+        "`atoll doctor` says which Pythons can be used.",
+    ),
+    (
+        dedent("""\
+            error: Failed to download `reef==1.0`
+              cause: Failed to write to the distribution cache
+              cause: No space left on device (os error 28)"""),
+        Kind.MACHINE,
+        "There is no room left on the disk.",
+        "`atoll environments prune` makes room; `atoll doctor` says how much there is.",
+    ),
+    (
+        dedent("""\
+            error: Failed to download `reef==1.0`
+              cause: Request failed after 3 retries
+              cause: error sending request for url (https://files.example.org/reef-1.0.whl)
+              cause: operation timed out"""),
+        Kind.UNREACHABLE,
+        "https://files.example.org/reef-1.0.whl did not answer.",
+        "Try again later. If that is the package index, the operator can name another for uv.",
+    ),
+    (
         "error: something that no uv has said so far\n  cause: the moon",
         Kind.OTHER,
         "Something that no uv has said so far: the moon.",
@@ -198,3 +226,20 @@ def test_no_output_makes_it_crash_or_talk_for_ever():
 )  # fmt: skip
 def test_a_scripts_last_complaint_is_found(lines, words):
     assert last_words(lines) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (Kind.UNSOLVABLE, BuildFailed),
+        (Kind.NEEDS_BUILD, BuildFailed),
+        (Kind.BUILD, BuildFailed),
+        (Kind.OTHER, BuildFailed),
+        (Kind.SPECIFICATION, BadSpecification),
+        (Kind.UNREACHABLE, Unreachable),
+        (Kind.MACHINE, Lacking),
+    ],
+)
+def test_what_kind_it_is_decides_whether_it_is_remembered(kind, error):
+    assert type(failed(Explanation(kind, "No."))) is error
+    assert issubclass(error, REMEMBERED) == (kind not in {Kind.UNREACHABLE, Kind.MACHINE})

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from atoll.disk import discard
 from atoll.engines.local import builder as builders
 from atoll.engines.local import workshop as workshops
 from atoll.engines.local.builder import metadata
-from atoll.engines.local.disk import discard
 from atoll.engines.local.locks import read_lock
 from atoll.engines.local.uv import operators_index
 from atoll.errors import BuildFailed, Unreachable
@@ -23,11 +23,6 @@ from support.index import PackageIndex, own_address
 def index():
     with PackageIndex(own_address()) as served:
         yield served.kernel()
-
-
-@pytest.fixture
-def site(tmp_path, index):
-    return Site(tmp_path, index.url)
 
 
 def listing(folder):
@@ -149,6 +144,25 @@ async def test_what_post_build_changes_in_the_environment_stays_in_it(site, inde
     code = "import lagoon; print(lagoon.VERSION)"
     assert await site.python(first, code) == ["1.0"]
     assert await site.python(second, code) == ["poisoned"]
+    assert await site.python(third, code) == ["1.0"]
+
+
+async def test_what_a_setup_changes_in_the_environment_stays_in_it(site, index):
+    index.wheel("lagoon")
+    first = await site.build({"requirements.txt": "lagoon\n"})
+    script = (
+        "import glob, os\n"
+        "for file in glob.glob('/srv/env/lib/python3*/site-packages/lagoon.py'):\n"
+        "    os.chmod(file, 0o666)\n"
+        "    with open(file, 'w') as opened:\n"
+        "        opened.write('VERSION = 666')\n"
+    )
+    index.source("evil", build=script)
+    second = await site.build({"requirements.txt": "lagoon\nevil\n"})
+    third = await site.build({"requirements.txt": "lagoon\n# again\n"}, day="2021-07-01")
+    code = "import lagoon; print(lagoon.VERSION)"
+    assert await site.python(first, code) == ["1.0"]
+    assert await site.python(second, code) == ["666"]
     assert await site.python(third, code) == ["1.0"]
 
 

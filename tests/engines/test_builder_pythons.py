@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import platform
+import shutil
+import subprocess
+import sys
+import venv
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from atoll.engines.local import checks
+from atoll.engines.local.owners import build_owner
 from atoll.engines.local.pythons import OLDEST, Pythons
 from atoll.environments.pythons import Choice, choose, day_for, newest_of, wanted
-from atoll.errors import BuildFailed
+from atoll.errors import BuildFailed, Lacking
+from atoll.settings import Settings
 
 HERE = [(3, 6), (3, 8), (3, 9), (3, 11), (3, 13)]
 
@@ -101,7 +109,7 @@ def test_a_download_that_failed_is_not_tried_again_at_once(tmp_path, monkeypatch
     said = []
     pythons = Pythons(tmp_path / "pythons")
     for _ in range(2):
-        with pytest.raises(BuildFailed):
+        with pytest.raises(Lacking):
             pythons.take("3.12", None, said.append)
     assert said == ["Looking for Python 3.12 to download", "Python 3.12 could not be downloaded"]
 
@@ -111,3 +119,83 @@ def test_folders_that_cannot_be_read_are_passed_over(tmp_path, monkeypatch):
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "file"))
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
     assert Pythons(tmp_path / "file").available()
+
+
+MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture(params=["a virtual environment", "a virtual environment of one", "links"])
+def odd(request, tmp_path):
+    """Return a folder with a Python that is not where it was installed."""
+    bin_folder = tmp_path / "odd" / "bin"
+    if request.param == "links":
+        bin_folder.mkdir(parents=True)
+        (bin_folder / MINOR).symlink_to(Path(sys.base_prefix, "bin", MINOR))
+        return bin_folder
+    venv.create(tmp_path / "odd", symlinks=True)
+    if request.param == "a virtual environment":
+        return bin_folder
+    command = [bin_folder / "python", "-m", "venv", "--without-pip", tmp_path / "second"]
+    subprocess.run(command, check=True)
+    return tmp_path / "second" / "bin"
+
+
+async def test_an_environment_is_built_with_a_virtual_environment_first_on_the_path(
+    odd, site, monkeypatch
+):
+    monkeypatch.setattr(Pythons, "_places", lambda _: [odd])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    made = await site.build({"requirements.txt": ""})
+    assert made.python == platform.python_version()
+    found = await site.python(made, "import sys; print(sys.base_prefix)")
+    assert found == [str(Path(sys.base_prefix).resolve())]
+
+
+def test_one_python_that_is_found_in_several_places_is_listed_once(odd, tmp_path, monkeypatch):
+    places = [odd, Path(sys.base_prefix, "bin"), Path(sys.prefix, "bin")]
+    monkeypatch.setattr(Pythons, "_places", lambda _: places)
+    [(python, why)] = Pythons(tmp_path / "none", build_owner(Settings())).all()
+    assert (python.program.parent, why) == (Path(sys.base_prefix, "bin").resolve(), "")
+
+
+@pytest.fixture
+def homeless(tmp_path):
+    """Return the program of a Python that needs a folder which boxes do not see."""
+    prefix, stray = tmp_path / "homeless", tmp_path / "elsewhere"
+    base, minor = Path(sys.base_prefix), MINOR
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "lib").mkdir()
+    shutil.copy2(base / "bin" / minor, prefix / "bin" / minor)
+    shutil.copytree(
+        base / "lib" / minor, stray, ignore=shutil.ignore_patterns("site-packages", "test", "*.pyc")
+    )
+    (prefix / "lib" / minor).symlink_to(stray)
+    for library in (base / "lib").glob("libpython*"):
+        (prefix / "lib" / library.name).symlink_to(library)
+    return prefix / "bin" / minor
+
+
+def test_a_python_that_does_not_run_in_a_box_is_passed_over_and_said(
+    homeless, tmp_path, monkeypatch
+):
+    places = [homeless.parent, Path(sys.base_prefix, "bin")]
+    monkeypatch.setattr(Pythons, "_places", lambda _: places)
+    said = []
+    pythons = Pythons(tmp_path / "none", build_owner(Settings()))
+    python, note = pythons.take(MINOR.removeprefix("python"), None, said.append)
+    assert python.program != homeless
+    assert note == ""
+    [line] = said
+    assert line.startswith(f"Passed over {homeless}, which does not run in a box: ")
+
+
+def test_the_doctor_says_which_python_cannot_be_used_and_that_none_is_left(
+    homeless, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Pythons, "_places", lambda _: [homeless.parent])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    found = checks.pythons(Settings(data=tmp_path / "data"))
+    assert (found.ok, found.needed) == (False, True)
+    assert f"none; {homeless} does not run in a box: " in found.found
+    with pytest.raises(Lacking, match="No Python on this machine"):
+        Pythons(tmp_path / "none", build_owner(Settings())).take("", None, print)

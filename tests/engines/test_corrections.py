@@ -4,23 +4,8 @@ import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from atoll.engines.local.corrections import cutoffs, metadata
 from atoll.engines.local.pythons import Pythons
-from support.building import Site
-from support.index import PackageIndex
-
-
-@pytest.fixture
-def index():
-    with PackageIndex() as served:
-        yield served.kernel()
-
-
-@pytest.fixture
-def site(tmp_path, index):
-    return Site(tmp_path, index.url)
 
 
 def test_a_day_is_seen_to_its_end_and_today_is_not_cut_off():

@@ -8,7 +8,7 @@ import pytest
 
 from atoll.engines.local import network
 from atoll.servers import Network
-from support.boxes import OWNER, in_box
+from support.boxes import OWNER
 
 PROBE = """
 import socket, sys
@@ -49,7 +49,7 @@ def own_address():
 
 
 @pytest.mark.parametrize("policy", [Network.INTERNET, Network.FULL])
-async def test_name_look_ups_are_answered(policy):
+async def test_name_look_ups_are_answered(inside, policy):
     code = """
 import re, socket
 server = re.search(r"nameserver (\\S+)", open("/etc/resolv.conf").read())[1]
@@ -59,28 +59,28 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     s.sendto(question, (server, 53))
     print(s.recv(512)[:2] == b"\\x12\\x34")
 """.replace("\\\\", "\\")
-    assert (await in_box(code, network=policy)) == (0, "True")
+    assert (await inside(code, network=policy)) == (0, "True")
 
 
 @pytest.mark.parametrize("policy", list(Network))
-async def test_the_hosts_loopback_is_out_of_reach(policy):
+async def test_the_hosts_loopback_is_out_of_reach(inside, policy):
     with listener("127.0.0.1") as port:
         hosts = ["127.0.0.1", "10.0.2.2", "10.0.2.3", "10.0.2.100", "localhost"]
         code = PROBE + f"print([h for h in {hosts} if reach(h, {port})])"
-        assert (await in_box(code, network=policy)) == (0, "[]")
+        assert (await inside(code, network=policy)) == (0, "[]")
 
 
 @pytest.mark.parametrize(
     ("policy", "reached"), [(Network.NONE, False), (Network.INTERNET, False), (Network.FULL, True)]
 )
-async def test_only_full_reaches_the_hosts_own_network(policy, reached):
+async def test_only_full_reaches_the_hosts_own_network(inside, policy, reached):
     host = own_address()
     with listener(host) as port:
         code = PROBE + f"print(reach({host!r}, {port}))"
-        assert (await in_box(code, network=policy)) == (0, str(reached))
+        assert (await inside(code, network=policy)) == (0, str(reached))
 
 
-async def test_private_and_metadata_addresses_are_unreachable_at_once():
+async def test_private_and_metadata_addresses_are_unreachable_at_once(inside):
     code = """
 import errno, socket
 for host in ("169.254.169.254", "10.1.2.3", "192.168.1.1", "172.16.0.1", "100.100.100.200"):
@@ -90,22 +90,22 @@ for host in ("169.254.169.254", "10.1.2.3", "192.168.1.1", "172.16.0.1", "100.10
     except OSError as e:
         print(errno.errorcode.get(e.errno))
 """
-    said = (await in_box(code, network=Network.INTERNET))[1].split()
+    said = (await inside(code, network=Network.INTERNET))[1].split()
     assert len(said) == 5
     assert set(said) <= {"EHOSTUNREACH", "ENETUNREACH"}
 
 
-async def test_a_box_cannot_change_its_routes():
+async def test_a_box_cannot_change_its_routes(inside):
     code = """
 import os, subprocess
 for words in (["route", "del", "unreachable", "10.0.0.0/8"], ["rule", "flush"], ["link", "set", "tap0", "down"]):
     print(subprocess.run(["/usr/sbin/ip", *words], capture_output=True).returncode != 0)
 """
-    said = (await in_box(code, network=Network.INTERNET))[1]
+    said = (await inside(code, network=Network.INTERNET))[1]
     assert said.split() == ["True"] * 3
 
 
-async def test_two_boxes_do_not_reach_each_other(tmp_path):
+async def test_two_boxes_do_not_reach_each_other(inside, tmp_path):
     import asyncio
 
     home = tmp_path / "home"
@@ -120,12 +120,12 @@ try:
 except OSError:
     print("alone")
 """
-    task = asyncio.create_task(in_box(server, home=home, network=Network.FULL))
+    task = asyncio.create_task(inside(server, home=home, network=Network.FULL))
     while not (home / "up").exists():
         await asyncio.sleep(0.05)
     code = PROBE + "print([h for h in ('10.0.2.100', '10.0.2.2') if reach(h, 5555)])"
     # its own address answers nothing; the other box has the same one, in another namespace
-    assert (await in_box(code, network=Network.FULL)) == (0, "[]")
+    assert (await inside(code, network=Network.FULL)) == (0, "[]")
     assert (await task) == (0, "alone")
 
 

@@ -14,7 +14,9 @@ import httpx2
 import pytest
 
 from atoll.engines.local import cgroups, runner
+from atoll.engines.local.forking.client import place as client_place
 from atoll.engines.local.runner import LocalRunner, open_gate
+from atoll.engines.local.volumes import kept_home
 from atoll.errors import StartFailed
 from atoll.settings import Settings, run_folder
 from atoll.sources import RepoRef
@@ -33,8 +35,10 @@ def settings(tmp_path):
     assert left == []
 
 
-@pytest.fixture
-async def servers(settings):
+@pytest.fixture(params=["plain", "forked"])
+async def servers(settings, request):
+    if request.param == "forked":
+        request.getfixturevalue("fork_server").serve(settings)
     local = LocalRunner(settings)
     yield local
     for record, _ in list(local.all()):
@@ -281,7 +285,7 @@ async def test_a_gate_forwards_a_port_until_the_server_is_gone(settings, servers
 async def test_a_server_does_not_see_another_persons_files_or_our_data(settings, servers):
     await servers.start(make_plan(settings.data, {"secret": "x"}, owner="ada"), ENVIRON)
     eve = await servers.start(make_plan(settings.data, {}, owner="eve"), ENVIRON)
-    pid = runner._children_of(servers.find(eve.handle).init)[0]
+    pid = runner._servers_of(servers.find(eve.handle))[0]
     seen = Path(f"/proc/{pid}/root")
     for path in (settings.data, run_folder(settings), Path("/etc/shadow"), Path("/root/.ssh")):
         assert not (seen / path.relative_to("/")).exists()
@@ -296,3 +300,91 @@ async def test_a_kernel_runs_code_and_nothing_is_lost_of_its_box(settings, serve
     code = "import os; print(open('data.csv').read(), os.environ['REPO_DIR'], os.getcwd())"
     said = await run_cell(f"http://127.0.0.1:{port}/", code, headers=TOKEN)
     assert said == "1,2 /home/jovyan /home/jovyan"
+
+
+async def test_kept_files_stay_of_the_version_that_they_were_filled_from(settings, servers):
+    first = make_plan(settings.data, {"story": "once"})
+    assert await servers.origin("ada", "first") == ""
+    server = await servers.start(first, ENVIRON)
+    assert not [note for note in server.notes if "Your files" in note]
+    await servers.stop(server.handle)
+    assert "Jupyter Server" in servers.last_log("ada", "first")
+    assert servers.last_log("eve", "first") == ""
+    plan = make_plan(settings.data, {"story": "twice"})
+    repo = RepoRef("git", "https://example.org/r", "main")
+    later = replace(plan, ref=replace(plan.ref, repo=repo, version="ac7c6a1" + "0" * 33))
+    server = await servers.start(later, ENVIRON)
+    assert await read(server, "story") == "once"
+    assert await servers.origin("ada", "first") == "c0ffee"
+    [note] = [note for note in server.notes if "Your files" in note]
+    assert "of version c0ffee, as you left them; main is now ac7c6a1" in note
+    await servers.stop(server.handle)
+    await servers.remove("ada", "first")
+    server = await servers.start(later, ENVIRON)
+    assert await read(server, "story") == "twice"
+    assert await servers.origin("ada", "first") == later.ref.version
+
+
+async def test_of_files_from_before_versions_were_noted_nothing_is_said(settings, servers):
+    plan = make_plan(settings.data, {"story": "once"})
+    server = await servers.start(plan, ENVIRON)
+    await servers.stop(server.handle)
+    note = kept_home(settings, "ada", "first").with_name("origin.txt")
+    note.write_text("https://example.org/r")
+    server = await servers.start(plan, ENVIRON)
+    assert await servers.origin("ada", "first") == ""
+    assert not [note for note in server.notes if "Your files" in note]
+
+
+async def test_a_lab_is_a_fork_where_there_is_a_fork_server_and_no_start_script(
+    settings, fork_server
+):
+    local = LocalRunner(settings)
+    plain = await local.start(make_plan(settings.data, {}, name="plain"), ENVIRON)
+    fork_server.serve(settings)
+    forked = await local.start(make_plan(settings.data, {}, name="forked"), ENVIRON)
+    files = {"start": '#!/bin/sh\nexec "$@"\n'}
+    plan = make_plan(settings.data, files, name="own-start", start="start")
+    own_start = await local.start(plan, ENVIRON)
+    found = {record.name: bool(record.fork) for record, _ in local.all()}
+    assert found == {"plain": False, "forked": True, "own-start": False}
+    for server in (plain, forked, own_start):
+        await local.stop(server.handle)
+
+
+async def test_a_fork_server_that_cannot_is_done_without(settings, tmp_path):
+    def useless():
+        for answer in (b"", b'{"error": "no"}', b"{}"):
+            with listening.accept()[0] as caller:
+                if answer:
+                    caller.recv(65536)
+                    caller.send(answer)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(client_place(settings)))
+        listening.listen()
+        answering = asyncio.create_task(asyncio.to_thread(useless))
+        local = LocalRunner(settings)
+        for _ in range(3):
+            server = await local.start(make_plan(settings.data, {}), ENVIRON)
+            assert not local.find(server.handle).fork
+            assert cgroups.find(server.handle).folders
+            await local.stop(server.handle)
+        await answering
+
+
+async def test_a_server_that_prints_without_end_fills_no_disk(settings, servers, monkeypatch):
+    monkeypatch.setattr(runner, "LOG_MOST", 1_000_000)
+    script = '#!/bin/bash\nyes flood | head -c 3000000\necho the end\nexec "$@"\n'
+    plan = make_plan(settings.data, {"start": script}, start="start")
+    server = await servers.start(plan, ENVIRON)
+    log = settings.data / "servers" / server.handle / "log.txt"
+    assert await servers.status(server.handle) is None
+    assert log.stat().st_size < 300_000
+    assert "the end" in servers.log(server.handle)
+    before = log.stat().st_size
+    async with client(server) as http:
+        await http.get("/api/contents/there-is-none", headers=TOKEN)
+    while log.stat().st_size == before:  # what is logged now comes at the new end
+        await asyncio.sleep(0.05)
+    assert log.stat().st_size < 300_000

@@ -12,7 +12,7 @@ import pytest
 
 from atoll.engines.local.builder import metadata
 from atoll.environments.pythons import older, show
-from support.building import Site, env_of
+from support.building import env_of
 from support.index import PackageIndex, own_address
 
 
@@ -20,11 +20,6 @@ from support.index import PackageIndex, own_address
 def index():
     with PackageIndex(own_address()) as served:
         yield served.kernel()
-
-
-@pytest.fixture
-def site(tmp_path, index):
-    return Site(tmp_path, index.url)
 
 
 @pytest.mark.parametrize(

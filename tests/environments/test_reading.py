@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.environments import EnvSpec
-from atoll.environments.reading import DEFAULT_DAY, PACKAGE, WANTED, read_spec, start_script
+from atoll.environments.reading import (
+    DEFAULT_DAY,
+    DEFAULT_TAKEN,
+    PACKAGE,
+    WANTED,
+    read_spec,
+    start_script,
+)
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 
@@ -30,6 +37,8 @@ def test_nothing_to_build_is_the_default_environment_for_everybody():
     second = spec({"start": "#!/bin/sh"}, tree="t2", when=datetime(2016, 1, 1, tzinfo=UTC))
     assert first.key == second.key
     assert first.as_of == DEFAULT_DAY
+    assert first.notes == (DEFAULT_TAKEN,)
+    assert spec({"requirements.txt": "six\n"}).notes == ()
 
 
 def test_editing_a_notebook_keeps_the_key():

@@ -121,7 +121,13 @@ def test_what_only_we_may_use_is_closed_to_others(installation):
     assert mode(places.hub_socket) == 0o666  # servers are other users
     for path in (places.web_socket, places.password, places.settings, places.log):
         assert mode(path) == 0o600, path
-    for name in ("proxy_token", "service_token", "supervisor_token", "jupyterhub_cookie_secret"):
+    for name in (
+        "proxy_token",
+        "service_token",
+        "supervisor_token",
+        "idle_token",
+        "jupyterhub_cookie_secret",
+    ):
         assert mode(places.data / name) == 0o600, name
     assert mode(places.proxy_socket) & 0o077 == 0
     assert mode(places.data) == 0o700
@@ -134,7 +140,13 @@ def mode(path: Path) -> int:
 def test_no_secret_is_in_the_log_or_on_a_command_line(installation):
     running(installation, "carl", "quiet")
     places = installation.places
-    names = ["proxy_token", "service_token", "supervisor_token", "jupyterhub_cookie_secret"]
+    names = [
+        "proxy_token",
+        "service_token",
+        "supervisor_token",
+        "idle_token",
+        "jupyterhub_cookie_secret",
+    ]
     secrets = [places.secret(name) for name in names]
     log = places.log.read_text()
     lines = [folder.read_bytes() for folder in commands()]

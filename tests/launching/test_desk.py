@@ -1,13 +1,14 @@
 """Launches go on by themselves: watched early, late, twice or by nobody."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from atoll.environments import Environments
-from atoll.errors import NotFound, StartFailed
+from atoll.errors import BadRequest, Busy, NotFound, StartFailed, Unreachable
 from atoll.launching import Launcher, LaunchRequest
-from atoll.launching.desk import Desk, State
+from atoll.launching.desk import Bounds, Desk, State
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.engines import FakeBuilder
@@ -27,6 +28,7 @@ class Starter:
         self.gate.set()
         self.error = None
         self.started = []
+        self.running = []
 
     async def start(self, plan, tell):
         await self.gate.wait()
@@ -34,6 +36,11 @@ class Starter:
             raise self.error
         self.started.append(plan.id)
         return f"/user/{plan.owner.name}/{plan.name}/lab"
+
+    async def up(self, owner):
+        if isinstance(self.running, Exception):
+            raise self.running
+        return self.running
 
 
 @pytest.fixture
@@ -123,3 +130,80 @@ async def test_a_restart_takes_up_what_was_not_finished(desk, builder):
     assert events[-1].phase == "ready"
     assert (await after.get(launch.id, ADA)).state is State.READY
     assert builder.built == 1
+
+
+async def test_a_name_that_cannot_be_is_refused_before_anything_begins(desk):
+    with pytest.raises(BadRequest):
+        await desk.open(replace(REQUEST, name="No Name"))
+    assert desk.launches.kept == {}
+
+
+async def test_one_persons_launches_in_progress_are_bounded_and_nobody_elses(desk):
+    desk.bounds = Bounds(launches=2)
+    desk.starter.gate.clear()
+    first, _ = [await desk.open(replace(REQUEST, name=f"n{n}")) for n in range(2)]
+    with pytest.raises(Busy, match="You have 2 launches in progress") as caught:
+        await desk.open(replace(REQUEST, name="n2"))
+    assert "cancel one" in caught.value.hint
+    assert len(desk.launches.kept) == 2  # what was refused leaves nothing behind
+    await desk.open(replace(REQUEST, person=Person("bob")))
+    await desk.cancel(first)
+    await desk.open(replace(REQUEST, name="n2"))
+
+
+async def test_many_that_come_in_one_breath_are_counted(desk):
+    desk.bounds = Bounds(launches=3)
+    desk.starter.gate.clear()
+    asked = [desk.open(replace(REQUEST, name=f"n{n}")) for n in range(20)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(not isinstance(one, Busy) for one in answers) == 3
+
+
+async def test_servers_that_run_and_those_on_their_way_are_bounded_administrators_too(desk):
+    desk.bounds = Bounds(servers=3)
+    desk.starter.gate.clear()
+    desk.starter.running = ["old", "older"]
+    boss = replace(REQUEST, person=Person("boss", admin=True))
+    await desk.open(replace(boss, name="new"))
+    for more in (replace(boss, name="newer"), replace(boss, temporary=True)):
+        with pytest.raises(Busy, match="may have 3 running or starting") as caught:
+            await desk.open(more)
+        assert caught.value.hint == "Stop one that you do not need: old, older."
+        assert caught.value.status == 429
+    # One that runs, or is on its way, only has to be opened.
+    for name in ("old", "new"):
+        await desk.open(replace(boss, name=name))
+
+
+async def test_temporary_ones_without_a_name_are_counted_each(desk):
+    desk.bounds = Bounds(servers=2)
+    desk.starter.gate.clear()
+    for _ in range(2):
+        await desk.open(replace(REQUEST, temporary=True))
+    with pytest.raises(Busy):
+        await desk.open(replace(REQUEST, temporary=True))
+
+
+async def test_what_a_restart_took_up_again_is_counted(desk):
+    desk.starter.gate.clear()
+    await desk.open(REQUEST)
+    await desk.close()
+    after = Desk(desk.launcher, desk.launches, desk.records, Starter(), Bounds(launches=1))
+    after.starter.gate.clear()
+    await after.resume()
+    with pytest.raises(Busy):
+        await after.open(replace(REQUEST, name="more"))
+
+
+async def test_a_hub_that_does_not_answer_for_a_moment_stops_no_launch(desk):
+    desk.starter.running = Unreachable("JupyterHub does not answer.")
+    launch = await desk.open(REQUEST)
+    assert (await watch(desk, launch))[-1].phase == "ready"
+
+
+async def test_visitors_are_not_counted_here(desk):
+    desk.bounds = Bounds(launches=1, servers=1)
+    desk.starter.gate.clear()
+    visitor = replace(REQUEST, person=Person("visitor-1-2"), temporary=True)
+    for _ in range(2):
+        await desk.open(visitor)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from atoll.environments import Environments
+from atoll.environments.reading import DEFAULT_TAKEN
 from atoll.errors import BadRequest
 from atoll.launching import Clock, Launcher, LaunchRequest
 from atoll.people import Person
@@ -14,6 +15,7 @@ from atoll.testing.stores import MemoryPlans, MemoryShelf
 FILES = {
     "https://example.org/Some_Course.git": {"requirements.txt": b"six"},
     "https://example.com/some-course": {"requirements.txt": b"six"},
+    "https://example.com/bare": {},
 }
 REQUEST = LaunchRequest(Person("ada"), RepoRef("git", "https://example.org/Some_Course.git"))
 
@@ -35,6 +37,14 @@ async def test_the_whole_story_in_order(launcher):
     assert again.cached
     assert again.plan.environment == prepared.plan.environment
     assert await launcher.plans.get(again.plan.id, "ada") == again.plan
+
+
+async def test_who_launches_what_names_no_packages_is_told_each_time(launcher):
+    bare = replace(REQUEST, repo=RepoRef("git", "https://example.com/bare"))
+    for _ in range(2):  # built, and there already
+        told = []
+        await launcher.prepare(bare, told.append)
+        assert DEFAULT_TAKEN in [event.message for event in told if not event.detail]
 
 
 async def test_a_name_that_jupyterhub_would_not_take_is_refused_before_anything_is_fetched(

@@ -173,3 +173,36 @@ async def test_a_stored_reference_is_checked_again(remote, base, make_source):
     ref = await make_source(trusted=True).resolve(RepoRef("git", str(remote / "course"), "main"))
     with pytest.raises(Refused):
         await make_source(allow=()).fetch(ref, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("http://127.0.0.1:8470/x/y", "127.0.0.1:8470"),
+        ("http://localhost:8470/x", "localhost:8470"),
+        ("https://10.1.2.3/x", "10.1.2.3"),
+        ("/srv/courses/maths", "/srv/courses"),
+        ("file:///srv/courses/maths", "/srv/courses"),
+    ],
+)
+def test_what_the_address_alone_tells_is_refused_with_the_line_that_allows_it(
+    make_source, text: str, entry: str
+):
+    with pytest.raises(Refused) as refused:
+        make_source(allow=()).check(parse(text).repo)
+    assert f'[sources] allow = ["{entry}"]' in refused.value.hint
+    assert "start Atoll again" in refused.value.hint
+    make_source(allow=(entry,)).check(parse(text).repo)
+    make_source(trusted=True, allow=()).check(parse(text).repo)
+
+
+def test_loopback_by_name_is_not_refused_where_its_number_is_allowed(make_source):
+    make_source(allow=("127.0.0.1",)).check(parse("http://localhost:8470/x").repo)
+    make_source(allow=()).check(parse("https://git.example.org/x").repo)  # only its address tells
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_host_that_nobody_knows_is_said_in_the_same_words_everywhere(make_source, trusted):
+    source = make_source(trusted=trusted, allow=())
+    with pytest.raises(Unreachable, match=r"There is no host “nowhere[.]invalid”, or this machine"):
+        await source.resolve(parse("https://nowhere.invalid/x").repo)

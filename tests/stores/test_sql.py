@@ -15,7 +15,7 @@ from atoll.errors import AtollError, BuildFailed, NotFound
 from atoll.launching import LaunchRequest
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
-from atoll.servers import Limits, Network, ServerPlan
+from atoll.servers import Limits, Network, ServerPlan, Stop, Why
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.stores.sql import open_store
 from atoll.stores.sql.schema import environments
@@ -106,19 +106,21 @@ def every_error():
 @pytest.mark.parametrize("kind", every_error())
 async def test_a_failure_keeps_its_class_message_hint_and_log(store, kind):
     await store.shelf.put_failure(KEY, "local", kind("It broke.", hint="Mend it.", log=KEY))
-    failure = await store.shelf.failure(KEY, "local")
+    shelved = await store.shelf.failure(KEY, "local")
+    failure = shelved.error
     assert type(failure) is kind
     assert (str(failure), failure.hint, failure.log) == ("It broke.", "Mend it.", KEY)
+    assert datetime.now(UTC) - shelved.at < timedelta(minutes=1)
 
 
 async def test_a_failure_whose_class_is_no_more_is_a_failed_build(store):
     await store.shelf.put_failure(KEY, "local", type("Vanished", (AtollError,), {})("Gone."))
-    assert type(await store.shelf.failure(KEY, "local")) is BuildFailed
+    assert type((await store.shelf.failure(KEY, "local")).error) is BuildFailed
 
 
 async def test_a_failure_may_quote_any_bytes_that_a_build_printed(store):
     await store.shelf.put_failure(KEY, "local", BuildFailed("a\0b \ud800 \N{PILE OF POO}"))
-    assert "\N{PILE OF POO}" in str(await store.shelf.failure(KEY, "local"))
+    assert "\N{PILE OF POO}" in str((await store.shelf.failure(KEY, "local")).error)
 
 
 async def test_a_build_that_works_after_all_clears_the_failure(store):
@@ -281,3 +283,18 @@ async def test_fifty_writers_at_once_all_get_their_turn(store):
         *(store.plans.put(replace(PLAN, id=f"p{n}", name=f"s{n}")) for n in range(50))
     )
     assert len(await store.plans.latest("ada")) == 50
+
+
+async def test_the_last_stop_of_each_server_is_its_owners(store):
+    first, last = Stop("ada", "notes", NOON, Why.AGE), Stop("ada", "notes", NOON, Why.IDLE)
+    for stop in (
+        first,
+        last,
+        Stop("ada", "other", NOON, Why.AGE),
+        Stop("eve", "notes", NOON, Why.AGE),
+    ):
+        await store.stops.put(stop)
+    found = await store.stops.latest("ada")
+    assert set(found) == {"notes", "other"}
+    assert found["notes"] == last
+    assert await store.stops.latest("nobody") == {}

@@ -22,6 +22,7 @@ QUIET = [
     "--disable-sync",
 ]
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+LOOKS = [("light", 1200), ("dark", 1200), ("light", 320), ("dark", 320)]
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 
 
@@ -56,6 +57,19 @@ def check_accessible(page: Page, exclude: str = "") -> None:
         for node in one["nodes"]
     ]
     assert not lines, "\n".join([page.url, *lines])
+
+
+def check_everywhere(page: Page, name: str) -> None:
+    """Look at *page* in light and dark, wide and narrow, with axe and for people."""
+    before = page.viewport_size
+    for scheme, width in LOOKS:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 800})
+        check_accessible(page)
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(overflow) <= 0, f"{name} is too wide for {width} pixels"
+        keep_picture(page, f"{name}-{scheme}-{width}")
+    page.set_viewport_size(before)
 
 
 def keep_picture(page: Page, name: str) -> None:

@@ -28,6 +28,7 @@ ACCESS = "access:services!service=atoll"
 class HubStandIn:
     """What the hub knows. ``failing`` says why servers of that name do not start.
 
+    ``refuse`` is what it says to whoever starts one too many.
     With ``nameless`` it lists for everybody, as JupyterHub does, a server that has no name and
     cannot be deleted.
     """
@@ -42,6 +43,7 @@ class HubStandIn:
     pause: float = 0.0
     down: bool = False
     nameless: bool = False
+    refuse: str = ""
 
     def add(self, name: str, *, admin: bool = False) -> None:
         self.users[name] = {"name": name, "admin": admin, "groups": [], "servers": {}}
@@ -197,6 +199,8 @@ class HubStandIn:
             if remove:
                 del servers[name]
             return Response(status_code=204)
+        if self.refuse:
+            return JSONResponse({"status": 429, "message": self.refuse}, 429)
         options = (await request.json())["user_options"]
         self.started.append((owner, name, options))
         server = self._server(owner, name, options)

@@ -12,11 +12,14 @@ from support.hub import Installation, eventually
 
 
 class RealAtoll(Installation):
-    """An installation whose servers are JupyterLabs in boxes. *tables* are ``atoll.toml``'s."""
+    """An installation whose servers are JupyterLabs in boxes. *tables* are ``atoll.toml``'s.
 
-    def __init__(self, data: Path, **tables) -> None:
+    *config* is a jupyterhub_config.py of the operator's.
+    """
+
+    def __init__(self, data: Path, *, config: str = "", **tables) -> None:
         super().__init__(data)
-        hub = {"bind": f"http://127.0.0.1:{self.port}/"}
+        hub = {"bind": f"http://127.0.0.1:{self.port}/", "config": config}
         self.settings = settings_from({"data": str(data), "hub": hub, **tables})
         self.places = find_places(self.settings)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from starlette.datastructures import Headers
+from starlette.datastructures import Address, Headers
 
 from atoll.web.guard import address, allowed_origin, foreign_origin, inside, plain, same_origin
 
@@ -40,6 +40,26 @@ def test_only_the_last_hop_is_believed():
     assert address(headers, None) == "198.51.100.7"
     twice = Headers(raw=[(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2")])
     assert address(twice, None) == "2.2.2.2"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "seen"),
+    [
+        (["203.0.113.9, 10.0.0.1"], 1, "203.0.113.9"),  # a visitor, through one proxy
+        (["203.0.113.9", "10.0.0.1"], 1, "203.0.113.9"),
+        (["1.1.1.1, 203.0.113.9, 10.0.0.1"], 1, "203.0.113.9"),  # who claims to be somebody else
+        (["1.1.1.1", "2.2.2.2,203.0.113.9 ,10.0.0.1"], 1, "203.0.113.9"),
+        (["9.9.9.9, 1.1.1.1, 203.0.113.9, 10.0.0.2, 10.0.0.1"], 2, "203.0.113.9"),
+        ([" , ,203.0.113.9, 10.0.0.1"], 1, "203.0.113.9"),
+        (["203.0.113.9"], 2, "203.0.113.9"),  # who came past the proxies
+        (["1.1.1.1, 203.0.113.9"], 0, "203.0.113.9"),
+        ([], 3, "192.0.2.1"),
+        ([""], 3, "192.0.2.1"),
+    ],
+)
+def test_what_the_outermost_of_ones_own_proxies_saw_is_believed(forwarded, proxies, seen):
+    headers = Headers(raw=[(b"x-forwarded-for", one.encode()) for one in forwarded])
+    assert address(headers, Address("192.0.2.1", 7), proxies) == seen
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from atoll.errors import AtollError, BadRequest
 from atoll.people import Person
 from atoll.servers import Network
 from atoll.settings import ServerSettings, settings_from
-from atoll.web.launch_form import LaunchForm, request_from
+from atoll.web.launch_form import LaunchForm, most_cpus, request_from
 
 ADA = Person("ada")
 RULES = settings_from({"servers": {"max_memory": "8G", "max_cpus": 4}}).servers
@@ -90,3 +91,10 @@ def test_the_form_can_be_filled_in_again(fields):
 
 def test_only_known_text_fields_are_read():
     assert LaunchForm.read({"repository": "x", "person": "eve", "memory": 7}) == LaunchForm("x")
+
+
+def test_no_more_processors_are_offered_than_there_are(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert most_cpus(RULES) == 2
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(96)))
+    assert most_cpus(RULES) == RULES.max_cpus

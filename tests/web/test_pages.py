@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
-from atoll.errors import BuildFailed, Unreachable
+from atoll.errors import BuildFailed, Refused, Unreachable
 from atoll.launching.desk import State
 from support.browsing import PREFIX, until
 from support.web_service import REPO
@@ -30,13 +31,35 @@ async def test_the_page_and_the_stream_tell_the_same_story(browse, service):
     ada = browse()
     launch = await ada.launch(REPO)
     page = await ada.get(f"launches/{launch}")
-    assert "Opening ada/engine" in page.text
+    assert "Opening ada/<wbr>engine" in page.text
     assert "Cancel" in page.text
     events = await ada.events(launch)
     said = [data["message"] for _, event, data in events if event == "told"]
     assert said[0].startswith("Looking up https://github.com/ada/engine")
     assert "Installed 3 packages" in said
     assert "JupyterHub is starting the server" in said
+
+
+async def test_the_version_and_the_file_of_a_pasted_address_are_told_apart(browse, service):
+    service.engine.builder.pause = 0.1
+    ada = browse()
+    launch = await ada.launch(f"{REPO}/blob/main/notes/a.ipynb")
+    asked = await ada.get(f"launches/{launch}")
+    assert "Version <code>main</code>, opens <b>notes/a.ipynb</b>" in asked.text
+    await ada.events(launch)
+    [plan] = [plan for plan, _ in service.store.plans.made.values()]
+    settled = replace(plan.ref.repo, version="main/notes", path_follows=False)  # the remote knows
+    known = replace(plan, ref=replace(plan.ref, repo=settled), opening="lab/tree/a.ipynb")
+    await service.store.plans.put(known)
+    commit = plan.ref.version[:10]
+    page = await ada.get(f"launches/{launch}")
+    told = f"Version <code>main/notes</code>, <code>{commit}</code>, opens <b>a.ipynb</b>"
+    assert told in page.text
+    await service.store.plans.forget("ada", plan.name)
+    page = await ada.get(f"launches/{launch}")
+    assert (
+        f"Version <code>main</code>, <code>{commit}</code>, opens <b>notes/a.ipynb</b>" in page.text
+    )
 
 
 async def test_a_reader_who_was_cut_off_hears_the_rest_once(browse):
@@ -152,6 +175,17 @@ async def test_the_log_of_a_failure_is_no_way_to_other_files(browse, service):
     launch = await ada.launch(REPO)
     await ada.events(launch)
     assert (await ada.get(f"launches/{launch}/log")).status_code == 404
+
+
+async def test_what_will_be_refused_is_said_before_it_is_launched(browse, service):
+    refused = Refused("“10.0.0.1” is inside.", hint="Write a line.")
+    service.source.errors["https://10.0.0.1/x"] = refused
+    ada = browse()
+    told = (await ada.get("recognise?text=https://10.0.0.1/x")).json()
+    assert told == {"ok": False, "error": "“10.0.0.1” is inside.", "hint": "Write a line."}
+    page = await ada.get("?repository=https://10.0.0.1/x")
+    assert "“10.0.0.1” is inside." in page.text
+    assert "note good" not in page.text
 
 
 async def test_what_is_being_typed_is_recognised(browse):

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from atoll.errors import NotFound
-from support.browsing import PREFIX
-from support.web_service import REPO
+from atoll.people import Person
+from atoll.servers import Stop, Why
+from atoll.settings import settings_from
+from atoll.web.hub_api import HubServer
+from atoll.web.servers import end_of, ended
+from support.browsing import PREFIX, running
+from support.web_service import REPO, make_service
 
 
 @pytest.fixture
@@ -103,3 +111,75 @@ async def test_what_runs_is_shown_and_not_what_was_prepared_last(ada, service):
     await ada.events(await ada.launch(REPO, version="v2"))
     page = await ada.get("servers")
     assert commit in page.text
+
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+ADA, VISITOR = Person("ada"), Person("visitor-1-2")
+RUNS = HubServer("x", ready=True, stopped=False, started="2026-05-04T10:00:00Z")
+USED = replace(RUNS, last_activity="2026-05-04T11:59:00.5Z")
+STOPPED = HubServer("x", last_activity="2026-05-04T12:00:03Z")
+
+
+@pytest.mark.parametrize(
+    ("server", "person", "rules", "end"),
+    [
+        (USED, ADA, {}, None),
+        (USED, ADA, {"idle": "1h"}, ("12:59:00", Why.IDLE)),
+        (RUNS, ADA, {"idle": "1h"}, ("11:00:00", Why.IDLE)),
+        (USED, ADA, {"idle": "1h", "max_age": "2h"}, ("12:00:00", Why.AGE)),
+        (USED, ADA, {"idle": "1h", "max_age": "8h"}, ("12:59:00", Why.IDLE)),
+        (USED, VISITOR, {}, ("12:19:00", Why.IDLE)),
+        (USED, VISITOR, {"idle": "60"}, ("12:00:00", Why.IDLE)),
+        (STOPPED, ADA, {"idle": "1h"}, None),
+        (replace(USED, pending="stop"), ADA, {"idle": "1h"}, None),
+        (replace(RUNS, started=""), ADA, {"idle": "1h", "max_age": "2h"}, None),
+    ],
+)
+def test_when_a_server_will_be_stopped_is_reckoned_from_its_last_use(server, person, rules, end):
+    found = end_of(server, person, settings_from({"servers": rules}))
+    assert (found and (f"{found[0]:%H:%M:%S}", found[1])) == end
+
+
+def test_why_a_server_was_stopped_is_said_until_something_happens_to_it():
+    stop = Stop("ada", "x", NOON, Why.IDLE)
+    assert ended(STOPPED, stop) is stop
+    assert ended(STOPPED, None) is None
+    assert ended(RUNS, stop) is None
+    later = replace(STOPPED, last_activity="2026-05-04T13:00:00Z")  # it ran again
+    assert ended(later, stop) is None
+    assert ended(HubServer("x"), stop) is None
+
+
+async def test_the_page_says_when_a_server_stops_and_afterwards_why_it_did(tmp_path):
+    service = make_service(tmp_path, servers={"idle": "2h"})
+    async with running(service) as browse:
+        ada = browse()
+        await ada.events(await ada.launch(REPO))
+        server = service.hub.users["ada"]["servers"]["engine"]
+        now = datetime.now(UTC)
+        server["last_activity"] = now.isoformat()
+        end = now + timedelta(hours=2)
+        page = await ada.get("servers")
+        assert f'Stops at <time datetime="{end.isoformat()}">' in page.text
+        assert "if it is not used" in page.text
+        server["last_activity"] = (now - timedelta(hours=3)).isoformat()
+        assert "Stops soon if it is not used" in (await ada.get("servers")).text
+        await ada.post("servers/engine/stop")
+        server["last_activity"] = now.isoformat()
+        await service.store.stops.put(Stop("ada", "engine", now, Why.IDLE))
+        page = await ada.get("servers")
+        assert "because nobody used it. Everything saved is there." in page.text
+        await ada.post("servers/engine/start")
+        await service.store.stops.put(Stop("bob", "engine", now, Why.IDLE))
+        assert "because nobody used it" not in (await ada.get("servers")).text
+
+
+async def test_files_that_are_older_than_what_was_launched_are_said_to_be(ada, service):
+    launched = service.store.plans.made[next(iter(service.store.plans.made))][0].ref.version
+    service.engine.runner.origins = {("ada", "engine"): "bcc85dd" + "0" * 33}
+    page = await ada.get("servers")
+    assert "Your files are of version <code>bcc85dd000</code>, as you left them" in page.text
+    assert f"the environment is of <code>{launched[:10]}</code>" in page.text
+    assert "17 May 2024" not in page.text
+    service.engine.runner.origins = {("ada", "engine"): launched}
+    assert "Your files are of" not in (await ada.get("servers")).text

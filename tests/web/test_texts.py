@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from atoll.web.texts import ago, duration, size
+from atoll.web.texts import ago, clock, duration, size
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -51,3 +51,10 @@ def test_times_are_as_people_say_them(before, text):
 
 def test_never_is_a_time_too():
     assert ago("", NOW) == "never"
+
+
+def test_a_moment_is_told_by_the_clock_and_of_another_day_with_the_day():
+    assert clock(NOW + timedelta(hours=2, minutes=5), NOW) == "14:05 UTC"
+    assert clock(NOW + timedelta(hours=20), NOW) == "5 May, 08:00 UTC"
+    east = timezone(timedelta(hours=9))
+    assert clock(NOW.astimezone(east), NOW) == "12:00 UTC"

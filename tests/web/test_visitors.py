@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from atoll.errors import BuildFailed, Unreachable
 from atoll.web.visitors import Visitors
-from support.browsing import PREFIX, until
-from support.web_service import REPO
+from support.browsing import PREFIX, running, until
+from support.web_service import REPO, make_service
 
 
 def visitors_of(service) -> Visitors:
@@ -36,6 +36,13 @@ async def test_a_visitors_link_starts_at_once(public):
     _, browse = public
     page = await browse().get("/v2/gh/ada/engine/main")
     assert "data-autostart" in page.text
+
+
+async def test_nobody_promises_a_visitor_that_anything_is_kept(public, browse):
+    _, as_visitor = public
+    for path in ("", "servers"):
+        assert "discard" in (await as_visitor().get(path)).text
+        assert "discarded at the end" not in (await browse().get(path)).text
 
 
 async def test_a_visitor_may_sign_in_and_then_decides_by_themselves(public):
@@ -156,6 +163,7 @@ def test_one_household_is_one_address_and_no_name_tells_it(service):
     assert keeper._mark(first) == keeper._mark(second)
     assert keeper._mark(first) != keeper._mark("2001:db8:1:3::4")
     assert keeper._mark("192.0.2.1") != keeper._mark("192.0.2.2")
+    assert keeper._mark("::ffff:192.0.2.1") == keeper._mark("192.0.2.1")
     assert "192" not in keeper._mark("192.0.2.1")
 
 
@@ -186,3 +194,15 @@ async def test_a_launch_that_fails_leaves_no_visitor_behind(public):
     service.engine.builder.error = None
     again = await visitor.post(f"launches/{launch}/retry")
     assert (await visitor.events(again.url.path.rsplit("/", 1)[-1]))[-1][2]["state"] == "ready"
+
+
+async def test_behind_a_proxy_of_the_operators_each_visitor_has_an_address_of_their_own(tmp_path):
+    access = {"anonymous": True, "per_address": 1, "proxies": 1}
+    async with running(make_service(tmp_path, access=access)) as browse:
+        for visitor in ("203.0.113.1", "203.0.113.2"):
+            await browse(address=f"{visitor}, 10.0.0.1").launch(REPO)
+        for lie in ("", "198.51.100.1, ", "198.51.100.2, 198.51.100.3, ", ", , "):
+            liar = browse(address=f"{lie}203.0.113.1, 10.0.0.1")
+            await liar.get("")
+            page = await liar.post("launches", repository=REPO)
+            assert page.status_code == 429, lie

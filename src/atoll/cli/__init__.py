@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 import atoll
 from atoll.cli.build import build
+from atoll.cli.common import INTERRUPTED
 from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
 from atoll.cli.run import run
@@ -21,7 +23,17 @@ from atoll.settings import load_settings
 
 
 class _Group(click.Group):
-    """Reports our own errors as a message, a hint and an exit code, never as a traceback."""
+    """Reports our own errors as a message, a hint and an exit code, never as a traceback.
+
+    With ``--json``, they are JSON on standard output, too, where a script expects an answer.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Note whether the chosen command is to answer in JSON: its options may be mistaken."""
+        ctx.meta["atoll.json"] = "--json" in args
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
@@ -31,10 +43,21 @@ class _Group(click.Group):
             click.secho(f"Error: {error}", fg="red", err=True)
             if error.hint:
                 click.echo(error.hint, err=True)
-            ctx.exit(error.exit_code)
-        except (KeyboardInterrupt, asyncio.CancelledError):
+            _end(ctx, str(error), error.hint, error.exit_code)
+        except click.UsageError as error:
+            if not ctx.meta.get("atoll.json"):
+                raise
+            error.show()
+            _end(ctx, error.format_message(), "", error.exit_code)
+        except (KeyboardInterrupt, asyncio.CancelledError, click.Abort):
             click.echo("Stopped.", err=True)
-            ctx.exit(130)
+            _end(ctx, "Stopped.", "", INTERRUPTED)
+
+
+def _end(ctx: click.Context, error: str, hint: str, exit_code: int) -> None:
+    if ctx.meta.get("atoll.json"):
+        click.echo(json.dumps({"error": error, "hint": hint, "exit_code": exit_code}))
+    ctx.exit(exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,6 +12,7 @@ from atoll.app import opened
 from atoll.cli.common import as_json, laptop, show
 from atoll.cli.progress import Progress
 from atoll.cli.run import absolute
+from atoll.environments.reading import index_day
 from atoll.launching import Clock
 from atoll.settings import Settings
 from atoll.sources.parsing import parse
@@ -31,6 +32,8 @@ def build(settings: Settings, reference: str, at: str, *, retry: bool, as_json: 
         words = "was there already" if made["cached"] else f"built in {made['seconds']} s"
         as_of = f", as of {made['as_of']}" if made["as_of"] else ""
         click.echo(f"{made['key']} {words}: Python {made['python']}{as_of}, at {made['path']}")
+        for note in made["notes"]:
+            click.echo(note)
 
     show(made, as_json=as_json, text=text)
 
@@ -40,6 +43,7 @@ async def _build(settings: Settings, reference: str, at: str, *, retry: bool) ->
     begun = time.monotonic()
     async with opened(machine.atoll):
         with Progress() as progress:
+            index_day(at)  # what is wrong with it is said before anything is looked up
             target = parse(absolute(reference))
             checkout = await launcher.check_out(target.repo, progress.tell, Clock())
             spec = launcher.read(checkout, at)
@@ -55,5 +59,5 @@ async def _build(settings: Settings, reference: str, at: str, *, retry: bool) ->
         "python": made.python,
         "as_of": made.as_of.isoformat() if made.as_of else None,
         "path": made.handle,
-        "notes": made.notes,
+        "notes": [*spec.notes, *made.notes],
     }

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from atoll.app import Atoll, wire
+from atoll.app import Atoll, opened, wire
 from atoll.engines.local.runner import LocalRunner, Record
+from atoll.engines.local.volumes import kept_home
 from atoll.errors import NotFound
+from atoll.names import default_name
 from atoll.people import Person
+from atoll.servers import ServerPlan
 from atoll.settings import Settings
+
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
@@ -26,12 +34,31 @@ class Laptop:
     atoll: Atoll
     runner: LocalRunner
 
-    def find(self, name: str) -> Record:
-        """Return the running server called *name*, or raise `NotFound`."""
+    def running(self, name: str) -> Record | None:
+        """Return the running server called *name*, if there is one."""
         for record, alive in self.runner.all():
             if alive and record.owner == me().name and name in {record.name, record.handle}:
                 return record
-        raise NotFound(f"No server called “{name}” is running.", hint="See `atoll list`.")
+        return None
+
+    def find(self, name: str) -> Record:
+        """Return the running server called *name*, or raise `NotFound`."""
+        if record := self.running(name):
+            return record
+        raise asyncio.run(self._why_not(name))
+
+    async def _why_not(self, name: str) -> NotFound:
+        async with opened(self.atoll):
+            kept, _ = (await self.atoll.store.plans.latest(me().name)).get(name, (None, None))
+        if kept is None or kept.content.temporary:
+            return NotFound(f"No server called “{name}” is running.", hint="See `atoll list`.")
+        return NotFound(f"“{name}” is stopped.", hint=f"To start it: {command_of(kept)}")
+
+    def home(self, record: Record) -> Path:
+        """Return where the files of a server are."""
+        if record.temporary:
+            return self.atoll.settings.data / "servers" / record.handle / "home"
+        return kept_home(self.atoll.settings, record.owner, record.name)
 
 
 def laptop(settings: Settings) -> Laptop:
@@ -45,6 +72,14 @@ def laptop(settings: Settings) -> Laptop:
 def me() -> Person:
     """Return the person at the terminal."""
     return Person(getpass.getuser(), admin=True)
+
+
+def command_of(plan: ServerPlan) -> str:
+    """Return the command that starts *plan*'s server again."""
+    words = ["atoll", "run", str(plan.ref.repo)]
+    if plan.name != default_name(plan.ref.repo.locator):
+        words += ["--name", plan.name]
+    return shlex.join(words)
 
 
 def show(value: Any, *, as_json: bool, text: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,9 @@ from rich.table import Table
 
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, human_size, laptop, show
-from atoll.engines.local.disk import discard, usage
+from atoll.disk import discard, freed, usage
+from atoll.engines.local.builder import LocalBuilder
+from atoll.engines.local.volumes import kept_home
 from atoll.environments import EnvKey, ShelvedEnvironment
 from atoll.errors import NotFound
 from atoll.settings import Settings
@@ -89,38 +90,91 @@ def show_environment(settings: Settings, key: str, *, log: bool, as_json: bool) 
 
 @environments.command("prune")
 @click.option("--older-than", "days", default=30, show_default=True, help="Days since last use.")
-@click.option("--cache", is_flag=True, help="Empty the package cache, too.")
+@click.option("--cache", is_flag=True, help="Empty the package cache, too, unless a build uses it.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @as_json
 @click.pass_obj
 def prune(settings: Settings, days: int, *, cache: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove the environments that no kept server needs and that were not used for some days."""
+    """Remove what can be made again and was not used for some days.
+
+    These are environments that no kept server needs, and the copies of repositories (mirrors and
+    checkouts), but for those used within a day, which a launch may need, and those that a kept
+    server has not been filled from yet.
+    """
     machine = laptop(settings)
-    removed = asyncio.run(_prune(machine, days, dry_run=dry_run))
+    before = datetime.now(UTC) - timedelta(days=days)
+    pruned = asyncio.run(_prune(machine, before, dry_run=dry_run))
     if cache and not dry_run:
-        shutil.rmtree(settings.data / "cache", ignore_errors=True)
-    freed = sum(row["alone"] for row in removed)
-    verb = "would be removed" if dry_run else "removed"
+        pruned["cache"] = _empty_cache(machine)
 
     def text() -> None:
-        for row in removed:
-            click.echo(f"{row['key']}  {human_size(row['alone'])}")
-        click.echo(f"{len(removed)} {verb}, {human_size(freed)}.")
+        for row in pruned["environments"]:
+            click.echo(f"environment  {row['key']}  {human_size(row['alone'])}")
+        for row in pruned["repositories"]:
+            click.echo(f"repository   {row['path']}  {human_size(row['bytes'])}")
+        if pruned.get("cache") is False:
+            click.echo("The package cache stays: a build is using it.")
+        count = len(pruned["environments"]) + len(pruned["repositories"])
+        verb = "would be removed" if dry_run else "removed"
+        click.echo(f"{count} {verb}, {human_size(pruned['freed'])}.")
+        if not count:
+            click.echo(
+                f"The rest was used within {days} days (--older-than), or a kept server needs it, or "
+                "it is a copy of a repository that was used within a day."
+            )
 
-    show(removed, as_json=as_json, text=text)
+    show(pruned, as_json=as_json, text=text)
 
 
-async def _prune(machine: Laptop, days: int, *, dry_run: bool) -> list[dict[str, Any]]:
-    before = datetime.now(UTC) - timedelta(days=days)
+def _empty_cache(machine: Laptop) -> bool:
+    builder = machine.atoll.builder
+    return isinstance(builder, LocalBuilder) and builder.empty_cache()
+
+
+async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[str, Any]:
+    """Remove what was last used *before* then; return it, with its sizes."""
     rows = await _rows(machine)
     doomed = [r for r in rows if not r["servers"] and datetime.fromisoformat(r["used"]) <= before]
-    if not dry_run:
-        async with opened(machine.atoll):
-            for row in doomed:
-                async with machine.atoll.builder.lock(row["key"]):
-                    await machine.atoll.store.shelf.drop(row["key"], row["engine"])
-                    await asyncio.to_thread(discard, [row["path"]])
-    return doomed
+    async with opened(machine.atoll):
+        needed = await _needed_checkouts(machine)
+        copies = await machine.atoll.source.prune(before, needed, dry_run=True)
+        folders = [Path(row["path"]) for row in doomed]
+        places = [copy.path for copy in copies]
+        sizes = await asyncio.to_thread(usage, {str(path): path for path in places})
+        space = await asyncio.to_thread(freed, [*folders, *places])
+        if not dry_run:
+            doomed = [row for row in doomed if await _remove(machine, row, before)]
+            copies = await machine.atoll.source.prune(before, needed)
+    repositories = [
+        {
+            "path": str(copy.path),
+            "bytes": sizes[str(copy.path)].all if str(copy.path) in sizes else 0,
+            "used": copy.used.isoformat(),
+        }
+        for copy in copies
+    ]
+    return {"environments": doomed, "repositories": repositories, "freed": space}
+
+
+async def _remove(machine: Laptop, row: dict[str, Any], before: datetime) -> bool:
+    """Remove the environment of *row*, unless somebody has used it meanwhile."""
+    shelf = machine.atoll.store.shelf
+    async with machine.atoll.builder.lock(row["key"]):
+        used = [one.used for one in await shelf.all() if one.environment.key == row["key"]]
+        if any(one > before for one in used):
+            return False
+        await shelf.drop(row["key"], row["engine"])
+        await asyncio.to_thread(discard, [row["path"]])
+    return True
+
+
+async def _needed_checkouts(machine: Laptop) -> list[str]:
+    """Return the checkouts that kept servers are still to be filled from."""
+    return [
+        plan.content.checkout
+        for plan in await machine.atoll.store.plans.kept()
+        if not kept_home(machine.atoll.settings, plan.owner.name, plan.name).exists()
+    ]
 
 
 async def _rows(machine: Laptop) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -18,22 +18,30 @@ from atoll.events import Event
 WORDS = {"resolve": "Look up", "fetch": "Fetch", "build": "Build", "start": "Start"}
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and what else terminals are told
 TAIL = 6  # lines of the log that are shown while a phase goes on
+INDENT = 10  # columns before a note: it stands below its phase's title
 
 
 class Progress:
-    """Draws phases, times and the end of the log; plain lines where nobody watches.
+    """Draws phases, times, notes and the end of the log; plain lines where nobody watches.
 
-    Use as a context manager; ``tell`` is what a `Launcher` wants.
+    Use as a context manager; ``tell`` is what a `Launcher` wants. What is drawn is replaced as a
+    whole and never changed, as another thread draws it again and again, so that clocks tick.
     """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
-        self._done: list[Text] = []
+        self._spinner = Spinner("dots")
         self._phase = ""
         self._said = ""
         self._begun = time.monotonic()
-        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._notes: tuple[str, ...] = ()
+        self._tail: tuple[str, ...] = ()
+        self._live = Live(
+            console=self._console,
+            refresh_per_second=8,
+            transient=True,
+            get_renderable=self._drawing,
+        )
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -54,12 +62,12 @@ class Progress:
             self._phase, self._begun = event.phase, time.monotonic()
         message = _COLOURS.sub("", event.message)
         if event.detail:
-            self._tail.append(message)
+            self._tail = (*self._tail, message)[-TAIL:]
+        elif event.note:
+            self._notes = (*self._notes, message)
         else:
             self._said = message
-        if self._console.is_terminal:
-            self._live.update(self._drawing())
-        else:
+        if not self._console.is_terminal:
             self._console.print(Text(("  " if event.detail else "") + message), soft_wrap=True)
 
     def _finish(self, *, failed: bool = False) -> None:
@@ -68,15 +76,19 @@ class Progress:
             took = f"  {time.monotonic() - self._begun:.1f} s"
             line = Text.assemble(mark, f"{WORDS[self._phase]:8}", self._said, (took, "dim"))
             self._live.console.print(line)
+            self._live.console.print(*_below(self._notes), end="")
         self._phase = self._said = ""
-        self._tail.clear()
+        self._notes = self._tail = ()
 
     def _drawing(self) -> RenderableType:
         elapsed = f"{time.monotonic() - self._begun:.0f} s"
-        title = Text.assemble(
-            f"{WORDS.get(self._phase, ''):8}", self._said, (f"  {elapsed}", "dim")
-        )
+        word = WORDS.get(self._phase, "")
+        self._spinner.update(text=Text.assemble(f"{word:8}", self._said, (f"  {elapsed}", "dim")))
         lines = [
             Text("  " + line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._tail
         ]
-        return Group(Spinner("dots", title), *lines)
+        return Group(self._spinner, *_below(self._notes), *lines)
+
+
+def _below(notes: tuple[str, ...]) -> list[RenderableType]:
+    return [Padding(Text(note), (0, 0, 0, INDENT)) for note in notes]

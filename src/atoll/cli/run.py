@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
+import shlex
 import signal
 import webbrowser
 from dataclasses import dataclass
@@ -14,30 +16,44 @@ from typing import Any
 import click
 
 from atoll.app import opened
-from atoll.cli.common import Laptop, as_json, laptop, me
+from atoll.cli.common import INTERRUPTED, Laptop, as_json, laptop, me
 from atoll.cli.progress import Progress
 from atoll.engines.local.runner import Record, open_gate
 from atoll.errors import BadRequest, Cancelled
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
-from atoll.servers import Limits, Network
+from atoll.servers import Limits, Network, ServerPlan, older_files
 from atoll.settings import Settings, parse_size
 from atoll.sources.parsing import check_opening, parse
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # without all of these there is no browser
+
+
+class Interrupted(Cancelled):
+    """A signal ended it before it had done what was asked."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A server with its door for the browser."""
+    """A server with its door for the browser, and where its files are."""
 
     record: Record
     url: str
     token: str
     seconds: dict[str, float]
+    home: Path
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        name = self.record.name
-        return {"name": name, "url": self.url, "token": self.token, "phases": self.seconds}
+        return {
+            "name": self.record.name,
+            "url": self.url,
+            "token": self.token,
+            "files": str(self.home),
+            "phases": self.seconds,
+        }
 
 
 def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
@@ -67,6 +83,9 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
     like, a page of GitHub, GitLab or Bitbucket, or a Binder link. What you change is kept under
     the server's name and is there again when you run the same REFERENCE; Ctrl-C stops the server.
+
+    The server works on a copy of its own, of a folder, too: nothing that you do there changes the
+    folder. Once there, the copy stays as you left it, also when the repository moves on.
     """
     asyncio.run(_run(settings, _request(settings, reference, options), options))
 
@@ -119,14 +138,14 @@ async def _run(settings: Settings, request: LaunchRequest, options: dict[str, An
         if not launching.done():
             launching.cancel()
             await asyncio.wait({launching})
-            raise Cancelled("Stopped before the server was there.")
+            raise Interrupted("Stopped before the server was there.")
         ready = launching.result()
         if options["as_json"]:
             click.echo(json.dumps(ready.as_dict()))
         else:
             _tell(ready, detached=options["detach"])
         if not options["no_browser"] and not options["as_json"]:
-            webbrowser.open(ready.url)
+            browse(ready.url)
         if not options["detach"]:
             await _until_stopped(machine, ready.record, stopping)
 
@@ -137,14 +156,16 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
         prepared = await machine.atoll.launcher.prepare(request, progress.tell, clock)
         plan = prepared.plan
         if running := _running(machine, plan.name, temporary=plan.content.temporary):
-            progress.tell(Event("start", f"Your server {plan.name} is running already."))
+            progress.tell(Event("start", f"Your server {plan.name} is running already"))
+            for note in await _differences(machine, running, plan):
+                progress.tell(Event("start", note, note=True))
             return reopen(machine, running, plan.opening, clock.seconds)
         with clock.phase("start"):
             progress.tell(Event("start", f"Starting server {plan.name}"))
             token = secrets.token_urlsafe(24)
             server = await machine.runner.start(plan, {"JUPYTER_TOKEN": token})
             for note in server.notes:
-                progress.tell(Event("start", note))
+                progress.tell(Event("start", note, note=True))
             record = machine.runner.find(server.handle)
             if record is None:
                 raise Cancelled("The server was stopped while it started.")
@@ -160,6 +181,22 @@ def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
     return next((one for one in found if one.name == name and not one.temporary), None)
 
 
+async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> list[str]:
+    """Return what of a running server is not as *plan* would have it."""
+    said = older_files(plan, await machine.runner.origin(running.owner, running.name))
+    notes = [said] if said else []
+    if running.environment != plan.environment.key:
+        again = f"`atoll stop {running.name}` and run this again"
+        notes.append(f"It still runs in the environment of before. To get the new one, {again}.")
+    return notes
+
+
+def browse(url: str) -> None:
+    """Open *url* in a browser, or say that there is none; never one that takes the terminal."""
+    if not any(map(os.environ.get, DISPLAYS)) or not webbrowser.open(url):
+        click.echo("No browser was found here; open that address in yours.", err=True)
+
+
 def reopen(
     machine: Laptop, record: Record, opening: str = "", seconds: dict[str, float] | None = None
 ) -> Opened:
@@ -171,11 +208,16 @@ def reopen(
     path = opening or record.opening
     joint = "&" if "?" in path else "?"
     url = f"http://127.0.0.1:{port}/{path}{joint}token={token}"
-    return Opened(record, url, token, seconds or {})
+    return Opened(record, url, token, seconds or {}, machine.home(record))
 
 
 def _tell(ready: Opened, *, detached: bool) -> None:
     click.echo(f"\n  {ready.record.name} is open at\n\n    {ready.url}\n", err=False)
+    if ready.record.reference.startswith("/"):
+        kept = "is discarded when the server stops" if ready.record.temporary else "is kept"
+        folder = ready.record.reference
+        click.echo(f"  You work on a copy, which {kept}; {folder} itself stays as it is.", err=True)
+        click.echo(f"  The copy is in {ready.home}.\n", err=True)
     end = f"`atoll stop {ready.record.name}` stops it." if detached else "Ctrl-C stops it."
     click.echo(f"  {end} `atoll logs {ready.record.name}` shows what it prints.\n", err=True)
 
@@ -205,5 +247,6 @@ async def _until_stopped(machine: Laptop, record: Record, stopping: asyncio.Task
     else:
         click.echo("Stopping the server; Ctrl-C again to leave at once.", err=True)
     await machine.runner.stop(record.handle)
-    kept = "" if record.temporary else f" Your files are kept: `atoll run {record.reference}`."
+    again = f"atoll run {shlex.quote(record.reference)}"
+    kept = "" if record.temporary else f" Your files are kept: `{again}` opens them again."
     click.echo(f"Stopped.{kept}", err=True)

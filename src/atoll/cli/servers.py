@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import webbrowser
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +13,9 @@ from rich.table import Table
 
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, human_size, laptop, me, show
-from atoll.cli.run import reopen
-from atoll.errors import BadRequest, NotFound
+from atoll.cli.run import browse, reopen
+from atoll.errors import BadRequest, Cancelled, NotFound
+from atoll.servers import SHORT
 from atoll.settings import Settings
 
 
@@ -23,17 +23,24 @@ from atoll.settings import Settings
 @as_json
 @click.pass_obj
 def list_servers(settings: Settings, *, as_json: bool) -> None:
-    """List your servers, running and stopped, with the disk that they take."""
+    """List your servers, running and stopped, with the disk that they take.
+
+    VERSION is that of the files, which stay as you left them. If another version was launched
+    since, it is shown after an arrow: the environment is of that one.
+    """
     rows = asyncio.run(_rows(laptop(settings)))
 
     def text() -> None:
         if not rows:
             click.echo("You have no servers. `atoll run REFERENCE` makes one.")
             return
-        table = Table("Name", "State", "Repository", "Version", "Disk", "Since", box=None)
+        table = Table("Name", "State", box=None)
+        table.add_column("Repository", overflow="fold")  # cut at its end, a path says nothing
+        for column in ("Version", "Disk", "Since"):
+            table.add_column(column)
         for row in rows:
             since = datetime.fromtimestamp(row["since"], UTC).astimezone()
-            version = row["version"][:10]
+            version = " → ".join(one[:SHORT] for one in (row["version"], row["launched"]) if one)
             size = human_size(row["bytes"])
             table.add_row(
                 row["name"], row["state"], row["repository"], version, size, f"{since:%d %b %H:%M}"
@@ -54,7 +61,7 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
                 "name": name,
                 "state": "stopped",
                 "repository": plan.ref.repo.locator,
-                "version": plan.ref.version,
+                **await _versions(machine, name, plan.ref.version),
                 "since": made.timestamp(),
                 "bytes": await machine.runner.size(mine, name),
                 "url": "",
@@ -62,11 +69,18 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
     for record, alive in machine.runner.all():
         if not alive or record.owner != mine:
             continue
-        row = rows.setdefault(record.name, {"name": record.name, "version": "", "bytes": 0})
+        nothing = {"name": record.name, "version": "", "launched": "", "bytes": 0}
+        row = rows.setdefault(record.name, nothing)
         row |= {"state": "temporary" if record.temporary else "running", "since": record.started}
         row |= {"repository": row.get("repository") or record.reference}
         row |= {"url": reopen(machine, record).url}
     return sorted(rows.values(), key=lambda row: str(row["name"]))
+
+
+async def _versions(machine: Laptop, name: str, launched: str) -> dict[str, str]:
+    """Return the version of the files, and the one that was launched if that is another."""
+    files = await machine.runner.origin(me().name, name) or launched
+    return {"version": files, "launched": "" if files == launched else launched}
 
 
 @click.command("open")
@@ -80,7 +94,7 @@ def open_server(settings: Settings, name: str, *, no_browser: bool, as_json: boo
     ready = reopen(machine, machine.find(name))
     show(ready.as_dict(), as_json=as_json, text=lambda: click.echo(ready.url))
     if not (no_browser or as_json):
-        webbrowser.open(ready.url)
+        browse(ready.url)
 
 
 @click.command()
@@ -88,9 +102,14 @@ def open_server(settings: Settings, name: str, *, no_browser: bool, as_json: boo
 @click.option("-f", "--follow", is_flag=True, help="Go on as more is printed.")
 @click.pass_obj
 def logs(settings: Settings, name: str, *, follow: bool) -> None:
-    """Show what the running server NAME has printed."""
+    """Show what the server NAME has printed; of a stopped one, what it had the last time."""
     machine = laptop(settings)
-    record = machine.find(name)
+    record = machine.running(name)
+    if record is None:
+        if not (last := machine.runner.last_log(me().name, name)):
+            machine.find(name)  # raises what there is to say
+        click.echo(last, nl=False)
+        return
     shown = machine.runner.log(record.handle)
     click.echo(shown, nl=False)
     while follow and asyncio.run(machine.runner.status(record.handle)) is None:
@@ -118,20 +137,25 @@ def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
 @click.pass_obj
 def remove(settings: Settings, name: str, *, yes: bool) -> None:
     """Delete the stopped server NAME and all its files."""
-    asyncio.run(_remove(laptop(settings), name, yes=yes))
-
-
-async def _remove(machine: Laptop, name: str, *, yes: bool) -> None:
-    mine = me().name
-    for record, alive in machine.runner.all():
-        if alive and record.owner == mine and record.name == name:
-            raise BadRequest(f"“{name}” is running.", hint=f"First: atoll stop {name}")
-    async with opened(machine.atoll):
-        if name not in await machine.atoll.store.plans.latest(mine):
-            raise NotFound(f"You have no server called “{name}”.", hint="See `atoll list`.")
-        size = human_size(await machine.runner.size(mine, name))
-        if not yes:
-            click.confirm(f"Delete “{name}” and its files ({size})?", abort=True)
-        await machine.runner.remove(mine, name)
-        await machine.atoll.store.plans.forget(mine, name)
+    machine = laptop(settings)
+    size = human_size(asyncio.run(_size(machine, name)))
+    if not yes and not click.confirm(f"Delete “{name}” and its files ({size})?"):
+        raise Cancelled("Nothing was removed.")
+    asyncio.run(_remove(machine, name))
     click.echo(f"Removed {name}.")
+
+
+async def _size(machine: Laptop, name: str) -> int:
+    """Return the bytes of a server that may be removed, or raise `BadRequest` or `NotFound`."""
+    if machine.running(name):
+        raise BadRequest(f"“{name}” is running.", hint=f"First: atoll stop {name}")
+    async with opened(machine.atoll):
+        if name not in await machine.atoll.store.plans.latest(me().name):
+            raise NotFound(f"You have no server called “{name}”.", hint="See `atoll list`.")
+    return await machine.runner.size(me().name, name)
+
+
+async def _remove(machine: Laptop, name: str) -> None:
+    async with opened(machine.atoll):
+        await machine.runner.remove(me().name, name)
+        await machine.atoll.store.plans.forget(me().name, name)

@@ -16,6 +16,8 @@ def up(settings: Settings) -> None:
 
     People's servers go on running when it ends, and are found again when it comes back.
     """
+    from atoll.app import wire
     from atoll.hub.supervisor import up as supervise  # JupyterHub takes a second to import
 
-    raise SystemExit(asyncio.run(supervise(settings, say=click.echo)))
+    companions = wire(settings, trusted=False).runner.companions()
+    raise SystemExit(asyncio.run(supervise(settings, say=click.echo, companions=companions)))

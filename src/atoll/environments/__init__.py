@@ -15,11 +15,15 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NewType, Protocol
 
-from atoll.errors import AtollError, Cancelled, Lacking, Unreachable
+from atoll.errors import AtollError, BadSpecification, BuildFailed, Cancelled
 from atoll.events import Event, Story, Tell
 
 EnvKey = NewType("EnvKey", str)
 Say = Callable[[str], None]
+
+# What a specification is to blame for, and would fail with again. What else goes wrong in a build
+# (the network, a full disk, a missing interpreter, somebody who stops it) may have passed.
+REMEMBERED = (BadSpecification, BuildFailed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class EnvSpec:
     the version asked for ("3.9"), or ""; ``as_of`` is the last day of the package index that may
     be seen, or ``None`` where everything is pinned already; ``platform`` is this machine's
     ("x86_64-linux-gnu"); ``tree`` names the whole content where that goes in, else "".
-    ``folder`` is where the files stand: "", "binder" or ".binder".
+    ``folder`` is where the files stand: "", "binder" or ".binder". ``notes`` are sentences about
+    the reading that a person should hear of; they are no ingredients.
     """
 
     kind: str
@@ -40,6 +45,7 @@ class EnvSpec:
     as_of: date | None = None
     tree: str = ""
     folder: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> EnvKey:
@@ -80,6 +86,26 @@ class ShelvedEnvironment:
     used: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ShelvedFailure:
+    """Why the last build of an environment failed, and when that was (UTC)."""
+
+    error: AtollError
+    at: datetime
+
+    @property
+    def when(self) -> str:
+        """When it was, for a sentence."""
+        return f"on {self.at.day} {self.at:%B %Y at %H:%M} UTC"
+
+    def again(self) -> AtollError:
+        """Return the error to raise instead of building: it says that nothing was tried."""
+        hint = f"It failed {self.when}, and was not tried again; --retry or “Try again” does that."
+        return type(self.error)(
+            str(self.error), hint=f"{self.error.hint} {hint}".strip(), log=self.error.log
+        )
+
+
 class Builder(Protocol):
     """The part of an engine that makes environments, from a spec and nothing else."""
 
@@ -113,7 +139,7 @@ class Shelf(Protocol):
         """Remember *environment*, replacing; forget a failure of the same key."""
         ...
 
-    async def failure(self, key: EnvKey, engine: str) -> AtollError | None:
+    async def failure(self, key: EnvKey, engine: str) -> ShelvedFailure | None:
         """Return why the last build of *key* failed, if the last one did."""
         ...
 
@@ -164,8 +190,9 @@ class Environments:
     ) -> Environment:
         """Return a working environment; callers wanting one at once share the build and its log.
 
-        A build that failed is not tried again unless *retry* is true: its `BuildFailed` is
-        raised anew. Cancelling the last waiter cancels the build after ``grace`` seconds.
+        A build that failed for its specification is not tried again unless *retry* is true: its
+        error is raised anew and says so (see `REMEMBERED`). Cancelling the last waiter cancels
+        the build after ``grace`` seconds.
         """
         build = self._running.get(spec.key)
         if build is None:
@@ -173,7 +200,9 @@ class Environments:
                 return known
             failed = await self.shelf.failure(spec.key, self.builder.engine)
             if failed and not retry:
-                raise failed
+                tell(Event("build", f"This build failed {failed.when}; it is not tried again"))
+                raise failed.again()
+            tell(Event("build", f"Building environment {spec.key}"))
             build = self._running.get(spec.key) or self._begin(spec, tree)
         return await self._wait(spec.key, build, tell)
 
@@ -202,7 +231,7 @@ class Environments:
             try:
                 environment = await self.builder.build(spec, tree, say)
             except AtollError as error:
-                if not isinstance(error, (Cancelled, Unreachable, Lacking)):  # those may pass
+                if isinstance(error, REMEMBERED):
                     await self.shelf.put_failure(spec.key, self.builder.engine, error)
                 raise
             await self.shelf.put(environment)  # only once whole: a crash is a miss, not a lie

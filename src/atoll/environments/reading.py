@@ -24,6 +24,7 @@ FOLDERS = (".binder", "binder")
 PYTHON = "python"  # the kind of a specification that lists packages
 PACKAGE = "python-package"  # the kind of one whose repository is itself installed, too
 DEFAULT_DAY = date(2026, 11, 1)  # the package index that this release's default environment sees
+DEFAULT_TAKEN = "The repository names no packages; the default environment was taken."
 
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
@@ -59,11 +60,11 @@ class _Found:
 def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     """Return what *checkout* asks for on *platform*.
 
-    *at* is "" for the day on which the specification last changed, "today", or an ISO date.
-    Raises `BadRequest` for any other *at*, `BadSpecification` for contradictory or unreadable
-    files, and `CannotBuildYet` for clear ones that no builder here can follow.
+    *at* is "" for the day on which the specification last changed, "today", or an ISO date that is
+    not to come. Raises `BadRequest` for any other *at*, `BadSpecification` for contradictory or
+    unreadable files, and `CannotBuildYet` for clear ones that no builder here can follow.
     """
-    asked = _day(at)
+    asked = index_day(at)
     found = _Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
     _read_python(checkout.files, found)
@@ -72,7 +73,9 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
     if not found.used:
-        return EnvSpec(kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY)
+        return EnvSpec(
+            kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=(DEFAULT_TAKEN,)
+        )
     day = asked or _last_change(checkout, found)
     return EnvSpec(
         kind=PACKAGE if found.package else PYTHON,
@@ -222,15 +225,18 @@ def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
         found.tree = True
 
 
-def _day(at: str) -> date | None:
-    if at == "":
-        return None
-    if at == "today":
-        return datetime.now(UTC).date()
+def index_day(at: str) -> date | None:
+    """Return the day that *at* means ("" is ``None``), or raise `BadRequest`."""
+    today = datetime.now(UTC).date()
+    if at in {"", "today"}:
+        return today if at else None
+    hint = "Write “today” or a date such as 2021-06-30."
     with contextlib.suppress(ValueError):
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", at):
-            return date.fromisoformat(at)
-    hint = "Write “today” or a date such as 2021-06-30."
+            if (day := date.fromisoformat(at)) > today:
+                message = f"{at} is still to come: nobody knows the package index of that day."
+                raise BadRequest(message, hint=hint)
+            return day
     raise BadRequest(f"“{at[:40]}” is not a date.", hint=hint)
 
 

@@ -55,10 +55,6 @@ class Calls:
         """Say whether Atoll's service answers, be it that something else is not well."""
         return await self._ask(self.places.web_socket, "GET", f"{self.places.base}versions") > 0
 
-    async def close_service(self) -> None:
-        """Leave the service's socket to the proxy: who else came could claim any address."""
-        self.places.web_socket.chmod(0o600)  # uvicorn opens it to everybody
-
     async def put_routes(self, *, hub_is_there: bool) -> None:
         """Tell a fresh proxy what is where, and have the hub add people's servers.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+from atoll.hub import idle
+from atoll.hub.persons import PersonsSpawner
 from atoll.hub.places import (
     BOX_HUB,
     SERVICE,
@@ -13,7 +16,6 @@ from atoll.hub.places import (
     find_places,
     http_unix,
 )
-from atoll.hub.spawner import AtollSpawner
 from atoll.settings import Settings
 from atoll.stores.sql.urls import jupyterhub_url
 
@@ -32,7 +34,9 @@ def configure(c: Any, settings: Settings) -> None:
     _keep(c, places, settings)
     _trust(c, places)
     _look(c, places)
-    c.JupyterHub.spawner_class = AtollSpawner
+    _stop(c, places, settings)
+    c.JupyterHub.spawner_class = PersonsSpawner
+    c.PersonsSpawner.per_person = settings.servers.per_person
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 0  # engines and [access] limit, and say so better
     c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
@@ -85,6 +89,22 @@ def _trust(c: Any, places: Places) -> None:
         {"name": SUPERVISOR, "scopes": ["proxy", "read:hub"], "services": [SUPERVISOR]},
     ]
     c.JupyterHub.extra_user_scopes = {f"access:services!service={SERVICE}"}
+
+
+def _stop(c: Any, places: Places, settings: Settings) -> None:
+    environ = {}
+    if seconds := idle.pause(settings):
+        c.JupyterHub.services.append(idle.service(settings, places))
+        c.JupyterHub.load_roles.append(
+            {"name": idle.CULLER, "scopes": idle.SCOPES, "services": [idle.CULLER]}
+        )
+        # The hub must hear of a use well before the culler looks.
+        c.JupyterHub.last_activity_interval = seconds
+        c.JupyterHub.activity_resolution = min(30, seconds)
+        environ["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(seconds)
+    if kernels := settings.servers.idle_kernels:
+        environ["ATOLL_IDLE_KERNELS"] = str(math.ceil(kernels))
+    c.Spawner.environment = environ
 
 
 def _look(c: Any, places: Places) -> None:

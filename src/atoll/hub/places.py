@@ -13,7 +13,7 @@ from atoll.errors import BadSettings
 from atoll.settings import Settings, data_folder, run_folder
 
 SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
-TOKENS = ("proxy_token", "service_token", "supervisor_token")
+TOKENS = ("proxy_token", "service_token", "supervisor_token", "idle_token")
 SUPERVISOR = "atoll-supervisor"  # and the one by which it knows `atoll up`
 SHORTEST_MASKED = 4  # characters; masking a shorter password would spoil every line
 BOX_HUB = "/run/atoll/hub"  # where a server finds the folder of the hub's socket

@@ -34,14 +34,14 @@ class Process:
     """One program that is kept running.
 
     ``healthy`` says whether it answers; ``risen`` is awaited each time it does so anew.
-    ``socket`` is where it listens, which an earlier one may have left behind.
+    ``socket`` is where it listens, if an earlier one may have left that behind.
     """
 
     name: str
     command: list[str]
     environ: Mapping[str, str]
     healthy: Callable[[], Awaitable[bool]]
-    socket: Path
+    socket: Path | None
     journal: Journal
     risen: Callable[[], Awaitable[None]] = _nothing
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,7 +103,8 @@ class Process:
         return "\n".join(f"  {line}" for line in self._last)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        self.socket.unlink(missing_ok=True)
+        if self.socket is not None:
+            self.socket.unlink(missing_ok=True)
         return await asyncio.create_subprocess_exec(
             *self.command,
             env=dict(self.environ),
@@ -111,7 +112,7 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             process_group=0,  # a terminal's Ctrl-C is the supervisor's to answer
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
 
     async def _answers(self, process: asyncio.subprocess.Process) -> bool:
@@ -150,7 +151,7 @@ class Process:
         return level
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
     """Return what a child runs before it becomes the program: it dies when *parent* does.
 
     At once and unasked, so that whoever starts the supervisor again finds nothing in the way;

@@ -198,6 +198,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
 
 def refusal(error: AtollError) -> SpawnException:
     """Return *error* as JupyterHub shows it to people and counts it."""
-    return SpawnException(
-        f"{error} {error.hint}".strip(), reason=type(error).__name__, status_code=error.status
-    )
+    message = f"{error} {error.hint}".strip()
+    said = SpawnException(message, reason=type(error).__name__, status_code=error.status)
+    said.jupyterhub_message = message  # the page of a server that is not running reads it there
+    return said

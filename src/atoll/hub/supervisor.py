@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from atoll.errors import BadSettings, Refused
+from atoll.errors import BadSettings, Refused, StartFailed
 from atoll.hub.calls import Calls
 from atoll.hub.journal import Journal, Say
 from atoll.hub.places import (
@@ -33,18 +33,26 @@ from atoll.hub.places import (
 )
 from atoll.hub.processes import Process
 from atoll.hub.proxy import proxy_command
+from atoll.servers import Companion
 from atoll.settings import Settings
 
 ECHO = 0.5  # seconds within which a second signal is the first one's echo
 PYTHON = [sys.executable, "-P", "-m"]  # -P: no module out of the folder we happen to be in
 
 
-async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.web",)) -> int:
+async def up(
+    settings: Settings,
+    *,
+    say: Say,
+    service: Sequence[str] = ("atoll.web",),
+    companions: Sequence[Companion] = (),
+) -> int:
     """Serve *settings*' installation until a SIGINT, SIGTERM or SIGHUP; return an exit status.
 
     *say* gets lines for whoever watches; *service* is the module that is Atoll's service, and its
-    arguments. Raises `Refused` when it is being served already or the port is taken,
-    `BadSettings`, and `StartFailed` when a part cannot be started.
+    arguments; *companions* are kept running, too, but nothing waits for them. Raises `Refused` when
+    it is being served already or the port is taken, `BadSettings`, and `StartFailed` when a part
+    cannot be started.
     """
     say = _unless_gone(say)
     places = find_places(settings)
@@ -57,7 +65,7 @@ async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.w
         journal = Journal(places.log, say, secrets_of(settings, places))
         try:
             say(f"Starting Atoll at {places.url}")
-            crew = Crew.of(places, journal, service)
+            crew = Crew.of(places, journal, service, companions)
             told = password if first else ""
             await crew.serve(partial(_welcome, settings, places, told, say))
             say("Stopped. Servers that were running go on; the next `atoll up` finds them.")
@@ -68,15 +76,22 @@ async def up(settings: Settings, *, say: Say, service: Sequence[str] = ("atoll.w
 
 @dataclass(slots=True)
 class Crew:
-    """The three programs."""
+    """The three programs, and what engines want beside them."""
 
     proxy: Process
     hub: Process
     service: Process
+    companions: tuple[Process, ...]
     journal: Journal
 
     @classmethod
-    def of(cls, places: Places, journal: Journal, service_module: Sequence[str]) -> Crew:
+    def of(
+        cls,
+        places: Places,
+        journal: Journal,
+        service_module: Sequence[str],
+        companions: Sequence[Companion],
+    ) -> Crew:
         """Say what the programs of *places* are."""
         calls = Calls(places)
         environ = {**os.environ, "ATOLL_CONFIG": str(places.settings)}
@@ -104,10 +119,20 @@ class Crew:
             environ={**environ, **_service_environ(places)},
             healthy=calls.service_answers,
             socket=places.web_socket,
-            risen=calls.close_service,
             journal=journal,
         )
-        return cls(proxy, hub, service, journal)
+        beside = tuple(
+            Process(
+                name=one.name,
+                command=list(one.command),
+                environ=one.environ,
+                healthy=one.healthy,
+                socket=None,
+                journal=journal,
+            )
+            for one in companions
+        )
+        return cls(proxy, hub, service, beside, journal)
 
     async def serve(self, welcome: Callable[[], None]) -> None:
         """Keep all three running until a signal comes; call *welcome* when all answer."""
@@ -115,6 +140,7 @@ class Crew:
         with _signals(asked, self._at_once):
             proxy = asyncio.create_task(self.proxy.keep())
             tasks = [proxy, asyncio.create_task(asked.wait())]
+            beside = [asyncio.create_task(self._accompany(one)) for one in self.companions]
             try:
                 # The hub ends at once when it finds no proxy.
                 await _first([*tasks, asyncio.create_task(self.proxy.ready.wait())])
@@ -125,18 +151,24 @@ class Crew:
                     welcome()
                     await _first(tasks)
             finally:
-                for one in (self.hub, self.service, self.proxy):
+                for one in (*self.companions, self.hub, self.service, self.proxy):
                     await one.end()
-                for task in tasks:
+                for task in (*tasks, *beside):
                     task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.gather(*tasks, *beside, return_exceptions=True)
 
     async def _all_ready(self) -> None:
         for one in (self.proxy, self.hub, self.service):
             await one.ready.wait()
 
+    async def _accompany(self, companion: Process) -> None:
+        try:
+            await companion.keep()
+        except StartFailed as error:
+            self.journal.tell(companion.name, str(error), "error")
+
     def _at_once(self) -> None:
-        for one in (self.hub, self.service, self.proxy):
+        for one in (*self.companions, self.hub, self.service, self.proxy):
             one.kill()
 
 

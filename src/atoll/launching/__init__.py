@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from atoll.environments import Environments, EnvSpec
-from atoll.environments.reading import read_spec, start_script
+from atoll.environments.reading import index_day, read_spec, start_script
 from atoll.errors import BadRequest
 from atoll.events import Event, Phase, Tell
 from atoll.names import LONGEST, default_name, is_slug, new_id
@@ -88,23 +88,22 @@ class Launcher:
         """Turn *request* into a stored plan, telling *tell* how it goes.
 
         Raises any `AtollError` that a provider, the reading of the specification or a builder
-        raises; `BadRequest` for a name that JupyterHub would not take.
+        raises; `BadRequest` for a name that JupyterHub would not take, or no date.
         """
         clock = clock or Clock()
         await self.name_for(request)  # what is wrong with it is said before an hour's build
+        index_day(request.at)
         checkout = await self.check_out(request.repo, tell, clock)
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
             tell(Event("build", f"Looking for environment {spec.key}"))
             known = await self.environments.find(spec)
-            if known is None:
-                tell(Event("build", f"Building environment {spec.key}"))
             environment = known or await self.environments.ensure(
                 spec, checkout.path, tell, retry=request.retry
             )
             tell(Event("build", "The environment is there already" if known else "Built"))
-            for note in environment.notes:
-                tell(Event("build", note))
+            for note in (*spec.notes, *environment.notes):
+                tell(Event("build", note, note=True))
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
@@ -156,7 +155,7 @@ class Launcher:
             tell(Event("fetch", f"Fetching version {ref.version[:10]} of {ref.date:%Y-%m-%d}"))
             checkout = await self.source.fetch(ref, tell)
             for warning in checkout.warnings:
-                tell(Event("fetch", warning))
+                tell(Event("fetch", warning, note=True))
         return checkout
 
     def read(self, checkout: Checkout, at: str = "") -> EnvSpec:

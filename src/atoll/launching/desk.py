@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
 from atoll.accounting import LaunchRecord, Records
-from atoll.errors import AtollError, Cancelled, NotFound
+from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
 from atoll.launching import Clock, Launcher, LaunchRequest
 from atoll.names import new_id
 from atoll.people import Person
-from atoll.servers import ServerPlan
+from atoll.servers import ServerPlan, too_many
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,18 @@ class Starter(Protocol):
         """Start *plan* for its owner and return the URL of its page, or raise `StartFailed`."""
         ...
 
+    async def up(self, owner: str) -> Collection[str]:
+        """Return the names of *owner*'s servers that are not stopped, or raise `Unreachable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one person who has signed in may have at once; visitors are counted elsewhere."""
+
+    launches: int = 5
+    servers: int = 10
+
 
 @dataclass(slots=True)
 class Desk:
@@ -102,15 +114,51 @@ class Desk:
     launches: Launches
     records: Records
     starter: Starter
+    bounds: Bounds = Bounds()
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _stories: dict[str, Story] = field(default_factory=dict)
+    _going: dict[str, Launch] = field(default_factory=dict)  # as they were when they began
 
     async def open(self, request: LaunchRequest, facts: Mapping[str, str] | None = None) -> Launch:
-        """Begin a launch and return it at once."""
-        launch = Launch(new_id(), request, datetime.now(UTC), facts=facts or {})
-        await self.launches.put(launch)
+        """Begin a launch and return it at once.
+
+        Raises `Busy` when the person has as many launches or servers as one may have, and
+        `BadRequest` for a name that cannot be the server's.
+        """
+        name = await self.launcher.name_for(request)
+        name = name if request.name or not request.temporary else ""  # it is made up only later
+        launch = Launch(new_id(), request, datetime.now(UTC), name=name, facts=facts or {})
+        who = request.person.name
+        earlier = [one for one in self._going.values() if one.request.person.name == who]
+        self._going[launch.id] = launch  # before we wait for anything: the next one counts it
+        try:
+            if not request.person.visitor:
+                await self._check_bounds(launch, earlier)
+            await self.launches.put(launch)
+        except BaseException:
+            del self._going[launch.id]
+            raise
         self._begin(launch)
         return launch
+
+    async def _check_bounds(self, launch: Launch, earlier: list[Launch]) -> None:
+        """Raise `Busy` before anything is fetched or built for nothing.
+
+        The spawner has the last word about servers: people start them past this desk as well.
+        """
+        if len(earlier) >= self.bounds.launches:
+            raise Busy(
+                f"You have {len(earlier)} launch{'es' * (len(earlier) > 1)} in progress, "
+                "as many as one person may have at once.",
+                hint="Wait until one is ready, or cancel one.",
+            )
+        try:
+            up = set(await self.starter.up(launch.request.person.name))
+        except Unreachable:  # it may be back when the server is to be started
+            return
+        taken = up | {one.name or one.id for one in earlier}
+        if launch.name not in taken and len(taken) >= self.bounds.servers:
+            raise too_many(self.bounds.servers, up)
 
     async def resume(self) -> int:
         """Take up again whatever a restart interrupted; return how many launches that were."""
@@ -151,10 +199,16 @@ class Desk:
             await asyncio.wait(tasks)
 
     def _begin(self, launch: Launch) -> None:
+        self._going[launch.id] = launch
         story = self._stories[launch.id] = Story()
         task = asyncio.create_task(self._run(launch, story), name=f"launch {launch.id}")
         self._tasks[launch.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(launch.id, None))
+
+        def done(_: object) -> None:
+            self._tasks.pop(launch.id, None)
+            self._going.pop(launch.id, None)
+
+        task.add_done_callback(done)
 
     async def _run(self, launch: Launch, story: Story) -> None:
         clock = Clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +74,14 @@ class Checkout:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a repository that can be made again, and when it was last needed (UTC)."""
+
+    path: Path
+    used: datetime
+
+
 def ignore(event: Event) -> None:
     """Tell nobody."""
 
@@ -91,4 +99,18 @@ class Source(Protocol):
 
     async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:
         """Bring *ref* here; fetching it again is free. Raises also `TooLarge`."""
+        ...
+
+    def check(self, repo: RepoRef) -> None:
+        """Raise `Refused` where its address alone tells that *repo* may not be fetched here."""
+        ...
+
+    async def prune(
+        self, before: datetime, needed: Collection[str], *, dry_run: bool = False
+    ) -> list[Copy]:
+        """Remove the copies that were last needed *before* then, and return them.
+
+        Those in which one of the paths *needed* lies stay, and those that a launch under way may
+        use. With *dry_run*, only say which they are.
+        """
         ...

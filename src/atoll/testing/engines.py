@@ -52,9 +52,13 @@ class FakeBuilder:
 
 @dataclass(slots=True)
 class FakeRunner:
-    """Remembers what was started and removed; ``sizes`` says how many bytes a server keeps."""
+    """Remembers what was started and removed.
+
+    ``sizes`` says how many bytes a server keeps, ``origins`` of which version its files are.
+    """
 
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
+    origins: dict[tuple[str, str], str] = field(default_factory=dict)
     started: list[ServerPlan] = field(default_factory=list)
     removed: list[tuple[str, str]] = field(default_factory=list)
     engine: str = "fake"
@@ -76,6 +80,10 @@ class FakeRunner:
         """Note it."""
         self.removed.append((owner, name))
         self.sizes.pop((owner, name), None)
+
+    async def origin(self, owner: str, name: str) -> str:
+        """Return what ``origins`` says."""
+        return self.origins.get((owner, name), "")
 
     async def size(self, owner: str, name: str) -> int:
         """Return what ``sizes`` says."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 
 from atoll.errors import StartFailed
-from atoll.servers import Server, ServerPlan
+from atoll.servers import Companion, Server, ServerPlan
 
 
 class TinyRunner:
@@ -32,6 +32,10 @@ class TinyRunner:
     def __init__(self, folder: Path, notes: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.notes = notes
+
+    def companions(self) -> tuple[Companion, ...]:
+        """Return none."""
+        return ()
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Start a process that answers at a socket, and wait until it does."""
@@ -73,6 +77,10 @@ class TinyRunner:
         with (self.folder / "removed").open("a") as out:
             out.write(f"{owner}/{name}\n")
 
+    async def origin(self, owner: str, name: str) -> str:  # noqa: ARG002
+        """Nothing is kept."""
+        return ""
+
     async def size(self, owner: str, name: str) -> int:  # noqa: ARG002
         """Nothing is kept."""
         return 0
@@ -107,4 +115,5 @@ class TinyServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 if __name__ == "__main__":
+    os.umask(0o177)  # the socket is for whoever runs the hub
     TinyServer(sys.argv[1], Answer).serve_forever()

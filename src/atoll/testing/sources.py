@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from atoll.errors import AtollError, NotFound
+from atoll.errors import AtollError, NotFound, Refused
 from atoll.events import Event, Tell
-from atoll.sources import Checkout, RepoRef, ResolvedRef, ignore
+from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, ignore
 
 DATE = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
 SPECIFICATIONS = ("requirements.txt", "pyproject.toml", "runtime.txt", "postBuild", "start")
@@ -60,3 +60,18 @@ class FakeSource:
         tell(Event("fetch", f"{len(files)} files", detail=True))
         special = {name: body for name, body in files.items() if name in SPECIFICATIONS}
         return Checkout(ref, target, special, dict.fromkeys(special, DATE))
+
+    def check(self, repo: RepoRef) -> None:
+        """Raise what ``errors`` says if that is a refusal."""
+        if isinstance(error := self.errors.get(repo.locator), Refused):
+            raise error
+
+    async def prune(
+        self,
+        before: datetime,  # noqa: ARG002
+        needed: Collection[str],  # noqa: ARG002
+        *,
+        dry_run: bool = False,  # noqa: ARG002
+    ) -> list[Copy]:
+        """Keep everything."""
+        return []

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from atoll.accounting import LaunchRecord
-from atoll.environments import Environment, EnvKey, ShelvedEnvironment
+from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
 from atoll.launching.desk import Launch
-from atoll.servers import ServerPlan
+from atoll.servers import ServerPlan, Stop
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class MemoryShelf:
     """Environments and failures, by key and engine."""
 
     kept: dict[tuple[str, str], Environment] = field(default_factory=dict)
-    failures: dict[tuple[str, str], AtollError] = field(default_factory=dict)
+    failures: dict[tuple[str, str], ShelvedFailure] = field(default_factory=dict)
 
     async def get(self, key: EnvKey, engine: str) -> Environment | None:
         """Return what was put last, if anything."""
@@ -30,13 +30,13 @@ class MemoryShelf:
         self.kept[where] = environment
         self.failures.pop(where, None)
 
-    async def failure(self, key: EnvKey, engine: str) -> AtollError | None:
+    async def failure(self, key: EnvKey, engine: str) -> ShelvedFailure | None:
         """Return why the last build of *key* failed, if the last one did."""
         return self.failures.get((key, engine))
 
     async def put_failure(self, key: EnvKey, engine: str, error: AtollError) -> None:
         """Remember that the last build of *key* failed with *error*."""
-        self.failures[key, engine] = error
+        self.failures[key, engine] = ShelvedFailure(error, datetime.now(UTC))
 
     async def all(self) -> list[ShelvedEnvironment]:
         """Return every environment, the last put first; no times are kept."""
@@ -124,6 +124,21 @@ class MemoryLaunches:
 
 
 @dataclass(slots=True)
+class MemoryStops:
+    """Stops by owner and name."""
+
+    kept: dict[tuple[str, str], Stop] = field(default_factory=dict)
+
+    async def put(self, stop: Stop) -> None:
+        """Remember *stop*, instead of the one before of the same server."""
+        self.kept[stop.owner, stop.name] = stop
+
+    async def latest(self, owner: str) -> Mapping[str, Stop]:
+        """Return the last one of each of *owner*'s servers."""
+        return {name: stop for (who, name), stop in self.kept.items() if who == owner}
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """A whole store. What is in it is gone with the process."""
 
@@ -131,6 +146,7 @@ class MemoryStore:
     plans: MemoryPlans = field(default_factory=MemoryPlans)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     launches: MemoryLaunches = field(default_factory=MemoryLaunches)
+    stops: MemoryStops = field(default_factory=MemoryStops)
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
+from pathlib import Path
+
 import uvicorn
 
 from atoll.app import wire
@@ -17,15 +22,34 @@ def main() -> None:
     site = make_site(
         wire(settings, trusted=False), HubApi.from_environment(), Place.from_environment()
     )
-    uvicorn.run(
-        make_app(site),
-        uds=str(run_folder(settings) / "web.sock"),
-        proxy_headers=False,  # we read the proxy's headers ourselves, the last hop only
-        server_header=False,
-        access_log=False,
-        log_level="info",
-        timeout_graceful_shutdown=3,
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(site),
+            proxy_headers=False,  # we read the proxies' headers ourselves
+            server_header=False,
+            access_log=False,
+            log_level="info",
+            timeout_graceful_shutdown=3,
+        )
     )
+    with private_socket(run_folder(settings) / "web.sock") as listening:
+        server.run(sockets=[listening])
+    if not server.started:
+        sys.exit("The service did not start.")
+
+
+def private_socket(path: Path) -> socket.socket:
+    """Return a socket bound to *path*, to which nobody else can connect at any moment.
+
+    Whoever got there past the proxy could claim any address; uvicorn would open it to everybody.
+    """
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(before)
+    return listening
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from atoll import __version__
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
-from atoll.launching.desk import Desk
+from atoll.launching.desk import Bounds, Desk
 from atoll.web import build, metrics, pages, servers, sign_in, status
 from atoll.web.guard import Guard, is_navigation, plain
 from atoll.web.hub_api import HubApi
@@ -45,12 +45,13 @@ TITLES = {
 
 def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
     """Put the service's parts together."""
-    meters = metrics.Meters()
+    meters, settings = metrics.Meters(), atoll.settings
     desk = Desk(
         atoll.launcher,
         metrics.CountedLaunches(atoll.store.launches, meters),
         metrics.CountedRecords(atoll.store.records, meters),
         HubStarter(hub, atoll.store.plans),
+        Bounds(settings.access.launches, settings.servers.per_person),
     )
     return Site(atoll, desk, hub, place, meters)
 

@@ -120,7 +120,7 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     wanted = _request(target, person or Person(""), site.atoll.settings.servers)
     if person is None:
         visitors: Visitors = request.app.state.visitors
-        where = address(request.headers, request.client)
+        where = address(request.headers, request.client, visitors.rules.proxies)
         return await visitors.open(wanted, where, "", facts), 0
     return await site.desk.open(wanted, facts), 0
 

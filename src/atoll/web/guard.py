@@ -115,15 +115,17 @@ def inside(prefix: str, target: str) -> str:
     return target if plain and not climbs and target.startswith(prefix) else prefix
 
 
-def address(headers: Headers, client: Any) -> str:
-    """Return the address of whoever asks, as our own proxy saw it.
+def address(headers: Headers, client: Any, proxies: int = 0) -> str:
+    """Return the address of whoever asks, as the outermost of the operator's *proxies* saw it.
 
-    Each proxy appends what it saw to X-Forwarded-For; only the last entry is our proxy's word,
-    all before it are the visitor's.
+    Each proxy appends what it saw to X-Forwarded-For: the last entry is our own proxy's word, the
+    *proxies* before it are the operator's, and all before those are the visitor's. Who came past
+    some of the proxies is who the first of the fewer entries says.
     """
-    if forwarded := headers.getlist("x-forwarded-for"):
-        return forwarded[-1].rsplit(",", 1)[-1].strip()
-    return str(client.host) if client else ""
+    entries = [one.strip() for one in ",".join(headers.getlist("x-forwarded-for")).split(",")]
+    if entries == [""]:
+        return str(client.host) if client else ""
+    return entries[-min(proxies + 1, len(entries))]
 
 
 def origin_of(request: Request) -> str:

@@ -168,7 +168,7 @@ class HubApi:
         body = {"user_options": {"plan": plan}}
         answer = await self._ask("POST", url, json=body)
         if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-            raise Busy(_said(answer), hint="Stop a server that you do not need, or wait a moment.")
+            raise Busy(_said(answer))  # which says what to do, be it the hub's limit or ours
         if answer.status_code in {httpx2.codes.CREATED, httpx2.codes.ACCEPTED}:
             return bool(answer.status_code == httpx2.codes.CREATED)
         raise StartFailed(_said(answer) or f"JupyterHub answered {answer.status_code}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
@@ -103,6 +104,11 @@ def request_from(
 def default_limits(rules: ServerSettings) -> Limits:
     """Return what a server gets when nobody asks for anything else."""
     return Limits(rules.cpus, parse_size(rules.memory), rules.processes)
+
+
+def most_cpus(rules: ServerSettings) -> float:
+    """Return how many processors are of use to ask for: no more than this machine has."""
+    return min(rules.max_cpus, len(os.sched_getaffinity(0)))
 
 
 def _limits(form: LaunchForm, rules: ServerSettings) -> Limits:

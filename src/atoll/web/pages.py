@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -29,9 +30,15 @@ from atoll.sources.parsing import binder_spec, parse_binder
 from atoll.web import progress
 from atoll.web.build import launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
-from atoll.web.launch_form import LaunchForm, request_from
-from atoll.web.links import field_from
-from atoll.web.recognition import Recognised, describe, explain, recognise
+from atoll.web.launch_form import LaunchForm, most_cpus, request_from
+from atoll.web.links import field_from, shown
+from atoll.web.recognition import (
+    Recognised,
+    describe,
+    explain,
+    recognise,
+    version_and_opening,
+)
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import HubStarter
@@ -114,8 +121,9 @@ def _launch_page(
     if form.repository:
         try:
             found = recognise(form.repository, form.version, form.opening, home_of(request))
+            site_of(request).atoll.source.check(found.target.repo)
         except AtollError as mistake:
-            wrong = mistake
+            found, wrong = None, mistake
     return page(
         request,
         session,
@@ -128,6 +136,7 @@ def _launch_page(
         link=link and found is not None,
         autostart=autostart and found is not None,
         rules=site_of(request).atoll.settings.servers,
+        most_cpus=most_cpus(site_of(request).atoll.settings.servers),
     )
 
 
@@ -142,6 +151,7 @@ async def show_recognised(request: Request) -> Response:
             query.get("opening", ""),
             home_of(request),
         )
+        site_of(request).atoll.source.check(found.target.repo)
     except AtollError as error:
         return JSONResponse(explain(error))
     return JSONResponse(found.as_json() | {"for": session.name})
@@ -177,7 +187,7 @@ async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> L
     if session.person and not session.person.visitor:
         return await site.desk.open(wanted, facts)
     visitors: Visitors = request.app.state.visitors
-    where = address(request.headers, request.client)
+    where = address(request.headers, request.client, visitors.rules.proxies)
     return await visitors.open(wanted, where, session.visitor, facts)
 
 
@@ -198,11 +208,14 @@ async def show_progress(request: Request) -> Response:
     site = site_of(request)
     events = list(site.desk.story(begun).events)
     log = [event for event in progress.shown_events(events) if event.message]
+    version, opening = await _version_and_opening(site, begun)
     return page(
         request,
         session,
         "progress.html",
         launch=begun,
+        version=version,
+        opens=shown(opening),
         over=begun.state.over,
         now=time.time(),
         steps=progress.steps(events),
@@ -211,6 +224,16 @@ async def show_progress(request: Request) -> Response:
         title=describe(begun.request.repo)[1],
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
+
+
+async def _version_and_opening(site: Site, begun: Launch) -> tuple[str, str]:
+    """Return what the person asked for, as the remote understood it if it was heard already."""
+    repo, opening = begun.request.repo, begun.request.opening
+    with contextlib.suppress(NotFound):
+        if begun.plan:
+            plan = await site.atoll.store.plans.get(begun.plan, begun.request.person.name)
+            repo, opening = plan.ref.repo, plan.opening
+    return version_and_opening(repo, opening)
 
 
 async def follow(request: Request) -> Response:

@@ -52,17 +52,24 @@ def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
     """
     target = target_of(text, version, opening)
     what, where = describe(target.repo)
-    # Where a branch's name ends only the remote can tell; nearly always it is one word.
-    branch, _, path = target.repo.version.partition("/") if target.repo.path_follows else ("",) * 3
-    opens = target.opening or path_opening(path)
+    branch, opens = version_and_opening(target.repo, target.opening)
     return Recognised(
         target=target,
         what=what,
         where=where,
-        version=describe_version(branch or target.repo.version),
+        version=describe_version(branch),
         opens=shown(opens),
         links=links_for(target.repo, opens, home),
     )
+
+
+def version_and_opening(repo: RepoRef, opening: str) -> tuple[str, str]:
+    """Return *repo*'s version and what opens: *opening*, else the file that a pasted URL names.
+
+    Where a branch's name ends only the remote can tell; nearly always it is one word.
+    """
+    version, _, path = repo.version.partition("/") if repo.path_follows else (repo.version, "", "")
+    return version, opening or path_opening(path)
 
 
 def target_of(text: str, version: str = "", opening: str = "") -> Target:

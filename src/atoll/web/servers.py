@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -14,7 +14,8 @@ from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import LaunchRequest
 from atoll.names import is_slug
 from atoll.people import Person
-from atoll.servers import ServerPlan
+from atoll.servers import ServerPlan, Stop, Why
+from atoll.settings import Settings
 from atoll.sources.parsing import binder_spec
 from atoll.web.build import launch_facts
 from atoll.web.hub_api import HubServer
@@ -25,11 +26,19 @@ from atoll.web.site import Site, site_of
 from atoll.web.starter import join
 
 STOPPING = 45  # tries, a second apart, until a server that is to be deleted has stopped
+TAKING = timedelta(minutes=2)  # that stopping a server may take, after it was decided
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server on the page. ``size`` is in bytes, ``None`` if it keeps no files."""
+    """One server on the page. ``size`` is in bytes, ``None`` if it keeps no files.
+
+    ``version`` is that of the files; ``launched`` is the one whose environment is used, if that is
+    another.
+
+    ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
+    was stopped, if nobody asked for that.
+    """
 
     name: str
     state: str
@@ -41,6 +50,9 @@ class Row:
     size: int | None
     used: str
     python: str
+    launched: str = ""
+    end: tuple[datetime, Why] | None = None
+    ended: Stop | None = None
 
 
 async def show_servers(request: Request) -> Response:
@@ -48,7 +60,8 @@ async def show_servers(request: Request) -> Response:
     session = await session_of(request)
     rows = await _rows(site_of(request), session.person) if session.person else []
     said = request.query_params.get("done", "")
-    return page(request, session, "servers.html", rows=rows, done=said if is_slug(said) else "")
+    done = said if is_slug(said) else ""
+    return page(request, session, "servers.html", rows=rows, done=done, now=datetime.now(UTC))
 
 
 async def show_states(request: Request) -> Response:
@@ -147,12 +160,15 @@ async def _gone(site: Site, person: Person, name: str) -> None:
 async def _rows(site: Site, person: Person) -> list[Row]:
     servers = await _hub_servers(site, person)
     latest = await site.atoll.store.plans.latest(person.name)
+    stops = await site.atoll.store.stops.latest(person.name)
     rows = []
     for name in sorted({*servers, *latest}):
         server = servers.get(name, HubServer(name))
         plan = await _plan(site, person, server) or (latest[name][0] if name in latest else None)
         made = latest[name][1] if name in latest else None
-        rows.append(await _row(site, person, server, plan, made))
+        row = await _row(site, person, server, plan, made)
+        end = end_of(server, person, site.atoll.settings)
+        rows.append(replace(row, end=end, ended=ended(server, stops.get(name))))
     order = {"running": 0, "starting": 0, "stopping": 1}
     return sorted(rows, key=lambda row: order.get(row.state, 2))
 
@@ -163,18 +179,50 @@ async def _row(
     what, where = describe(plan.ref.repo) if plan else ("", "")
     temporary = bool(plan and plan.content.temporary)
     used = server.last_activity or server.started or (made.isoformat() if made else "")
+    launched = plan.ref.version if plan else ""
+    files = "" if temporary else await site.atoll.runner.origin(person.name, server.name)
+    older = bool(files) and files != launched
     return Row(
         name=server.name,
         state=server.state,
         what=what,
         where=where,
-        version=plan.ref.version if plan else "",
-        date=plan.ref.date if plan else None,
+        version=files if older else launched,
+        date=plan.ref.date if plan and not older else None,
+        launched=launched if older else "",
         temporary=temporary,
         size=None if temporary else await site.atoll.runner.size(person.name, server.name),
         used=used,
         python=plan.environment.python if plan else "",
     )
+
+
+def end_of(server: HubServer, person: Person, settings: Settings) -> tuple[datetime, Why] | None:
+    """Return when *person*'s *server* is stopped if it is not used any more, and why."""
+    rules, started = settings.servers, _moment(server.started)
+    used = _moment(server.last_activity) or started
+    if server.state != "running" or not used:
+        return None
+    visitors = settings.access.idle if person.visitor else 0
+    ends = [(used + timedelta(seconds=idle), Why.IDLE) for idle in (rules.idle, visitors) if idle]
+    if rules.max_age and started:
+        ends.append((started + timedelta(seconds=rules.max_age), Why.AGE))
+    return min(ends, default=None)
+
+
+def ended(server: HubServer, stop: Stop | None) -> Stop | None:
+    """Return *stop* if it is why *server* does not run: nothing happened to the server since."""
+    last = _moment(server.last_activity)  # JupyterHub counts a start and a stop as activity
+    if server.state != "stopped" or not stop or not last or last > stop.at + TAKING:
+        return None
+    return stop
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _hub_servers(site: Site, person: Person) -> dict[str, HubServer]:

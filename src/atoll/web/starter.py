@@ -14,6 +14,7 @@ Another repository never gets here under that name: `Launcher.name_for` sees to 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from atoll.errors import NotFound, StartFailed
@@ -42,6 +43,11 @@ class HubStarter:
             tell(Event("start", "JupyterHub is starting the server"))
         url = await self._follow(owner, name, tell)
         return join(url, plan.opening)
+
+    async def up(self, owner: str) -> Collection[str]:
+        """Return the names of *owner*'s servers that are not stopped."""
+        servers = (await self.hub.user(owner)).servers.values()
+        return [server.name for server in servers if not server.stopped or server.pending]
 
     async def abandon(self, owner: str, name: str) -> None:
         """Stop a server that was cancelled while it started; one that runs is left alone."""
@@ -74,7 +80,8 @@ class HubStarter:
         version = f" with version {running.ref.version[:10]}" if running else ""
         message = (
             f"Server {server.name} is running already{version}; it is opened as it is. "
-            "To get the version you asked for, stop it first, or give this launch another name."
+            "Stop it first to get the environment of the version you asked for; its files stay as "
+            "they are. Give this launch another name to get the files as well."
         )
         tell(Event("start", message))
 

@@ -20,54 +20,57 @@ PATIENCE = 5.0  # seconds until a part that does not answer counts as ill
 ROOM = 1024**3  # bytes of disk under which nothing can be built
 ANY = {"Access-Control-Allow-Origin": "*"}
 
-PROVIDERS: list[dict[str, Any]] = [
-    {
-        "displayName": "GitHub",
-        "id": "gh",
-        "spec": {"validateRegex": r"[^/]+/[^/]+/.+"},
-        "detect": {"regex": "^(https?://github.com/)?(?<repo>.*[^/])/?"},
-        "repo": {
-            "label": "A GitHub repository: its address, or owner/name",
-            "placeholder": "owner/repository",
-            "urlEncode": False,
-        },
+
+def _provider(
+    kind: str, name: str, label: str, example: str, spec: str, site: str = ""
+) -> dict[str, Any]:
+    """Return one provider as Binder's own pages read it; *site* is a host, or "" for any.
+
+    Where a spec's parts cannot be counted, ``urlEncode`` makes a single one of the address.
+    """
+    detect = {"detect": {"regex": f"^(https?://{site}/)?(?<repo>.*[^/])/?"}} if site else {}
+    return {
+        "displayName": name,
+        "id": kind,
+        "spec": {"validateRegex": spec},
+        **detect,
+        "repo": {"label": label, "placeholder": example, "urlEncode": kind in {"gl", "git"}},
         "ref": {"enabled": True, "default": "HEAD"},
-    },
-    {
-        "displayName": "GitLab",
-        "id": "gl",
-        "spec": {"validateRegex": r"[^/]+/.+"},
-        "detect": {"regex": "^(https?://gitlab.com/)?(?<repo>.*[^/])/?"},
-        "repo": {
-            "label": "A GitLab repository: its address, or group/name",
-            "placeholder": "group/repository",
-            "urlEncode": True,
-        },
-        "ref": {"enabled": True, "default": "HEAD"},
-    },
-    {
-        "displayName": "Gist",
-        "id": "gist",
-        "spec": {"validateRegex": r"[^/]+/[^/]+(/[^/]+)?"},
-        "detect": {"regex": "^(https?://gist.github.com/)?(?<repo>.*[^/])/?"},
-        "repo": {
-            "label": "A gist: its address, or user/id",
-            "placeholder": "user/id",
-            "urlEncode": False,
-        },
-        "ref": {"enabled": True, "default": "HEAD"},
-    },
-    {
-        "displayName": "Git repository",
-        "id": "git",
-        "spec": {"validateRegex": r"[^/]+/.+"},
-        "repo": {
-            "label": "The address of any git repository",
-            "placeholder": "https://git.example.org/repository",
-            "urlEncode": True,
-        },
-        "ref": {"enabled": True, "default": "HEAD"},
-    },
+    }
+
+
+PROVIDERS = [
+    _provider(
+        "gh",
+        "GitHub",
+        "A GitHub repository: its address, or owner/name",
+        "owner/repository",
+        r"[^/]+/[^/]+/.+",
+        "github.com",
+    ),
+    _provider(
+        "gl",
+        "GitLab",
+        "A GitLab repository: its address, or group/name",
+        "group/repository",
+        r"[^/]+/.+",
+        "gitlab.com",
+    ),
+    _provider(
+        "gist",
+        "Gist",
+        "A gist: its address, or user/id",
+        "user/id",
+        r"[^/]+/[^/]+(/[^/]+)?",
+        "gist.github.com",
+    ),
+    _provider(
+        "git",
+        "Git repository",
+        "The address of any git repository",
+        "https://git.example.org/repository",
+        r"[^/]+/.+",
+    ),
 ]
 
 

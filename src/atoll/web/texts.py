@@ -50,6 +50,13 @@ def ago(when: datetime | str | None, now: datetime | None = None) -> str:
     return f"on {then.day} {then:%B %Y}"
 
 
+def clock(when: datetime, now: datetime | None = None) -> str:
+    """Return *when* for people whose time zone is not known: "14:05 UTC", "3 May, 14:05 UTC"."""
+    then = when.astimezone(UTC)
+    today = (now or datetime.now(UTC)).astimezone(UTC).date() == then.date()
+    return f"{then:%H:%M} UTC" if today else f"{then.day} {then:%B}, {then:%H:%M} UTC"
+
+
 def short(commit: str) -> str:
     """Return the first letters of a commit, enough to tell it from others."""
     return commit[:10]
@@ -69,6 +76,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "duration": duration,
     "ago": ago,
+    "clock": clock,
     "short": short,
     "gigabytes": gigabytes,
     "json": as_json,

@@ -169,6 +169,7 @@ def _network(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
+    found = getattr(found, "ipv4_mapped", None) or found  # how a socket for both names IPv4
     if found.version == 4:  # noqa: PLR2004
         return str(found)
     return str(ipaddress.ip_network((found, 64), strict=False))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import json
 import os
@@ -25,10 +26,12 @@ from urllib.parse import urlsplit
 
 from filelock import AsyncFileLock
 
+from atoll.disk import hide, locked, remove
 from atoll.engines.local import network
+from atoll.engines.local.explanations import MAKE_ROOM
 from atoll.engines.local.locks import LABS, Lock, uv_lock_hashes
 from atoll.engines.local.owners import build_owner, give
-from atoll.engines.local.pythons import Python, Pythons
+from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import Bind, run
 from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
 from atoll.engines.local.steps import Steps, compiling
@@ -52,11 +55,13 @@ from atoll.environments.requirements import (
     names_indexes,
     names_places,
 )
-from atoll.errors import AtollError, BuildFailed
+from atoll.errors import AtollError, BuildFailed, Lacking
 from atoll.servers import Network
 from atoll.settings import Settings
 
 METADATA = "atoll.json"
+BUILDING = ".building.lock"  # held by all builds together, and by whoever empties their cache
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_LOG = 16 * 1024**2  # characters
 
 
@@ -83,7 +88,7 @@ class LocalBuilder:
         self.index = operators_index() if index is None else index
         self.network = reach
         self.engine = "local"
-        self.pythons = Pythons(settings.data / "pythons")
+        self.pythons = Pythons(settings.data / "pythons", build_owner(settings))
         self._compiling = set()
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
@@ -93,7 +98,9 @@ class LocalBuilder:
         """
         owner = build_owner(self.settings)
         began = time.monotonic()
-        with _Log(self.settings.data / "logs" / f"{spec.key}.txt", say) as log:
+        self._locks().mkdir(parents=True, exist_ok=True)
+        log_file = self.settings.data / "logs" / f"{spec.key}.txt"
+        with locked(self._locks() / BUILDING), _Log(log_file, say) as log:
             workshop = await asyncio.to_thread(self._open, spec, owner)
             try:
                 made = await self._make(spec, tree, workshop, owner, log)
@@ -104,6 +111,10 @@ class LocalBuilder:
                 error.log = error.log or spec.key
                 log(str(error))
                 raise
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                raise Lacking("There is no room left on the disk.", hint=MAKE_ROOM) from error
             finally:
                 await asyncio.to_thread(destroy, workshop.root)
         self._compile_later(target, owner)
@@ -121,12 +132,23 @@ class LocalBuilder:
         async with AsyncFileLock(locks / f"{key}.lock", poll_interval=0.1):
             yield
 
+    def empty_cache(self) -> bool:
+        """Empty the package cache, unless a build is using it; return whether it was done."""
+        self._locks().mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self._locks() / BUILDING, alone=True, wait=False):
+                hidden = hide(sorted(self._cache().glob("*")))
+        except BlockingIOError:
+            return False
+        for folder in hidden:
+            remove(folder)
+        return True
+
     def _open(self, spec: EnvSpec, owner: int | None) -> Workshop:
         cache = self._cache()
         if not (cache / "uv").exists():
             (cache / "uv").mkdir(parents=True, exist_ok=True)
             give(cache / "uv", owner)
-        self._locks().mkdir(parents=True, exist_ok=True)
         workshop = open_workshop(cache / "making", spec.key, self._locks(), owner)
         for name, body in spec.files:
             file = workshop.spec / "files" / "here" / name
@@ -309,13 +331,6 @@ def environment_of(target: Path) -> Environment:
 def python_binds(handle: str) -> tuple[Bind, ...]:
     """Return the binds that a box needs, besides /srv/env, to use the environment's Python."""
     return prefix_binds(str(metadata(handle)["python_prefix"]))
-
-
-def prefix_binds(prefix: str) -> tuple[Bind, ...]:
-    """Return the bind of a Python's folder at its own path, unless every box has it anyway."""
-    if prefix == "/usr" or prefix.startswith("/usr/"):
-        return ()
-    return (Bind(Path(prefix), prefix),)
 
 
 def _has_packages(files: Mapping[str, bytes]) -> bool:

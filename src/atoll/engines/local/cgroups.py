@@ -1,8 +1,11 @@
 """Control groups: the limits on memory, processors and processes of a box.
 
-Tried in this order: version 2 where we may make groups (as root, or by asking the systemd of an
-ordinary user), version 1 where its hierarchies can be written, else only what rlimits give:
-processes are limited, memory only for each process by itself, processors not at all.
+Tried in this order: version 2 by asking systemd, root's or the ordinary user's own, where it runs;
+version 2 by root alone; version 1 where its hierarchies can be written; else only what rlimits
+give: processes are limited, memory only for each process by itself, processors not at all.
+
+Where systemd runs, all groups of version 2 are its own to change: each box is a scope, a unit
+that goes by itself when the box ends and stays when the service that started it is stopped.
 """
 
 from __future__ import annotations
@@ -11,23 +14,31 @@ import contextlib
 import functools
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 
-from atoll.servers import Limits
+from atoll.servers import DEFAULT_LIMITS, Limits
 
 ROOT = Path("/sys/fs/cgroup")
+CONTROLLERS = ("memory", "cpu", "pids")
 PERIOD = 100_000  # microseconds: the kernel's own default period of processor bandwidth
+SLICE = "atoll.slice"  # of systemd's: an operator can limit all boxes together
+# Run in a scope with limits: says which group that is, and which limits are real there. (A user's
+# systemd takes every property, and leaves out what root's does not let it have.)
+PROBE = (
+    'group=$(sed -n s/^0:://p /proc/self/cgroup); echo "$group"; cat "$0$group/cgroup.controllers"'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """What limits can be had here: ``version`` 2 or 1, or 0 for rlimits only.
 
-    ``parents`` are the folders in which we may make groups, by controller; ``by_systemd`` says
-    that the user's systemd makes them for us.
+    ``parents`` are the folders in which groups are made, by controller; ``by_systemd`` says that
+    systemd makes them for us.
     """
 
     version: int
@@ -37,8 +48,6 @@ class Control:
     @property
     def controllers(self) -> frozenset[str]:
         """Which limits are real: some of memory, cpu, pids."""
-        if self.by_systemd:
-            return frozenset({"memory", "cpu", "pids"})
         return frozenset(name for name, _ in self.parents)
 
 
@@ -57,14 +66,14 @@ class Group:
 @functools.cache
 def control() -> Control:
     """Find out, once, what this machine lets us do."""
-    return _version_2() or _systemd() or _version_1() or Control(0)
+    return _systemd() or _version_2() or _version_1() or Control(0)
 
 
 def create(name: str, limits: Limits) -> Group:
-    """Make the groups called *name* with *limits*; an empty `Group` where none can be made."""
+    """Make the groups called *name* with *limits*; an empty `Group` where we make none."""
     here = control()
     made: dict[Path, None] = {}
-    for controller, parent in here.parents:
+    for controller, parent in () if here.by_systemd else here.parents:
         folder = parent / f"atoll-{name}"
         folder.mkdir(exist_ok=True)
         made[folder] = None
@@ -78,14 +87,17 @@ def prefix(name: str, limits: Limits) -> list[str]:
     """Return the words to put before a command so that systemd runs it in a group, if it must."""
     if not control().by_systemd:
         return []
-    properties = (
-        f"MemoryMax={limits.memory}",
-        "MemorySwapMax=0",
-        f"CPUQuota={int(limits.cpus * 100)}%",
-        f"TasksMax={limits.processes}",
-    )
-    words = ["systemd-run", "--user", "--scope", "--quiet", "--collect", f"--unit=atoll-{name}"]
-    return [*words, *(f"--property={one}" for one in properties), "--"]
+    return [*_scope(), f"--unit=atoll-{name}", *_properties(limits), "--"]
+
+
+def neighbour() -> list[str]:
+    """Return the words to put before a command so that it may enter boxes' groups.
+
+    Only an ordinary user's systemd needs it. The kernel lets a process be moved by whoever may
+    write to the nearest group above both places, and that of a login and of the user's systemd is
+    root's. A neighbour of the boxes has the user's own above it.
+    """
+    return [*_scope(), "--"] if control().by_systemd and os.getuid() else []
 
 
 def lacking() -> tuple[str, ...]:
@@ -100,7 +112,9 @@ def lacking() -> tuple[str, ...]:
 
 def find(name: str) -> Group:
     """Return the groups called *name* that there are."""
-    folders = {parent / f"atoll-{name}": None for _, parent in control().parents}
+    here = control()
+    file = f"atoll-{name}.scope" if here.by_systemd else f"atoll-{name}"
+    folders = {parent / file: None for _, parent in here.parents}
     return Group(tuple(folder for folder in folders if folder.exists()))
 
 
@@ -109,22 +123,31 @@ def remove(group: Group, patience: float = 2.0) -> None:
     until = time.monotonic() + patience
     for folder in group.folders:
         while folder.exists():
-            for pid in _members(folder):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            try:
-                folder.rmdir()
-            except OSError:
-                if time.monotonic() > until:
+            _kill(folder)
+            if not control().by_systemd:  # which removes its own, when it sees that one is empty
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
                     break
-                time.sleep(0.02)
+            if time.monotonic() > until:
+                break
+            time.sleep(0.01)
+
+
+def _kill(folder: Path) -> None:
+    try:  # all at once, so that nothing can fork away: version 2, Linux 5.14
+        (folder / "cgroup.kill").write_text("1")
+    except OSError:
+        for pid in _members(folder):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _members(folder: Path) -> list[int]:
     try:
-        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        text = (folder / "cgroup.procs").read_text()
     except OSError:
         return []
+    return [int(pid) for pid in text.split() if pid != "0"]  # 0: not in our process namespace
 
 
 def _values(version: int, controller: str, limits: Limits) -> list[tuple[str, str]]:
@@ -143,31 +166,77 @@ def _values(version: int, controller: str, limits: Limits) -> list[tuple[str, st
     return table[version, controller]
 
 
+def _systemd() -> Control | None:
+    """Ask systemd, as for a box; what it answers is what boxes will get."""
+    if not (ROOT / "cgroup.controllers").exists() or not _manager():
+        return None
+    words = [*_scope(), *_properties(DEFAULT_LIMITS), "--", "/bin/sh", "-ec", PROBE, str(ROOT)]
+    try:
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    group, _, names = ran.stdout.partition("\n")
+    return _usable(Path(f"{ROOT}{group}").parent, names.split(), by_systemd=True)
+
+
+def _manager() -> list[str]:
+    """Return the words that let a program of systemd's find the one that is ours; none: no such."""
+    if os.getuid() == 0:
+        return ["/usr/bin/env"] if Path("/run/systemd/system").exists() else []
+    # A session that `su` made has no folder, or that of whoever called it.
+    for run in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"):
+        if os.access(f"{run}/systemd/private", os.W_OK):
+            return ["/usr/bin/env", "-u", "DBUS_SESSION_BUS_ADDRESS", f"XDG_RUNTIME_DIR={run}"]
+    return []
+
+
+def _scope() -> list[str]:
+    """Return the words before a command that is to be in a scope.
+
+    Delegated, since only then systemd moves other processes there, and newer ones do not end all
+    of a box when the kernel ends one process of it for want of memory.
+    """
+    whose = ["--user"] if os.getuid() else []
+    words = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--slice={SLICE}"]
+    return [*_manager(), *words, "--description=A box of Atoll", "--property=Delegate=yes"]
+
+
+def _properties(limits: Limits) -> list[str]:
+    return [
+        f"--property=MemoryMax={limits.memory}",
+        "--property=MemorySwapMax=0",
+        f"--property=CPUQuota={max(1, round(limits.cpus * 100))}%",
+        f"--property=TasksMax={limits.processes}",
+    ]
+
+
 def _version_2() -> Control | None:
-    """As root, make a group of our own at the top; services of systemd's are elsewhere."""
+    """As root where no systemd is, make a group of our own at the top."""
     if os.getuid() != 0 or not (ROOT / "cgroup.controllers").exists():
         return None
     parent = ROOT / "atoll"
-    with contextlib.suppress(OSError):
+    try:
+        there = (ROOT / "cgroup.controllers").read_text().split()
+        names = [name for name in CONTROLLERS if name in there]
         parent.mkdir(exist_ok=True)
-        (ROOT / "cgroup.subtree_control").write_text("+memory +pids +cpu")
-        (parent / "cgroup.subtree_control").write_text("+memory +pids +cpu")
-        names = (parent / "cgroup.subtree_control").read_text().split()
-        usable = [name for name in ("memory", "cpu", "pids") if name in names]
-        return Control(2, tuple((name, parent) for name in usable)) if usable else None
+        for folder in (ROOT, parent):
+            (folder / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in names))
+        return _usable(parent, names)
+    except OSError:  # read-only; or in a container, whose topmost group has processes in it
+        with contextlib.suppress(OSError):
+            parent.rmdir()
     return None
 
 
-def _systemd() -> Control | None:
-    """As an ordinary user, ask the user's own systemd, which has version 2 delegated to it."""
-    bus = Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")) / "systemd" / "private"
-    usable = (ROOT / "cgroup.controllers").exists() and bus.exists() and bool(which("systemd-run"))
-    return Control(2, by_systemd=True) if usable and os.getuid() != 0 else None
+def _usable(parent: Path, names: Sequence[str], *, by_systemd: bool = False) -> Control | None:
+    """Return what version 2 gives in *parent*, where there are the controllers *names*."""
+    parents = tuple((name, parent) for name in CONTROLLERS if name in names)
+    return Control(2, parents, by_systemd) if parents else None
 
 
 def _version_1() -> Control | None:
     parents = []
-    for name in ("memory", "cpu", "pids"):
+    for name in CONTROLLERS:
         folder = ROOT / name
         if (folder / "cgroup.procs").exists() and os.access(folder, os.W_OK):
             parents.append((name, folder))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import pwd
 import re
 import shutil
 import subprocess
@@ -60,6 +61,7 @@ def checks(settings: Settings) -> list[Check]:
         overlays,
         filters,
         limits,
+        lingering,
         way_out,
         node,
         git,
@@ -149,13 +151,34 @@ def limits(settings: Settings) -> Check:  # noqa: ARG001
     how = {2: "version 2", 1: "version 1"}.get(control.version, "none; only rlimits")
     by = " through systemd" if control.by_systemd else ""
     names = ", ".join(sorted(control.controllers))
+    get = (
+        "Let users' systemd have it (as root: systemctl edit user@.service, with “[Service]” and "
+        "“Delegate=cpu memory pids”, then start the machine again)."
+        if control.by_systemd
+        else "Run as root, or as a user with a systemd session (loginctl enable-linger USER) on a "
+        "system with control groups version 2; in a container, give it a writable control group "
+        "of its own, with all processes in groups below it."
+    )
     return Check(
         "Control groups",
         not cgroups.lacking(),
         f"{how}{by}{f' ({names})' if names else ''}",
         " ".join(cgroups.lacking()),
-        "Run as root, or as a user with a systemd session (loginctl enable-linger) on a system "
-        "with control groups version 2; in a container, delegate a writable control group.",
+        get,
+    )
+
+
+def lingering(settings: Settings) -> Check:  # noqa: ARG001
+    """Look whether boxes stay when their user logs out: those that the user's systemd keeps."""
+    theirs = cgroups.control().by_systemd and os.getuid() != 0
+    user = pwd.getpwuid(os.getuid()).pw_name if theirs else ""
+    stay = not theirs or Path("/var/lib/systemd/linger", user).exists()
+    return Check(
+        "Logging out",
+        stay,
+        "servers stay" if stay else "the user's systemd ends with the user's last session",
+        "Servers are killed when you log out.",
+        "Run `loginctl enable-linger USER`.",
     )
 
 
@@ -210,12 +233,14 @@ def uv(settings: Settings) -> Check:  # noqa: ARG001
 
 
 def pythons(settings: Settings) -> Check:
-    """Look for the Pythons that environments can be built on."""
-    found = Pythons(settings.data / "pythons").all()
+    """Look for the Pythons that environments can be built on, and try each in a box."""
+    tried = Pythons(settings.data / "pythons", owners.build_owner(settings)).all()
+    found = [one for one, why in tried if not why]
+    unusable = [f"{one.program} does not run in a box: {why}" for one, why in tried if why]
     return Check(
         "Pythons",
         len({one.minor for one in found}) > 1,
-        ", ".join(one.version for one in found) or "none",
+        "; ".join([", ".join(one.version for one in found) or "none", *unusable]),
         "A repository that asks for another Python gets the nearest one, and is told so.",
         "Install more with `uv python install 3.9 3.10 3.12 3.13`, pyenv or the system's packages.",
         needed=not found,

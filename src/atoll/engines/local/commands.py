@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from atoll.engines.local import seccomp
+from atoll.engines.local.forking import ALONE, OF_HUB
 from atoll.engines.local.sandbox import HOME, Bind, Box
 from atoll.servers import ServerPlan
 from atoll.settings import Settings, run_folder
@@ -42,8 +44,7 @@ def box(
     owner: int | None,
 ) -> Box:
     """Return the box of *plan*'s server, whose socket will be in *sockets*."""
-    hub = "JUPYTERHUB_API_TOKEN" in environ
-    command = _lab(plan, environ, hub=hub)
+    command = _lab(plan, environ)
     if plan.start:
         command = ["/bin/bash", "-c", START, plan.start, *command]
     environment = Path(plan.environment.handle)
@@ -55,7 +56,7 @@ def box(
         Bind(sockets, f"{RUN}/server", writable=True),
         Bind(home, HOME, writable=True),
     ]
-    if hub:
+    if _of_hub(environ):
         binds.append(Bind(run_folder(settings) / "hub", f"{RUN}/hub"))
     return Box(
         command=tuple(command),
@@ -65,6 +66,18 @@ def box(
         limits=plan.limits,
         owner=owner,
     )
+
+
+def forked(plan: ServerPlan, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the application and the arguments of *plan*'s Lab if a fork can become it.
+
+    ``None`` if not: a repository's own Jupyter server is in no memory of ours, and a start script
+    starts the server itself.
+    """
+    if plan.environment.own_lab or plan.start or not seccomp.supported():
+        return None
+    _, app = OF_HUB if _of_hub(environ) else ALONE
+    return app, _arguments(environ)
 
 
 def runtime() -> list[str]:
@@ -85,8 +98,8 @@ def _outside_usr(folders: set[str]) -> list[str]:
     return sorted(one for one in folders if one and not one.startswith("/usr/") and one != "/usr")
 
 
-def _environ(plan: ServerPlan) -> dict[str, str]:
-    """Return what Binder's images set too, and where Jupyter looks for things."""
+def everywhere() -> dict[str, str]:
+    """Return the variables that are the same in every server, Binder's names among them."""
     local = f"{HOME}/.local/bin"
     return {
         "HOME": HOME,
@@ -108,6 +121,12 @@ def _environ(plan: ServerPlan) -> dict[str, str]:
         "XDG_CACHE_HOME": f"{HOME}/.cache",
         "PIP_PREFIX": f"{HOME}/.local",  # the environment is read-only; see `steps.HOME_PACKAGES`
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _environ(plan: ServerPlan) -> dict[str, str]:
+    return {
+        **everywhere(),
         "CPU_LIMIT": str(plan.limits.cpus),
         "MEM_LIMIT": str(plan.limits.memory),
         "OMP_NUM_THREADS": str(max(1, round(plan.limits.cpus))),
@@ -117,33 +136,41 @@ def _environ(plan: ServerPlan) -> dict[str, str]:
     }
 
 
-def _lab(plan: ServerPlan, environ: Mapping[str, str], *, hub: bool) -> list[str]:
-    base = environ.get("JUPYTERHUB_SERVICE_PREFIX") or environ.get("ATOLL_BASE_URL") or "/"
-    origin = environ.get("ATOLL_ALLOW_ORIGIN", "")
+def _of_hub(environ: Mapping[str, str]) -> bool:
+    return "JUPYTERHUB_API_TOKEN" in environ
+
+
+def _base(environ: Mapping[str, str]) -> str:
+    return environ.get("JUPYTERHUB_SERVICE_PREFIX") or environ.get("ATOLL_BASE_URL") or "/"
+
+
+def _lab(plan: ServerPlan, environ: Mapping[str, str]) -> list[str]:
     if plan.environment.own_lab:
-        return _own_lab(plan, base, origin, hub=hub)
-    module = "jupyterhub.singleuser" if hub else "jupyterlab"
-    return [
-        sys.executable,
-        "-m",
-        module,
+        return _own_lab(plan, environ)
+    module, _ = OF_HUB if _of_hub(environ) else ALONE
+    return [sys.executable, "-P", "-m", module, *_arguments(environ)]
+
+
+def _arguments(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return (
         f"--ServerApp.sock={RUN}/server/{SOCKET}",
-        *_options("ServerApp", base, origin),
+        *_options("ServerApp", environ),
         "--ServerApp.root_dir=" + HOME,
         "--FileContentsManager.delete_to_trash=False",
         "--LabApp.collaborative=False",
-    ]
+    )
 
 
-def _own_lab(plan: ServerPlan, base: str, origin: str, *, hub: bool) -> list[str]:
+def _own_lab(plan: ServerPlan, environ: Mapping[str, str]) -> list[str]:
     """Run the environment's server on a port of the box, and bridge to it from the socket."""
+    hub = _of_hub(environ)
     where = Path(plan.environment.handle) / "env" / "bin"
     modules = {"jupyter-lab": "jupyterlab", "jupyter-notebook": "notebook"}
     found = (module for program, module in modules.items() if (where / program).exists())
     port = "{port}" if hub else str(BACK)
     server = [f"{ENVIRONMENT}/bin/python", "-m", next(found, "jupyter_server")]
     for app in ("ServerApp", "NotebookApp"):  # before and after the server was split from Notebook
-        server += [f"--{app}.port={port}", f"--{app}.ip=127.0.0.1", *_options(app, base, origin)]
+        server += [f"--{app}.port={port}", f"--{app}.ip=127.0.0.1", *_options(app, environ)]
         server += [f"--{app}.port_retries=0"]
         server += [f"--{app}.token=", f"--{app}.password="] if hub else []
     reach = BACK
@@ -156,9 +183,10 @@ def _own_lab(plan: ServerPlan, base: str, origin: str, *, hub: bool) -> list[str
     return [*bridge, f"unix:{RUN}/server/{SOCKET}", f"tcp:127.0.0.1:{reach}", "--", *server]
 
 
-def _options(app: str, base: str, origin: str) -> list[str]:
+def _options(app: str, environ: Mapping[str, str]) -> list[str]:
+    origin = environ.get("ATOLL_ALLOW_ORIGIN", "")
     options = [
-        f"--{app}.base_url={base}",
+        f"--{app}.base_url={_base(environ)}",
         f"--{app}.open_browser=False",
         f"--{app}.allow_remote_access=True",  # the Host header is the hub's; a token still guards
     ]

@@ -14,6 +14,7 @@ from datetime import date
 from enum import Enum
 
 LONGEST = 300  # characters of a sentence
+MAKE_ROOM = "`atoll environments prune` makes room; `atoll doctor` says how much there is."
 _COMMON = (
     *("altair", "astropy", "beautifulsoup4", "biopython", "bokeh", "bqplot", "cartopy", "dask"),
     *("fastapi", "flask", "folium", "geopandas", "gensim", "ipykernel", "ipympl", "ipyleaflet"),
@@ -36,16 +37,24 @@ _IMPORT_NAMES = {
 _COMPLAINT = re.compile(
     r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", re.IGNORECASE
 )
+_NO_ANSWER = (
+    r"\(Connect\)|timed? ?out|HTTP status|error sending request|connection (?:reset|closed|refused)"
+)
+_PASSING = ("401", "403", "407", "408", "429")  # of a gateway, or of a password that has expired
 _COMPLAINT_ENDS = (": command not found", ": No such file or directory")
 
 
 class Kind(Enum):
-    """What sort of failure it was; a builder may try something else for some."""
+    """What sort of failure it was; a builder may try something else for some.
+
+    ``UNREACHABLE`` and ``MACHINE`` are no fault of the specification (`solving.failed`).
+    """
 
     UNSOLVABLE = "unsolvable"
     NEEDS_BUILD = "needs build"
     BUILD = "build"
     UNREACHABLE = "unreachable"
+    MACHINE = "machine"
     SPECIFICATION = "specification"
     OTHER = "other"
 
@@ -65,7 +74,7 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
     errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     told = [line.rstrip() for line in lines[errors[-1] :]] if errors else []
     text = "\n".join(told)
-    for reader in (_unreachable, _no_solution, _hash, _unparsable, _build):
+    for reader in (_machine, _unreachable, _no_solution, _hash, _unparsable, _build):
         if found := reader(text, as_of):
             return _cut(found)
     first = told[0].removeprefix("error: ") if told else (lines[-1] if lines else "uv failed")
@@ -74,14 +83,26 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
     return _cut(Explanation(Kind.OTHER, _sentence(first + last)))
 
 
+def _machine(text: str, _: date | None) -> Explanation | None:
+    if re.search(r"\(os error (?:28|122)\)|No space left on device|Disk quota exceeded", text):
+        return Explanation(Kind.MACHINE, "There is no room left on the disk.", MAKE_ROOM)
+    if re.search(r"No interpreter found|Failed to (?:query|inspect) Python interpreter", text):
+        message = _sentence(text.partition("\n")[0].removeprefix("error: "))
+        return Explanation(Kind.MACHINE, message, "`atoll doctor` says which Pythons can be used.")
+    return None
+
+
 def _unreachable(text: str, _: date | None) -> Explanation | None:
-    found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
-    if not found or not re.search(r"\(Connect\)|timed? ?out|HTTP status", text):
+    found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE) or re.search(
+        r"error sending request for url \((\S+?)\)", text
+    )
+    if not found or not re.search(_NO_ANSWER, text, re.IGNORECASE):
         return None
     status = re.search(r"HTTP status (?:client|server) error \(([^)]*)\)", text)
     why = f"answered “{status[1]}”" if status else "did not answer"
+    passing = not status or status[1][0] == "5" or status[1][:3] in _PASSING
     return Explanation(
-        Kind.UNREACHABLE if not status or status[1][0] == "5" else Kind.OTHER,
+        Kind.UNREACHABLE if passing else Kind.OTHER,
         f"{found[1]} {why}.",
         "Try again later. If that is the package index, the operator can name another for uv.",
     )
@@ -102,11 +123,14 @@ def _no_solution(text: str, as_of: date | None) -> Explanation | None:
     ):
         if found := reader(story, as_of):
             return found
-    return Explanation(
-        Kind.UNSOLVABLE,
+    return _unsolvable(
         _sentence(f"The requirements contradict each other: {_conflict(story)}"),
         "Loosen one of these requirements.",
     )
+
+
+def _unsolvable(message: str, hint: str = "", *, python: bool = False) -> Explanation:
+    return Explanation(Kind.UNSOLVABLE, message, hint, python=python)
 
 
 def _joined(text: str) -> str:
@@ -144,7 +168,7 @@ def _not_there(story: str, _: date | None) -> Explanation | None:
         iter(difflib.get_close_matches(found[1].lower(), _COMMON, n=1, cutoff=0.75)), ""
     )
     hint = f"Did you mean {close}?" if close else "Check how it is written."
-    return Explanation(Kind.UNSOLVABLE, f"There is no package “{found[1]}” on the index.", hint)
+    return _unsolvable(f"There is no package “{found[1]}” on the index.", hint)
 
 
 def _unreadable(story: str, _: date | None) -> Explanation | None:
@@ -153,8 +177,7 @@ def _unreadable(story: str, _: date | None) -> Explanation | None:
         return None
     why = re.search(r"could not be parsed: (after parsing )?(.*?) (\S+ \(\S+\))", story)
     what = f" (“{why[3]}”)" if why else ""
-    return Explanation(
-        Kind.UNSOLVABLE,
+    return _unsolvable(
         f"What {found[1]} says it requires{what} is not written as uv can read it.",
         "Ask for a newer version of it.",
     )
@@ -166,8 +189,7 @@ def _too_new(story: str, as_of: date | None) -> Explanation | None:
         return None
     latest = re.search(r"is v?(\S+), published at (\d{4}-\d{2}-\d{2})", story)
     there = f"; {latest[1]} came on {latest[2]}" if latest else ""
-    return Explanation(
-        Kind.UNSOLVABLE,
+    return _unsolvable(
         f"No version of {found[1]} that fits had been released by {as_of:%Y-%m-%d}{there}.",
         "Use `--at today`, or a later date, to see newer packages.",
     )
@@ -183,14 +205,11 @@ def _wrong_tags(story: str, _: date | None) -> Explanation | None:
     listed = re.findall(r"`(?:cp|py)(\d)(\d+)\w*`", tags[1]) if tags else []
     versions = sorted({(int(a), int(b)) for a, b in listed})
     if found[2] != "Python" or not versions:
-        return Explanation(
-            Kind.UNSOLVABLE, f"{found[1]} has no files for this kind of machine or Python."
-        )
+        return _unsolvable(f"{found[1]} has no files for this kind of machine or Python.")
     names = ", ".join(f"{a}.{b}" for a, b in versions)
     newest = max(versions)
     hint = f"Write python-{newest[0]}.{newest[1]} into runtime.txt." if newest >= (3, 6) else ""
-    return Explanation(
-        Kind.UNSOLVABLE,
+    return _unsolvable(
         f"{found[1]} has no files for this Python, only for {names}.",
         hint,
         python=True,
@@ -199,13 +218,9 @@ def _wrong_tags(story: str, _: date | None) -> Explanation | None:
 
 def _no_version(story: str, _: date | None) -> Explanation | None:
     if found := re.search(r"there (?:is|are) no versions? of (\S+?)(?: and|,)", story):
-        return Explanation(
-            Kind.UNSOLVABLE, f"There is no version {found[1]} on the index.", "Check the version."
-        )
+        return _unsolvable(f"There is no version {found[1]} on the index.", "Check the version.")
     if found := re.search(r"only (\S+) is available and you require (\S+?),", story):
-        return Explanation(
-            Kind.UNSOLVABLE, f"{found[2]} is asked for, and only {found[1]} is there."
-        )
+        return _unsolvable(f"{found[2]} is asked for, and only {found[1]} is there.")
     return None
 
 
@@ -220,8 +235,7 @@ def _other_python(story: str, _: date | None) -> Explanation | None:
     required = re.search(r"you require (\S+?),? we can", story)
     name = found[3] or (required[1].rstrip(",") if required else "A requirement")
     version = re.search(r">=(3\.\d+)", found[2])
-    return Explanation(
-        Kind.UNSOLVABLE,
+    return _unsolvable(
         f"{name} needs {found[2].replace('Python', 'Python ')}; this is Python {found[1]}.",
         f"Write python-{version[1]} into runtime.txt." if version else "",
         python=True,

@@ -81,11 +81,13 @@ def choose(wanted: Network, owner: int | None) -> tuple[Network, tuple[str, ...]
 
 
 def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
-    """Give the network namespace of the process *pid* its way out.
+    """Give the network namespace of the process *pid* its walls, and then its way out.
 
     The helper ends when the write end of the pipe *exit_fd* is closed, so when its box is gone.
     Raises `StartFailed` if it does not come up.
     """
+    if policy is Network.NONE:
+        return
     _await_map(pid)
     space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     user = fcntl.ioctl(space, NS_GET_USERNS)
@@ -102,6 +104,16 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
         *("--netns-type=path", f"/proc/self/fd/{space}", "tap0"),
     ]
     try:
+        routes = [*enter, f"--net=/proc/self/fd/{space}", "ip", "-batch", "-"]
+        subprocess.run(
+            [*_become(owner), *routes],
+            pass_fds=(space, user),
+            input="\n".join(walls(policy)).encode(),
+            stdout=log,
+            stderr=log,
+            check=True,
+            timeout=10,
+        )
         # Not a child of ours, for whom nobody would wait when its box is gone.
         subprocess.run(
             ["setsid", "--fork", *command],
@@ -115,16 +127,6 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
         os.close(tell)
         tell = -1
         _await_ready(ready)
-        routes = [*enter, f"--net=/proc/self/fd/{space}", "ip", "-batch", "-"]
-        subprocess.run(
-            [*_become(owner), *routes],
-            pass_fds=(space, user),
-            input="\n".join(walls(policy)).encode(),
-            stdout=log,
-            stderr=log,
-            check=True,
-            timeout=10,
-        )
     except (subprocess.SubprocessError, OSError) as error:
         log.seek(0)
         lines = log.read().decode(errors="replace").splitlines()
@@ -174,9 +176,9 @@ def name_server() -> str:
 def walls(policy: Network) -> list[str]:
     """Return the lines for ``ip -batch`` that wall a box in under *policy*."""
     asked = name_server()
-    lines = [  # of the name server, its port 53 only
-        f"rule add pref 10 to {asked} ipproto udp dport 53 lookup main",
-        f"rule add pref 10 to {asked} ipproto tcp dport 53 lookup main",
+    lines = [  # of the name server, its port 53 only, by UDP and TCP: names need /etc/protocols
+        f"rule add pref 10 to {asked} ipproto 17 dport 53 lookup main",
+        f"rule add pref 10 to {asked} ipproto 6 dport 53 lookup main",
         f"rule add pref 11 to {asked} unreachable",
     ]
     if policy is Network.INTERNET:

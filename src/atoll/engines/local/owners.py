@@ -11,7 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from atoll.engines.local.disk import entries
+from atoll.disk import entries
 from atoll.settings import Settings
 
 FIRST = 1_700_000_000  # above what adduser, systemd, subuid ranges and directories hand out

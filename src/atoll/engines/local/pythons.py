@@ -3,6 +3,9 @@
 Looked through: what uv has brought, pyenv's versions (its shims are scripts, not Pythons), the
 PATH, Atoll's own Python, /usr/local and /usr. uv's own search is not used: it stops at pyenv's
 shims and takes most of a second.
+
+What is found may be a link or belong to a virtual environment. Boxes see only the folder in which
+a Python was installed, so that each is known by its program in there, and tried in a box.
 """
 
 from __future__ import annotations
@@ -13,15 +16,18 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from atoll.engines.local import sandbox
+from atoll.engines.local.sandbox import Bind, Box
 from atoll.engines.local.uv import uv
 from atoll.environments import Say
 from atoll.environments.pythons import Minor, choose, older, show, wanted
-from atoll.errors import BuildFailed
+from atoll.errors import BuildFailed, Lacking
 
 OLDEST: Minor = (3, 6)  # the oldest that uv can make environments for
 RETRY = 3600.0  # seconds after which a download that failed may be tried again
@@ -30,11 +36,16 @@ _ASK = (
     " 'prefix': sys.base_prefix, 'final': sys.version_info[3] == 'final',"
     " 'name': sys.implementation.name}))"
 )
+# json comes from the standard library, which, if it is missing, is sought in other folders, too.
+_TRY = "import json, sys; sys.exit(sys.base_prefix != sys.argv[1] and 'Its library is elsewhere.')"
 
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """One Python: its program, its version ("3.9.18") and the folder that it needs to run."""
+    """One Python: its program, its version ("3.9.18") and the folder that it needs to run.
+
+    The program is in that folder, whatever links lead to it.
+    """
 
     program: Path
     version: str
@@ -46,17 +57,29 @@ class Python:
         major, minor, *_ = self.version.split(".")
         return int(major), int(minor)
 
+    @property
+    def order(self) -> list[int]:
+        """What to sort by, the oldest first."""
+        return [int(part) for part in self.version.split(".")]
+
 
 @dataclass(slots=True)
 class Pythons:
-    """The machine's Pythons. ``folder`` is where those that uv brings are kept."""
+    """The machine's Pythons. ``folder`` is where those that uv brings are kept.
+
+    ``owner`` is the user id that boxes run as, see `owners`.
+    """
 
     folder: Path
+    owner: int | None
     _failed: dict[Minor, float]
+    _tried: set[Python]  # those that run in a box
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: int | None = None) -> None:
         self.folder = folder
+        self.owner = owner
         self._failed = {}
+        self._tried = set()
 
     def available(self) -> dict[Minor, list[Path]]:
         """Return the programs that look like a Python that can be used, by version."""
@@ -73,29 +96,36 @@ class Pythons:
                         found.setdefault(minor, []).append(place / name)
         return found
 
-    def all(self) -> list[Python]:
-        """Return the Pythons that answer, one of each version, the oldest first. Blocks."""
-        programs = [program for found in self.available().values() for program in found]
-        answers = [one for program in programs if (one := _ask_file(program))]
-        by_version = {one.version: one for one in answers}
-        return sorted(by_version.values(), key=lambda one: [int(n) for n in one.version.split(".")])
+    def all(self) -> list[tuple[Python, str]]:
+        """Return the Pythons that answer, one of each version, the oldest first. Blocks.
+
+        With each comes why it cannot be used, or "": of a version's, one that can be is taken.
+        Raises what `sandbox.start` raises where there can be no box at all.
+        """
+        found: dict[str, tuple[Python, str]] = {}
+        for minor, programs in self.available().items():
+            for python in _answering(minor, programs):
+                if python.version not in found or found[python.version][1]:
+                    found[python.version] = python, self._why_not(python)
+        return sorted(found.values(), key=lambda one: one[0].order)
 
     def take(self, asked: str, day: date | None, say: Say) -> tuple[Python, str]:
         """Choose a Python for *asked* and *day* (see `atoll.environments.pythons.choose`).
 
         One that is not here is brought by uv if that may be. Returns the Python and a note, or
-        "". Blocks; raises `BuildFailed` when no Python can serve.
+        "". Blocks; raises `Lacking` when no Python here can serve, `BuildFailed` when none ever
+        will.
         """
-        there = self.available()
-        python, note = _pick(asked, day, there)
+        python, note = self._pick(asked, day, say)
         want = wanted(asked, day)
-        lacking = python is None or bool(note)
-        if lacking and want and want >= OLDEST and self._bring(want, say):
-            there = self.available()
-            python, note = _pick(asked, day, there)
+        possible = want is not None and want >= OLDEST
+        if (python is None or note) and want and possible and self._bring(want, say):
+            python, note = self._pick(asked, day, say)
         if python is None:
             message = f"No Python on this machine fits “{asked or 'any'}”."
-            raise BuildFailed(message, hint=f"Those here: {', '.join(map(show, sorted(there)))}.")
+            there = ", ".join(map(show, sorted(self.available()))) or "none"
+            hint = f"Those here: {there}. `atoll doctor` says which of them can be used."
+            raise (Lacking if possible else BuildFailed)(message, hint=hint)
         return python, note
 
     def older(self, asked: str, than: Minor) -> list[Python]:
@@ -103,9 +133,30 @@ class Pythons:
 
         None where *asked* names one version. Blocks.
         """
-        there = self.available()
-        picked = (_pick(show(minor), None, there)[0] for minor in older(asked, than, there))
+        there = older(asked, than, self.available())
+        picked = (self._pick(show(minor), None, lambda _: None)[0] for minor in there)
         return [python for python in picked if python]
+
+    def _pick(self, asked: str, day: date | None, say: Say) -> tuple[Python | None, str]:
+        """Choose among those here and ask only the chosen; of these, the newest that can serve."""
+        there = self.available()
+        while choice := choose(asked, day, there):
+            for python in _answering(choice.version, there.pop(choice.version)):
+                if not (why := self._why_not(python)):
+                    return python, choice.note
+                say(f"Passed over {python.program}, which does not run in a box: {why}")
+        return None, ""
+
+    def _why_not(self, python: Python) -> str:
+        """Return why *python* cannot be used in a box as builds have it, or "".
+
+        Raises what `sandbox.start` raises where there can be no box at all.
+        """
+        if python in self._tried:
+            return ""
+        if not (why := _try(python, self.owner)):
+            self._tried.add(python)
+        return why
 
     def _places(self) -> list[Path]:
         home = Path.home()
@@ -145,16 +196,35 @@ class Pythons:
         return True
 
 
-def _pick(
-    asked: str, day: date | None, there: dict[Minor, list[Path]]
-) -> tuple[Python | None, str]:
-    """Choose among *there* and ask only the chosen; of its programs, the newest that answers."""
-    there = dict(there)
-    while choice := choose(asked, day, there):
-        answers = [one for program in there.pop(choice.version) if (one := _ask_file(program))]
-        if answers:
-            return max(answers, key=lambda p: [int(n) for n in p.version.split(".")]), choice.note
-    return None, ""
+def prefix_binds(prefix: str) -> tuple[Bind, ...]:
+    """Return the bind of a Python's folder at its own path, unless every box has it anyway."""
+    if prefix == "/usr" or prefix.startswith("/usr/"):
+        return ()
+    return (Bind(Path(prefix), prefix),)
+
+
+def _try(python: Python, owner: int | None) -> str:
+    """Run *python* in a box; return why it does not, or ""."""
+    command = (str(python.program), "-I", "-S", "-c", _TRY, str(python.prefix))
+    box = Box(command, prefix_binds(str(python.prefix)), workdir="/", owner=owner)
+    with tempfile.TemporaryFile() as output:
+        running = sandbox.start(box, output=output.fileno(), bound=True)
+        try:
+            code = running.process.wait(20)
+        except subprocess.TimeoutExpired:
+            return "it does not answer."
+        finally:
+            sandbox.kill(running)
+        output.seek(0)
+        said = output.read().decode(errors="replace").strip().splitlines()
+    return "" if code == 0 else (said[-1] if said else f"it ended with status {code}.")
+
+
+def _answering(minor: Minor, programs: list[Path]) -> list[Python]:
+    """Return the Pythons behind *programs* that are of *minor*, each once, the newest first."""
+    answers = (_ask_file(program) for program in programs)
+    found = dict.fromkeys(one for one in answers if one and one.minor == minor)
+    return sorted(found, key=lambda one: one.order, reverse=True)
 
 
 def _below(folder: Path) -> list[Path]:
@@ -192,4 +262,17 @@ def _ask(program: Path, real: Path, stamp: int) -> Python | None:  # noqa: ARG00
         return None
     if told["name"] != "cpython" or not told["final"]:
         return None
-    return Python(program, told["version"], Path(told["prefix"]))
+    return _based(told["version"], Path(told["prefix"]))
+
+
+def _based(version: str, prefix: Path) -> Python | None:
+    """Return the Python that is installed in *prefix*, if its program is there.
+
+    A virtual environment's ``python3.11``, and a link to a Python, lead out of every folder that
+    a box sees.
+    """
+    prefix = prefix.resolve()
+    minor = ".".join(version.split(".")[:2])
+    names = (f"python{minor}", "python3", "python")
+    program = next((one for name in names if (one := prefix / "bin" / name).exists()), None)
+    return Python(program, version, prefix) if program else None

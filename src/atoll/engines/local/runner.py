@@ -17,20 +17,22 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
-from atoll.engines.local import cgroups, commands, sandbox
-from atoll.engines.local.disk import discard, remove
-from atoll.engines.local.owners import give, person_owner
-from atoll.engines.local.volumes import claim, fill, kept_home, size
+from atoll.disk import discard, remove
+from atoll.engines.local import cgroups, commands, sandbox, seccomp
+from atoll.engines.local.forking import client as forking
+from atoll.engines.local.owners import folder_name, give, person_owner
+from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
 from atoll.names import new_id
-from atoll.servers import Server, ServerPlan
+from atoll.servers import Companion, Server, ServerPlan, older_files
 from atoll.settings import Settings, run_folder
 
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
-LOG_TAIL = 256 * 1024  # bytes
+LOG_TAIL, LOG_MOST = 256 * 1024, 8 * 1024**2  # bytes that are shown, and that are kept
 INNER = "box"  # the folder beside a server's socket that its box sees and writes to
 
 
@@ -51,6 +53,7 @@ class Record:
     reference: str = ""
     opening: str = "lab"
     notes: tuple[str, ...] = ()
+    fork: int = 0  # the server's process, where it is not a child of the box's first one
 
 
 @dataclass(slots=True)
@@ -60,6 +63,16 @@ class LocalRunner:
     settings: Settings
     engine: str = "local"
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
+    _callers: dict[str, socket.socket] = field(default_factory=dict)
+
+    def companions(self) -> tuple[Companion, ...]:
+        """Return the fork server, where there can be one."""
+        if not seccomp.supported():
+            return ()
+        path = forking.place(self.settings)
+        command = (*cgroups.neighbour(), *forking.command(self.settings))
+        environ = commands.everywhere()
+        return (Companion("fork server", command, environ, partial(forking.answers, path)),)
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
@@ -77,6 +90,7 @@ class LocalRunner:
 
     async def status(self, handle: str) -> int | None:
         """Return ``None`` while it runs, else its exit status or 0."""
+        self._cut(handle)
         child = self._children.get(handle)
         if child and (code := child.process.poll()) is not None:
             return code
@@ -89,7 +103,7 @@ class LocalRunner:
         if record is None:
             return
         if not now:
-            for pid in _children_of(record.init) if _alive(record) else ():
+            for pid in _servers_of(record) if _alive(record) else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             until = time.monotonic() + GENTLE
@@ -107,6 +121,10 @@ class LocalRunner:
         """Return the bytes of disk that are kept for a server."""
         return await asyncio.to_thread(size, kept_home(self.settings, owner, name))
 
+    async def origin(self, owner: str, name: str) -> str:
+        """Return the version of which the kept files of a server are, or ""."""
+        return origin(kept_home(self.settings, owner, name))
+
     def log(self, handle: str) -> str:
         """Return the end of what the server printed."""
         try:
@@ -115,6 +133,27 @@ class LocalRunner:
                 return file.read().decode(errors="replace")
         except OSError:
             return ""
+
+    def last_log(self, owner: str, name: str) -> str:
+        """Return the end of what *owner*'s server *name* had printed when it last stopped."""
+        try:
+            return self._last_log(owner, name).read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def _cut(self, handle: str) -> None:
+        """Forget the beginning of what the server printed, when that has become too long.
+
+        It goes on printing at the end of the file, wherever that is; a line of this moment may be
+        lost.
+        """
+        with contextlib.suppress(OSError):
+            path = self._folder(handle) / "log.txt"
+            if path.stat().st_size > LOG_MOST:
+                end = self.log(handle).encode()
+                os.truncate(path, 0)
+                with path.open("ab") as file:
+                    file.write(b"(What came before is not kept.)\n" + end)
 
     def keep_token(self, handle: str, token: str, port: int = 0) -> None:
         """Remember the token and the forwarded port of a server that a laptop's user started."""
@@ -142,6 +181,10 @@ class LocalRunner:
         for one in sorted(folder.iterdir()) if folder.exists() else ():
             if record := self.find(one.name):
                 yield record, _alive(record)
+
+    def _last_log(self, owner: str, name: str) -> Path:
+        logs = self.settings.data / "logs" / "servers"
+        return logs / "last" / f"{folder_name(owner)}.{Path(name).name}.txt"
 
     def _folder(self, handle: str) -> Path:
         return self.settings.data / "servers" / Path(handle).name
@@ -181,13 +224,17 @@ class LocalRunner:
             home = self._home(handle, plan)
             fill(home, commands.content(plan), owner)
             box = commands.box(self.settings, plan, environ, home, sockets, owner)
-            with (folder / "log.txt").open("wb") as log:
-                running = sandbox.start(box, output=log.fileno(), name=handle)
+            with (folder / "log.txt").open("ab") as log:  # so that it can be cut short
+                lab = commands.forked(plan, environ)
+                fork = lab and forking.start(self.settings, box, *lab, log.fileno(), handle)
+                running = fork.box if fork else sandbox.start(box, output=log.fileno(), name=handle)
         except BaseException:
             remove(folder)
             remove(door)
             raise
         self._children[handle] = running
+        if fork:
+            self._callers[handle] = fork.caller
         record = Record(
             handle=handle,
             plan=plan.id,
@@ -195,13 +242,14 @@ class LocalRunner:
             name=plan.name,
             init=running.init,
             born=_born(running.init),
+            fork=fork.pid if fork else 0,
             socket=str(door / commands.SOCKET),
             temporary=plan.content.temporary,
             started=time.time(),
             environment=plan.environment.key,
             reference=str(plan.ref.repo),
             opening=plan.opening,
-            notes=(*running.notes, *cgroups.lacking()),
+            notes=(*running.notes, *cgroups.lacking(), *self._older_files(plan)),
         )
         (folder / "server.json").write_text(json.dumps(asdict(record)))
         return record
@@ -210,10 +258,21 @@ class LocalRunner:
         if plan.content.temporary:
             return self._folder(handle) / "home"
         home = kept_home(self.settings, plan.owner.name, plan.name)
-        claim(home, plan.ref.repo.locator)
+        claim(home, plan.ref.repo.locator, plan.ref.version)
         return home
 
+    def _older_files(self, plan: ServerPlan) -> tuple[str, ...]:
+        """Return a note where the files are not those of the version that was launched."""
+        if plan.content.temporary:
+            return ()
+        said = older_files(plan, origin(kept_home(self.settings, plan.owner.name, plan.name)))
+        return (said,) if said else ()
+
     async def _listening(self, record: Record) -> None:
+        if caller := self._callers.pop(record.handle, None):
+            with caller, contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.get_running_loop().sock_recv(caller, 1)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if await self.status(record.handle) is not None:
@@ -238,6 +297,10 @@ class LocalRunner:
         logs.mkdir(parents=True, exist_ok=True)
         if said := self.log(record.handle):  # its end, as a server may print without end
             (logs / f"{record.handle}.txt").write_text(said)
+            last = self._last_log(record.owner, record.name)
+            last.parent.mkdir(exist_ok=True)
+            last.unlink(missing_ok=True)
+            last.symlink_to(f"../{record.handle}.txt")
         remove(folder)
 
 
@@ -261,9 +324,13 @@ def _alive(record: Record) -> bool:
     return bool(fields) and fields[0] != "Z" and _born(record.init) == record.born
 
 
-def _children_of(pid: int) -> list[int]:
+def _servers_of(record: Record) -> list[int]:
+    """Return the processes to tell that the server is to end."""
+    if record.fork:
+        return [record.fork]
+    init = record.init
     try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(one) for one in Path(f"/proc/{init}/task/{init}/children").read_text().split()]
     except OSError:
         return []
 

@@ -16,7 +16,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
@@ -151,11 +152,21 @@ async def run(box: Box, say: Say, *, timeout: float) -> int:  # noqa: ASYNC109 -
         await asyncio.wait([telling], timeout=5)
 
 
-def start(box: Box, *, output: int, bound: bool = False, name: str = "") -> Running:
+def start(
+    box: Box,
+    *,
+    output: int,
+    stdin: int = subprocess.DEVNULL,
+    bound: bool = False,
+    name: str = "",
+    meanwhile: Callable[[Running], None] | None = None,
+) -> Running:
     """Start *box* and return at once; *output* is a descriptor for all that it prints.
 
-    When *bound*, it dies with this process; otherwise it outlives us. Takes some milliseconds
-    and blocks. Raises `StartFailed` or `Lacking`.
+    When *bound*, it dies with this process; otherwise it outlives us. Usually its command waits
+    until the box has its network; with *meanwhile*, it does not, and that is called while the box
+    gets it. Takes some milliseconds and blocks. Raises `StartFailed` or `Lacking`, and whatever
+    *meanwhile* does, after which nothing is left.
     """
     name = name or new_id()
     policy, notes = network.choose(box.network, box.owner)
@@ -182,8 +193,8 @@ def start(box: Box, *, output: int, bound: bool = False, name: str = "") -> Runn
                 *("--args", str(listed), "--", *inside),
             ],
             pass_fds=handed,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **_session()},
-            stdin=subprocess.DEVNULL,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            stdin=stdin,
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -195,9 +206,16 @@ def start(box: Box, *, output: int, bound: bool = False, name: str = "") -> Runn
             raise StartFailed("bubblewrap could not make a box.", hint="See `atoll doctor`.")
         running = Running(name, process, json.loads(told)["child-pid"], notes)
         undo.callback(kill, running)
-        if policy is not Network.NONE:
-            network.attach(running.init, policy, box.owner, gone)
-        os.write(unblock, b"1")
+        attach = functools.partial(network.attach, running.init, policy, box.owner, gone)
+        if meanwhile is None:
+            attach()
+            os.write(unblock, b"1")
+        else:
+            os.write(unblock, b"1")
+            with ThreadPoolExecutor(1) as pool:
+                attached = pool.submit(attach)
+                meanwhile(running)
+                attached.result()
         undo.pop_all()
         pipes.close([info, unblock, gone])
         return running
@@ -329,21 +347,21 @@ def _entrance(box: Box, group: cgroups.Group, layout: _Layout) -> list[str]:
     return [*words, *laid_out, "--", "setpriv", *become, str(program)]
 
 
-def _limited(limits: Limits) -> list[str]:
-    """Return the words that set the limits which control groups do not give here."""
-    words = ["prlimit", "--core=0"]
+def rlimits(limits: Limits) -> dict[str, int]:
+    """Return the limits which control groups do not give here, named as in `resource`."""
     have = cgroups.control().controllers
+    found = {"RLIMIT_CORE": 0}
     if "pids" not in have:
-        words.append(f"--nproc={limits.processes}")
+        found["RLIMIT_NPROC"] = limits.processes
     if "memory" not in have:
-        words.append(f"--data={limits.memory}")
-    return words
+        found["RLIMIT_DATA"] = limits.memory
+    return found
 
 
-def _session() -> dict[str, str]:
-    """Return what systemd-run needs to find the user's systemd; nothing of it enters the box."""
-    names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
-    return {name: os.environ[name] for name in names if name in os.environ}
+def _limited(limits: Limits) -> list[str]:
+    """Return the words that set `rlimits` for what follows them."""
+    options = (f"--{name[7:].lower()}={value}" for name, value in rlimits(limits).items())
+    return ["prlimit", *options]
 
 
 def _resolver(policy: Network) -> str:

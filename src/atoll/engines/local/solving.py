@@ -17,7 +17,7 @@ from atoll.engines.local.explanations import Explanation, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin
 from atoll.engines.local.steps import Steps
 from atoll.environments.pythons import show
-from atoll.errors import AtollError, BadSpecification, BuildFailed, Unreachable
+from atoll.errors import AtollError, BadSpecification, BuildFailed, Lacking, Unreachable
 
 WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
 NAMED = 3  # packages that a note names, at most
@@ -144,8 +144,9 @@ def check(problem: Explanation | None) -> None:
 
 
 def failed(problem: Explanation) -> AtollError:
-    """Return *problem* as the error to raise."""
+    """Return *problem* as the error to raise; its class decides whether it is remembered."""
     kinds: dict[Kind, type[AtollError]] = {
+        Kind.MACHINE: Lacking,
         Kind.UNREACHABLE: Unreachable,
         Kind.SPECIFICATION: BadSpecification,
     }

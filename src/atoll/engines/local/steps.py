@@ -32,7 +32,8 @@ from atoll.servers import Limits, Network
 ENV, CACHE, SPEC, OUT = "/srv/env", "/srv/cache", "/srv/spec", "/srv/out"
 KERNEL = "share/atoll-kernel"  # in the environment: a kernel that its own packages do not allow
 LAST_LINES = 2000  # of what a box prints, so many at least explain why it failed
-OUT_OF_MEMORY = (137, 9)  # the status of a killed process
+KILLED = (137, -9)  # the status of what was killed, and of a box that was
+ENDED = (143, -15)  # the same, of what was asked to end
 
 RESOLVE = """
 set -e
@@ -154,7 +155,7 @@ class Steps:
             mute=quick,  # it is only a first try: its failure is not a build's
         )
         if status:
-            return explain(told, as_of=self.spec.as_of) if told else self._killed(status)
+            return self._explain(told, status)
         folder = self.workshop.quick if sealed else self.workshop.out
         return read_lock(read_written(folder, "pylock.toml"))
 
@@ -172,6 +173,7 @@ class Steps:
         cache: right only when nothing that may run a repository's code will write to this
         environment. Returns why it failed, or ``None``.
         """
+        # "copy" although it is slow: "clone" falls back to hard links where there are no reflinks
         root = self.workshop.root
         (root / "pins.txt").write_text(lines(pins, hashes))
         (root / "kernel.txt").write_text(lines(kernel, {}))
@@ -190,7 +192,7 @@ class Steps:
             host_network=True,
         )
         status = await self._run(("/bin/sh", "-c", script, "install", *words), box, told)
-        return (explain(told) if told else self._killed(status)) if status else None
+        return self._explain(told, status) if status else None
 
     async def build(self, lock: Lock) -> Explanation | None:
         """Install what of *lock* must be built or fetched from elsewhere; return why it failed."""
@@ -199,7 +201,7 @@ class Steps:
         words = ("/bin/sh", "-c", BUILD, "build", *cutoffs(self.spec.as_of))
         status = await self._run(words, self._open_box({}, env=True), told)
         if status:
-            return explain(told) if told else self._killed(status)
+            return self._explain(told, status)
         await self._run(("/bin/sh", "-c", KERNELSPEC, "x", ENV), self._open_box({}, env=True), told)
         return None
 
@@ -215,6 +217,8 @@ class Steps:
         status = await self._run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, told)
         if not status:
             return None
+        if killed := self._killed(status):
+            return killed
         said = last_words(told)
         message = f"{path} ended with status {status}{f': {said}' if said else '.'}"
         return Explanation(Kind.BUILD, message, "Its last lines in the log say why.")
@@ -316,12 +320,22 @@ class Steps:
     def _limits(self) -> Limits:
         return Limits(cpus=64, memory=self.memory, processes=2048)
 
-    def _killed(self, status: int) -> Explanation:
-        if status in OUT_OF_MEMORY:
+    def _explain(self, told: list[str], status: int) -> Explanation:
+        if killed := self._killed(status):
+            return killed
+        if told:
+            return explain(told, as_of=self.spec.as_of)
+        return Explanation(Kind.OTHER, f"uv ended with status {status} and said nothing.")
+
+    def _killed(self, status: int) -> Explanation | None:
+        """Explain what is no fault of the specification's, as far as we can tell."""
+        if status in KILLED:
             size = f"{self.memory / 1024**3:.1f} GB"
             message = f"The build was killed, most likely for using more than {size} of memory."
-            return Explanation(Kind.OTHER, message, "The operator can raise [builds] memory.")
-        return Explanation(Kind.OTHER, f"uv ended with status {status} and said nothing.")
+            return Explanation(Kind.MACHINE, message, "The operator can raise [builds] memory.")
+        if status in ENDED:
+            return Explanation(Kind.MACHINE, "Somebody stopped the build.", "Launch it again.")
+        return None
 
     async def _run(
         self, command: tuple[str, ...], box: Box, told: list[str], *, mute: bool = False

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from pathlib import Path
 
-from atoll.engines.local.disk import entries, remove
+from atoll.disk import entries, remove
 from atoll.engines.local.owners import folder_name, give
 from atoll.errors import StartFailed
 from atoll.settings import Settings
+
+ORIGIN = "origin.txt"  # beside a kept home: the repository, and the version of its files
+SAVING = ".~atoll-saving"  # inside/jupyter_server_config.py makes these names
+WRITTEN_ASIDE = re.compile(re.escape(SAVING) + r"-[a-z0-9_]{8}-.+", re.DOTALL)
 
 
 def kept_home(settings: Settings, person: str, server: str) -> Path:
@@ -18,28 +23,47 @@ def kept_home(settings: Settings, person: str, server: str) -> Path:
     return settings.data / "volumes" / folder_name(person) / server / "home"
 
 
-def claim(home: Path, locator: str) -> None:
+def claim(home: Path, locator: str, version: str) -> None:
     """Note that the kept *home* is *locator*'s, or raise `StartFailed` if it is another's.
 
     Launching sees to it that this does not happen; but files are never mixed, whatever does.
+    *version* is noted, too, where *home* is still to be filled from it.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
-    note = home.with_name("origin.txt")
-    if not note.exists():
-        note.write_text(locator)
-    elif (found := note.read_text()) != locator:
+    note = home.with_name(ORIGIN)
+    found = note.read_text().split("\n")[0] if note.exists() else locator
+    if found != locator:
         message = f"These files are of another repository, {found}."
         raise StartFailed(message, hint="Launch again under another name.")
+    if not home.exists() or not note.exists():
+        aside = note.with_name(f".{ORIGIN}")
+        aside.write_text(f"{locator}\n{'' if home.exists() else version}\n")
+        aside.replace(note)
+
+
+def origin(home: Path) -> str:
+    """Return the version that the kept *home* was filled from, or "" if that is not known."""
+    if not home.exists():
+        return ""
+    with contextlib.suppress(OSError):
+        lines = home.with_name(ORIGIN).read_text().split("\n")
+        return lines[1] if len(lines) > 1 else ""  # before versions were noted, there was one line
+    return ""
 
 
 def fill(home: Path, content: Path, owner: int | None) -> None:
     """Make *home* a copy of *content* owned by *owner*, unless it is there already.
 
     It appears whole or not at all, so that a kill in the middle loses nothing. Copies share
-    blocks where the file system can. Raises `StartFailed`.
+    blocks where the file system can. What a killed server left aside in it goes: no server may
+    be running there. Raises `StartFailed`.
     """
     if home.exists():
+        sweep(home)
         return
+    if not content.is_dir():
+        message = "The repository's files are not here any more: they were not used for long."
+        raise StartFailed(message, hint="Launch the repository again.")
     making = home.with_name(f".{home.name}.making")
     if making.exists():
         remove(making)
@@ -57,6 +81,22 @@ def fill(home: Path, content: Path, owner: int | None) -> None:
             os.chmod(entry.path, entry.stat().st_mode | 0o700)  # noqa: PTH101 - hot loop
     give(making, owner)
     making.rename(home)
+
+
+def sweep(home: Path) -> None:
+    """Remove from *home* what a server wrote aside that was killed while it saved.
+
+    Whether there may be any is noted in the home, which need not be searched at every start.
+    """
+    note = home / SAVING
+    if not os.path.lexists(note):
+        return
+    for entry in entries(home):
+        if WRITTEN_ASIDE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)  # noqa: PTH108 - an entry, not a path
+    with contextlib.suppress(OSError):
+        note.unlink()
 
 
 def size(folder: Path) -> int:

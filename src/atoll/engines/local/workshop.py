@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from atoll.engines.local.disk import entries, remove
+from atoll.disk import entries, remove
 from atoll.engines.local.owners import give
 from atoll.environments import EnvKey
 from atoll.errors import BuildFailed

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from atoll.errors import NotFound
@@ -11,9 +14,11 @@ from atoll.providers.git.addresses import Gate
 from atoll.providers.git.checkouts import Checkouts
 from atoll.providers.git.folders import Folders, State, state_of
 from atoll.providers.git.mirrors import COMMIT, Mirrors
+from atoll.providers.git.slots import Slots
+from atoll.providers.git.uses import prune
 from atoll.providers.git.versions import Choice, choose
 from atoll.settings import Settings
-from atoll.sources import Checkout, RepoRef, ResolvedRef, Source, ignore
+from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, Source, ignore
 from atoll.sources.checking import check_version, check_version_and_path
 from atoll.sources.locators import locate
 
@@ -47,6 +52,10 @@ class GitSource:
         settled = RepoRef(repo.provider, repo.locator, choice.version)
         return ResolvedRef(settled, commit.id, commit.tree, commit.date, choice.path)
 
+    def check(self, repo: RepoRef) -> None:
+        """Raise `Refused` where its address alone tells that *repo* may not be fetched here."""
+        self.gate.check(repo.locator)
+
     async def _choose(self, repo: RepoRef) -> Choice:
         if COMMIT.fullmatch(repo.version) and await self.mirrors.find(repo.locator, repo.version):
             return Choice(repo.version, repo.version)
@@ -65,13 +74,26 @@ class GitSource:
             checkout = replace(checkout, warnings=(*checkout.warnings, warning))
         return checkout
 
+    async def prune(
+        self, before: datetime, needed: Collection[str], *, dry_run: bool = False
+    ) -> list[Copy]:
+        """Remove mirrors and checkouts (see `atoll.sources.Source`)."""
+
+        def work() -> list[Copy]:
+            folders = (self.mirrors.folder, self.checkouts.folder)
+            return [
+                one for folder in folders for one in prune(folder, before, needed, dry_run=dry_run)
+            ]
+
+        return await asyncio.to_thread(work)
+
 
 def open_source(settings: Settings, *, trusted: bool) -> Source:
     """Return the provider; *trusted* says that whoever asks runs this process."""
     limits = settings.sources
     most, timeout, data = int(limits.max_size), limits.timeout, settings.data
     gate = Gate(trusted, tuple(limits.allow), timeout)
-    mirrors = Mirrors(data / "mirrors", gate, most, timeout)
+    mirrors = Mirrors(data / "mirrors", gate, most, timeout, slots=Slots(limits.at_once))
     checkouts = Checkouts(data / "checkouts", mirrors, gate, most, timeout)
     return GitSource(gate, mirrors, checkouts, Folders(data / "checkouts", data, most))
 

@@ -21,8 +21,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx2
 
-from atoll.errors import AtollError, BadReference, Lacking, NotFound, Refused, Unreachable
-from atoll.providers.git.commands import GitFailed, git
+from atoll.errors import BadReference, Lacking, NotFound, Refused, Unreachable
+from atoll.providers.git.commands import git
+from atoll.providers.git.complaints import no_host, not_found
 from atoll.sources.locators import DEFAULT_PORTS, FORGES, clone_url, host_of, locate
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -61,13 +62,25 @@ class Gate:
             if not self._allows_folder(local):
                 raise Refused(
                     "Folders of this machine cannot be opened from the web.",
-                    hint="The operator can list some as allow in [sources] of atoll.toml.",
+                    hint=_how_to_allow(os.path.dirname(local)),  # noqa: PTH120 - only text
                 )
         elif scheme_of(locator) not in {"https", "http"} and not self.lists(locator):
             raise Refused(
                 f"{scheme_of(locator)} addresses cannot be opened from the web.",
-                hint=f"Use https://{host_of(locator)}/…",
+                hint=f"Use https://{host_of(locator)}/…. {_how_to_allow(_entry(locator))}",
             )
+        else:
+            self._check_host(locator)
+
+    def _check_host(self, locator: str) -> None:
+        """Raise `Refused` for an address inside the network that is written as such."""
+        host, url = host_of(locator), urlsplit(locator)
+        local = host == "localhost" or host.endswith(".localhost")
+        number = network_of("127.0.0.1" if local else host)
+        if number is None or self.lists(locator):
+            return
+        if not self._may_reach(number.network_address, url.port or DEFAULT_PORTS[url.scheme]):
+            raise _inside(host, url.port)
 
     async def admit(self, locator: str) -> Admitted:
         """Return how *locator* is fetched.
@@ -155,15 +168,10 @@ class Gate:
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise Unreachable(
-                f"There is no host “{host}”.", hint="Check how the address is spelt."
-            ) from error
+            raise no_host(host) from error
         addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
         if not self.lists(url) and not all(self._may_reach(one, port) for one in addresses):
-            raise Refused(
-                f"“{host}” is inside the operator's network, which is not open to the web.",
-                hint="The operator can list it as allow in [sources] of atoll.toml.",
-            )
+            raise _inside(host, port if port != DEFAULT_PORTS[parts.scheme] else None)
         return list(dict.fromkeys(addresses))
 
     def _may_reach(self, address: Address, port: int) -> bool:
@@ -180,6 +188,25 @@ class Gate:
             self._git_pins.append(version >= PINNING_GIT)
         if not self._git_pins[0]:
             raise Lacking("git is too old to be used by a hub.", hint="Install git 2.37 or newer.")
+
+
+def _inside(host: str, port: int | None) -> Refused:
+    return Refused(
+        f"“{host}” is inside the operator's network, which is not open to the web.",
+        hint=_how_to_allow(f"{host}:{port}" if port else host),
+    )
+
+
+def _entry(locator: str) -> str:
+    """Return the entry of the setting that allows the host of *locator*."""
+    port = urlsplit(locator).port if "://" in locator else None
+    return f"{host_of(locator)}:{port}" if port else host_of(locator)
+
+
+def _how_to_allow(entry: str) -> str:
+    """Return what the operator can do: the very line for atoll.toml."""
+    line = f'[sources] allow = ["{entry}"]'
+    return f"The operator can allow it in atoll.toml ({line}) and start Atoll again."
 
 
 def is_public(address: Address) -> bool:
@@ -220,31 +247,6 @@ def scheme_of(locator: str) -> str:
 def is_forge(locator: str) -> bool:
     """Say whether *locator* is on one of the big forges."""
     return host_of(locator) in FORGES
-
-
-def translated(error: GitFailed, locator: str) -> AtollError:
-    """Return what git said about the remote *locator* as one of our errors."""
-    said, text = error.sentence, error.text
-    if "dubious ownership" in text:
-        return Refused(
-            f"{locator} belongs to somebody else.",
-            hint="Copy it, or let git trust it: git config --global --add safe.directory FOLDER",
-        )
-    if "not allowed" in text:
-        return Refused(f"git may not fetch {locator}: {said}.")
-    missing = ("not found", "does not exist", "does not appear to be a git", "no such file")
-    closed = ("could not read username", "permission denied", "authentication", "publickey", "403")
-    if any(sign in text for sign in (*missing, *closed)):
-        return not_found(locator)
-    return Unreachable(f"{locator} could not be fetched: {said}.")
-
-
-def not_found(locator: str) -> NotFound:
-    """Make the error for a repository that is not there, or private, which look alike."""
-    return NotFound(
-        f"There is no repository at {locator}, or it is private.",
-        hint="Check how it is spelt; a private one needs credentials.",
-    )
 
 
 async def _ask(url: str, address: Address) -> tuple[int, str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from atoll.disk import remove
 from atoll.errors import BadReference, BadSpecification, NotFound, Refused, Unreachable
 from atoll.events import Event, Tell
 from atoll.names import new_id
@@ -25,6 +25,7 @@ from atoll.providers.git.lfs import fetch_large_files
 from atoll.providers.git.mirrors import Mirrors, date_of, in_time, mark
 from atoll.providers.git.specfiles import read_files
 from atoll.providers.git.submodules import Submodule, read_submodules
+from atoll.providers.git.uses import use
 from atoll.sources import Checkout, ResolvedRef
 from atoll.sources.locators import clone_url
 
@@ -47,11 +48,11 @@ class Checkouts:
         """Return the work tree of *ref*, on *branch* unless that is ""; make it if need be."""
         name = mark(ref.repo.locator, f"{ref.version} {branch}", trusted=self.gate.trusted)
         home = self.folder / name
-        if not (home / "checkout.json").exists():
+        if not use(home):
 
             async def make(tell: Tell) -> None:
                 async with held(self.folder / f"{name}.lock"):
-                    if not (home / "checkout.json").exists():
+                    if not use(home):
                         await self._publish(ref, branch, home, tell)
 
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,7 @@ class Checkouts:
 
     async def _publish(self, ref: ResolvedRef, branch: str, home: Path, tell: Tell) -> None:
         for stale in self.folder.glob(f".{home.name}-*"):  # we hold the lock: its maker was killed
-            shutil.rmtree(stale, ignore_errors=True)
+            await asyncio.to_thread(remove, stale)
         aside = self.folder / f".{home.name}-{new_id()}"
         aside.mkdir()
         try:
@@ -69,8 +70,7 @@ class Checkouts:
             (aside / "checkout.json").write_text(json.dumps(notes), "utf-8")
             aside.rename(home)
         finally:
-            if aside.exists():
-                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            await asyncio.to_thread(remove, aside)
 
     async def _make(self, ref: ResolvedRef, branch: str, aside: Path, tell: Tell) -> dict[str, Any]:
         tree = aside / "tree"

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import resource
+import shlex
 import signal
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -44,6 +47,8 @@ ALWAYS = (
 KEPT = ("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
 PERSONS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+SSH = "-o BatchMode=yes -o ConnectTimeout=20"  # it never asks anybody anything
+NOBODY = "-F none -o IdentityFile=none -o IdentityAgent=none"  # it uses no key of this machine's
 NEUTRAL = Path("/")  # a command about no repository must not find one where we happen to stand
 LONGEST_ANSWER = 64 * 1024**2  # bytes; `ls-remote` of the largest public repositories says 30 MB
 MEMORY = 4 * 1024**3  # bytes, of each process of git's
@@ -149,7 +154,7 @@ def environment(folder: Path, protocols: str, *, persons: bool) -> dict[str, str
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "/bin/false",
         "SSH_ASKPASS": "/bin/false",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        "GIT_SSH_COMMAND": f"{_persons_ssh()} {SSH}" if persons else f"ssh {NOBODY} {SSH}",
         "GIT_ALLOW_PROTOCOL": protocols,
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
         "GIT_NO_LAZY_FETCH": "1",
@@ -164,6 +169,29 @@ def environment(folder: Path, protocols: str, *, persons: bool) -> dict[str, str
             "GIT_ATTR_NOSYSTEM": "1",
         }
     return found | own
+
+
+def _persons_ssh() -> str:
+    """Return the shell command by which whoever runs this process has told git to run ssh."""
+    if command := os.environ.get("GIT_SSH_COMMAND"):
+        return command
+    if program := os.environ.get("GIT_SSH"):
+        return shlex.quote(program)
+    return _configured_ssh(tuple((one, os.environ.get(one)) for one in (*KEPT, *PERSONS))) or "ssh"
+
+
+@functools.cache
+def _configured_ssh(environ: tuple[tuple[str, str | None], ...]) -> str:
+    """Ask git, which would read its setting after our variable; "" if there is none."""
+    ran = subprocess.run(
+        ["git", "config", "--get", "core.sshCommand"],
+        cwd=NEUTRAL,
+        env={name: value for name, value in environ if value is not None},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.stdout.strip()
 
 
 async def _attend(

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 
+from atoll.disk import remove
 from atoll.errors import NotFound, Refused
 from atoll.events import Event, Tell
 from atoll.names import new_id
@@ -26,6 +27,7 @@ from atoll.providers.git.flights import held
 from atoll.providers.git.mirrors import mark
 from atoll.providers.git.sizes import size_of
 from atoll.providers.git.specfiles import read_files
+from atoll.providers.git.uses import use
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 
 FIRST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # earlier than any notebook
@@ -78,7 +80,7 @@ class Folders:
         home = self.folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
         async with held(self.folder / f"{name}.lock"):
-            if not home.exists():
+            if not use(home):
                 tell(Event("fetch", f"Copying {source}"))
                 await asyncio.to_thread(self._copy, source, home, ref.version)
         tree = home / "tree"
@@ -100,8 +102,7 @@ class Folders:
                 raise NotFound(f"{source} changed while it was copied.", hint="Try again.")
             aside.rename(home)
         finally:
-            if aside.exists():
-                shutil.rmtree(aside, ignore_errors=True)
+            remove(aside)
 
 
 def walk(source: Path) -> Iterator[tuple[str, os.stat_result]]:

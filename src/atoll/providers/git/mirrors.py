@@ -11,18 +11,21 @@ import asyncio
 import contextlib
 import hashlib
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from atoll.disk import remove
 from atoll.errors import BadReference, NotFound, TooLarge, Unreachable
 from atoll.events import Event, Tell
 from atoll.names import default_name
-from atoll.providers.git.addresses import Admitted, Gate, translated
+from atoll.providers.git.addresses import Admitted, Gate
 from atoll.providers.git.commands import NEUTRAL, GitFailed, Limit, git
+from atoll.providers.git.complaints import translated
 from atoll.providers.git.flights import Flights, held
+from atoll.providers.git.slots import Slots
+from atoll.providers.git.uses import use
 from atoll.sources.checking import check_version
 
 ASKING = 60.0  # seconds for a list of branches
@@ -69,6 +72,7 @@ class Mirrors:
     most: int
     timeout: float
     flights: Flights = field(default_factory=Flights)
+    slots: Slots = field(default_factory=Slots)
 
     def path(self, locator: str) -> Path:
         """Return where the mirror of *locator* is, or will be."""
@@ -93,7 +97,7 @@ class Mirrors:
         Raises `BadReference` when a short one may be several.
         """
         mirror = self.path(locator)
-        if not mirror.exists():
+        if not use(mirror):
             return None
         form = "--format=%H%n%T%n%ct"
         try:
@@ -148,11 +152,11 @@ class Mirrors:
         mirror = self.path(locator)
         self.folder.mkdir(parents=True, exist_ok=True)
         admitted = await self.gate.admit(locator)
-        async with held(mirror.with_suffix(".lock")):
+        async with self.slots.slot(tell), held(mirror.with_suffix(".lock")):
             fresh = not mirror.exists()
             if fresh:
                 aside = mirror.with_suffix(".new")
-                shutil.rmtree(aside, ignore_errors=True)
+                await asyncio.to_thread(remove, aside)
                 await git("init", "--quiet", "--bare", "--template=", str(aside))
                 aside.rename(mirror)
             sweep(mirror)
@@ -163,7 +167,7 @@ class Mirrors:
                     await self._remote(admitted, *arguments, mirror=mirror, tell=tell)
             except TooLarge:
                 if fresh:
-                    await asyncio.to_thread(shutil.rmtree, mirror)
+                    await asyncio.to_thread(remove, mirror)
                 raise
             finally:
                 sweep(mirror)
@@ -247,6 +251,6 @@ def sweep(mirror: Path) -> None:
         for stale in folder.glob(pattern):
             stale.unlink(missing_ok=True)
     for stale in (mirror / "objects").glob("tmp_objdir-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+        remove(stale)
     for stale in (mirror / "objects" / "pack").glob("tmp_*"):
         stale.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from atoll.stores.sql.migrating import migrate
 from atoll.stores.sql.plans import SqlPlans
 from atoll.stores.sql.records import SqlRecords
 from atoll.stores.sql.shelf import SqlShelf
+from atoll.stores.sql.stops import SqlStops
 from atoll.stores.sql.urls import database_url
 
 
@@ -23,6 +24,7 @@ class SqlStore:
         self.plans = SqlPlans(database)
         self.records = SqlRecords(database)
         self.launches = SqlLaunches(database)
+        self.stops = SqlStops(database)
 
     async def open(self) -> None:
         """Bring the tables up to date; any number of processes may do so at once.

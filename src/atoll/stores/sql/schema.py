@@ -113,3 +113,12 @@ records = Table(
     Column("body", JSON, nullable=False),
     Index(None, "person", "at"),
 )
+
+stops = Table(
+    f"{PREFIX}stops",
+    metadata,
+    Column("owner", String(255), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("why", String(32), nullable=False),
+)

@@ -9,7 +9,7 @@ from sqlalchemy import Table, and_, delete, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from atoll import errors
-from atoll.environments import Environment, EnvKey, ShelvedEnvironment
+from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, BuildFailed
 from atoll.stores.sql.database import Database, can_be_a_key
 from atoll.stores.sql.schema import environments, failures
@@ -50,14 +50,15 @@ class SqlShelf:
             await connection.execute(self._database.put(environments, row, keys=("key", "engine")))
             await connection.execute(delete(failures).where(_is(failures, key, engine)))
 
-    async def failure(self, key: EnvKey, engine: str) -> AtollError | None:
+    async def failure(self, key: EnvKey, engine: str) -> ShelvedFailure | None:
         """Return why the last build of *key* failed, if the last one did."""
         async with self._database.reading() as connection:
             asked = select(failures).where(_is(failures, key, engine))
             row = (await connection.execute(asked)).one_or_none()
         if row is None:
             return None
-        return _error_class(row.error)(row.message, hint=row.hint, log=row.log)
+        error = _error_class(row.error)(row.message, hint=row.hint, log=row.log)
+        return ShelvedFailure(error, row.made)
 
     async def put_failure(self, key: EnvKey, engine: str, error: AtollError) -> None:
         """Remember that the last build of *key* failed with *error*."""

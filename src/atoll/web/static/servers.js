@@ -1,4 +1,5 @@
-// My servers: looks again while something is on its way from one state to another.
+// My servers: looks again while something is on its way from one state to another, and tells times
+// by the reader's own clock.
 const list = document.querySelector("#servers");
 const PAUSE = 2000; // milliseconds
 
@@ -24,6 +25,12 @@ async function look() {
 
 if (list && Object.values(shown()).some((state) => state.endsWith("ing") && state !== "running")) {
   setTimeout(look, PAUSE);
+}
+for (const one of document.querySelectorAll("#servers time")) {
+  const when = new Date(one.dateTime);
+  const today = when.toDateString() === new Date().toDateString();
+  const day = today ? {} : { day: "numeric", month: "long" };
+  one.textContent = when.toLocaleString("en-GB", { ...day, hour: "2-digit", minute: "2-digit" });
 }
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

@@ -1,17 +1,28 @@
 # It is run by any Python and any Jupyter Server that a repository brings, so it has no types.
 # mypy: ignore-errors
-"""How every Jupyter server in a box saves: aside, then in place, so that a kill loses nothing.
+"""How every Jupyter server in a box saves, and which Python its kernels run on.
 
 Jupyter Server copies the old file aside and then writes over it; killed in between, it leaves half
 a file under the name that people look for. Here the new file is written aside, brought to the
 disk, and renamed over the old one, which is whole at any moment.
+
+What a killed server leaves aside is cleared away at the next start (`atoll.engines.local.volumes`
+knows these names). A file in the home says that there may be something to look for.
 """
 
 import importlib.util
 import io
 import os
+import re
+import sys
 import tempfile
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
+
+SAVING = ".~atoll-saving"  # in the home while something is saved; what is written aside, with a -
+ENVIRONMENT = "/srv/env"
+saves = []  # that are under way
+guard = threading.Lock()
 
 
 def whole(base):
@@ -26,21 +37,41 @@ def whole(base):
                 with super().atomic_writing(os_path, text=text, encoding=encoding, **more) as file:
                     yield file  # says why it may not be written
                 return
-            fd, aside = tempfile.mkstemp(prefix=".~", suffix="-" + name[-100:], dir=folder)
-            try:
-                with io.open(
-                    fd, "w" if text else "wb", encoding=encoding if text else None, **more
-                ) as file:
-                    yield file
-                    file.flush()
-                    os.fchmod(file.fileno(), permissions(target))
-                    os.fsync(file.fileno())
-                os.replace(aside, target)
-            except BaseException:
-                os.unlink(aside)
-                raise
+            with noted(target):
+                prefix, suffix = SAVING + "-", "-" + name[-100:]
+                fd, aside = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
+                try:
+                    with io.open(
+                        fd, "w" if text else "wb", encoding=encoding if text else None, **more
+                    ) as file:
+                        yield file
+                        file.flush()
+                        os.fchmod(file.fileno(), permissions(target))
+                        os.fsync(file.fileno())
+                    os.replace(aside, target)
+                except BaseException:
+                    os.unlink(aside)
+                    raise
 
     return WholeFiles
+
+
+@contextmanager
+def noted(target):
+    """Have the note in the home as long as anything is being saved, *target* among it."""
+    note = os.path.join(os.path.expanduser("~"), SAVING)
+    with guard:
+        saves.append(target)
+        with suppress(OSError):  # a full disk, say, of which the save itself will tell
+            open(note, "a").close()
+    try:
+        yield
+    finally:
+        with guard:
+            saves.remove(target)
+            if not saves:
+                with suppress(OSError):
+                    os.unlink(note)
 
 
 def permissions(path):
@@ -53,10 +84,36 @@ def permissions(path):
         return 0o666 & ~mask
 
 
+def at_home(base):
+    """Return *base*, a kernelspec manager's class, for kernels that are not this Python's.
+
+    A kernelspec that says just "python3" would get the Python that the server itself runs on,
+    which in a box has none of the repository's packages.
+    """
+
+    class EnvironmentSpecs(base):
+        def get_kernel_spec(self, kernel_name):
+            spec = super().get_kernel_spec(kernel_name)
+            ours = spec.resource_dir.startswith(sys.prefix + os.sep)
+            if not ours and spec.argv and re.fullmatch(r"python(3(\.\d+)?)?", spec.argv[0]):
+                spec.argv[0] = ENVIRONMENT + "/bin/python"
+            return spec
+
+    return EnvironmentSpecs
+
+
+c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 except ImportError:  # a server of another time saves in its own way
     AsyncLargeFileManager = None
 if AsyncLargeFileManager and importlib.util.find_spec("jupytext") is None:  # it has its own
-    c = get_config()  # noqa: F821 - Jupyter provides it
     c.ServerApp.contents_manager_class = whole(AsyncLargeFileManager)
+if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
+idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
+if idle:  # by default one that computes, or that a page is connected to, is not idle
+    c.MappingKernelManager.cull_idle_timeout = idle
+    c.MappingKernelManager.cull_interval = max(1, min(300, idle // 5))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from atoll.engines.local.disk import discard, entries, remove, usage
+from atoll.disk import discard, entries, freed, locked, remove, usage
 from atoll.engines.local.owners import FIRST, give
 from atoll.engines.local.volumes import size
 from atoll.engines.local.workshop import changed
@@ -86,3 +86,30 @@ def test_a_link_in_the_place_of_the_folder_is_left_alone(tmp_path):
     remove(tmp_path / "link")
     assert kept.exists()
     remove(tmp_path / "nothing")  # may be gone already
+
+
+def test_only_what_has_no_name_elsewhere_is_freed(tmp_path):
+    for name in ("a", "b", "kept"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "f").write_bytes(b"x" * 8192)
+    os.link(tmp_path / "a" / "f", tmp_path / "b" / "f")
+    (tmp_path / "b" / "g").write_bytes(b"x" * 4096)
+    os.link(tmp_path / "b" / "g", tmp_path / "kept" / "g")
+    assert freed([tmp_path / "a"]) == 0
+    assert freed([tmp_path / "a", tmp_path / "b"]) == 8192
+
+
+def held_alone(file):
+    return locked(file, alone=True, wait=False)
+
+
+def test_a_lock_is_held_by_many_or_by_one_alone(tmp_path):
+    file = tmp_path / "lock"
+    with locked(file), locked(file), pytest.raises(BlockingIOError), held_alone(file):
+        pass
+    with locked(file, alone=True), pytest.raises(BlockingIOError), locked(file, wait=False):
+        pass
+    with held_alone(file):
+        pass
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "no" / "lock"):
+        pass

@@ -7,6 +7,7 @@ reach, or leave them without permissions. Nothing here follows a link or recurse
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,12 +51,45 @@ def usage(folders: Mapping[str, Path]) -> dict[str, Usage]:
     return measured
 
 
+def freed(folders: Iterable[Path]) -> int:
+    """Return the bytes that removing *folders* together frees: files without a name elsewhere."""
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    names: Counter[tuple[int, int]] = Counter()
+    for folder in folders:
+        for inode, found in _files(folder):
+            sizes[inode] = found
+            names[inode] += 1
+    return sum(size for inode, (size, links) in sizes.items() if names[inode] >= links)
+
+
+@contextlib.contextmanager
+def locked(file: Path, *, alone: bool = False, wait: bool = True) -> Iterator[None]:
+    """Hold the lock *file*, with others or *alone*, against every other process.
+
+    Raises `BlockingIOError` where that is not to be had at once and *wait* is false, and
+    `FileNotFoundError` where the file's folder is not there.
+    """
+    held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        fcntl.flock(held, how if wait else how | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(held)
+
+
 def discard(folders: Iterable[str | Path]) -> None:
-    """Delete *folders*: each is out of sight at once, then taken apart."""
-    for folder in map(Path, folders):
-        doomed = folder.with_name(f".{folder.name}.{new_id()}")
-        folder.rename(doomed)
+    """Delete *folders*: they are out of sight at once, then taken apart."""
+    for doomed in hide(folders):
         remove(doomed)
+
+
+def hide(folders: Iterable[str | Path]) -> list[Path]:
+    """Give each of *folders* a hidden name beside its own; return where they are now."""
+    return [
+        folder.rename(folder.with_name(f".{folder.name}.{new_id()}"))
+        for folder in map(Path, folders)
+    ]
 
 
 def entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:

@@ -1,0 +1,150 @@
+"""The fork server as the runner sees it: where it is, how it is run, and what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import struct
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from atoll.engines.local import cgroups, sandbox
+from atoll.engines.local.sandbox import Box, Running
+from atoll.settings import Settings, run_folder
+
+PATIENCE = 10.0  # seconds until a server must be in its box
+# What a box does at first: it says that it is there on its standard input, a socket, and waits for
+# the server's exit status, or its end. Then it ends what the server left behind.
+WAIT = ("/bin/sh", "-c", 'echo >&0; read -r status; kill -KILL -1; exit "${status:-1}"')
+NOTHING = {"PATH": "/usr/bin:/bin"}
+CREDENTIALS = struct.Struct("=iII")  # unix(7): struct ucred
+
+
+class NotForked(Exception):
+    """The fork server is not there, or could not do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A server that is a fork, in its box. *caller* gets a message when it listens."""
+
+    box: Running
+    pid: int
+    caller: socket.socket
+
+
+def place(settings: Settings) -> Path:
+    """Return where the fork server of exactly this Atoll, as it is installed now, listens."""
+    installed = Path(sysconfig.get_path("purelib")).stat().st_mtime_ns
+    text = f"{version('atoll')} {sys.executable} {installed}"
+    return run_folder(settings) / f"fork-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sock"
+
+
+def command(settings: Settings) -> list[str]:
+    """Return the words that run it."""
+    return [sys.executable, "-P", "-m", "atoll.engines.local.forking.server", str(place(settings))]
+
+
+def call(path: Path) -> socket.socket:
+    """Connect to the fork server at *path*. Raises `NotForked`.
+
+    At once it makes a process for the caller, which waits to be asked.
+    """
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        caller.settimeout(PATIENCE)
+        caller.connect(str(path))
+        _, uid, _ = CREDENTIALS.unpack(
+            caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        )
+        if uid != os.getuid():
+            raise NotForked("The fork server is somebody else's.")
+    except OSError as error:
+        caller.close()
+        raise NotForked(f"There is no fork server: {error}") from error
+    return caller
+
+
+async def answers(path: Path) -> bool:
+    """Say whether the fork server at *path* makes processes: one comes, hears nothing, and goes."""
+    try:
+        with await asyncio.to_thread(call, path) as caller:
+            caller.shutdown(socket.SHUT_WR)
+            return await asyncio.to_thread(caller.recv, 1) == b""
+    except (NotForked, OSError):
+        return False
+
+
+def start(
+    settings: Settings, box: Box, app: str, arguments: Sequence[str], output: int, name: str
+) -> Fork | None:
+    """Start *app* in *box*, as `sandbox.start` would start the box's own command.
+
+    *app* is a Jupyter Server extension application, as ``module:class``. The fork server is called
+    first, so that it forks while bubblewrap builds; the network comes last, while *app* gets
+    ready. Returns ``None`` when there is no fork server or it could not. Raises `StartFailed` or
+    `Lacking` as `sandbox.start` does.
+    """
+    asked = {
+        "app": app,
+        "arguments": list(arguments),
+        "environ": dict(box.environ),
+        "workdir": box.workdir,
+        "owner": box.owner,
+        "rlimits": sandbox.rlimits(box.limits),
+    }
+    pid = 0
+    with contextlib.ExitStack() as undo:
+
+        def join(running: Running) -> None:
+            nonlocal pid
+            theirs.close()
+            ours.settimeout(PATIENCE)
+            if not ours.recv(1):
+                raise NotForked("The box ended.")
+            group = {"entrances": cgroups.find(name).entrances}
+            if cgroups.control().controllers and not group["entrances"]:
+                raise NotForked("The box's limits were not found.")
+            pid = _ask(caller, asked | group, running.init, output, ours)
+
+        try:
+            caller = undo.enter_context(call(place(settings)))
+            ours, theirs = (undo.enter_context(one) for one in socket.socketpair())
+            waiting = replace(box, command=WAIT, environ=NOTHING)
+            stdin = theirs.fileno()
+            running = sandbox.start(waiting, output=output, stdin=stdin, name=name, meanwhile=join)
+        except NotForked:
+            return None
+        caller.send(b"g")  # now that it has its network
+        undo.pop_all()
+        ours.close()  # from now on the server alone holds it
+        caller.settimeout(0)
+        return Fork(running, pid, caller)
+
+
+def _ask(
+    caller: socket.socket, asked: Mapping[str, Any], init: int, output: int, life: socket.socket
+) -> int:
+    """Have a process become what is *asked* in the box of *init*; return its id."""
+    try:
+        box = os.pidfd_open(init)
+        try:
+            fds = [box, output, life.fileno()]
+            socket.send_fds(caller, [json.dumps(asked).encode()], fds)
+        finally:
+            os.close(box)
+        answer = json.loads(caller.recv(4096) or b"{}")
+    except OSError as error:
+        raise NotForked(f"The fork server did not answer: {error}") from error
+    if "pid" not in answer:
+        raise NotForked(f"The fork server could not: {answer.get('error', 'it ended')}")
+    return int(answer["pid"])

@@ -1,0 +1,210 @@
+"""JupyterHub's idle culler as a service of a real hub: who is not active is stopped, and told why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from atoll.errors import Unreachable
+from atoll.hub import idle
+from atoll.hub.idle import Arbiter
+from atoll.hub.places import find_places
+from atoll.servers import Why
+from atoll.settings import settings_from
+from atoll.stores.sql import open_store
+from atoll.testing.stores import MemoryStops
+from support.hub import Installation, a_plan, eventually
+
+SECONDS = 6
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    one = Installation(tmp_path_factory.mktemp("quick"), servers={"idle": SECONDS})
+    try:
+        one.start()
+        yield one
+    finally:
+        one.end()
+
+
+def running(hub, owner, *names):
+    token = hub.person(owner)
+    made = [a_plan(owner, name) for name in names]
+    hub.put(*made)
+    for plan in made:
+        hub.run(plan, token)
+    return token
+
+
+def stops(hub, owner):
+    async def latest():
+        store = open_store(hub.settings)
+        found = await store.stops.latest(owner)
+        await store.close()
+        return found
+
+    return asyncio.run(latest())
+
+
+def culler(hub):
+    """Return the pids of the cullers of *hub*."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"jupyterhub_idle_culler" in words and f":{hub.port}/".encode() in words:
+            found.append(int(folder.name))
+    return found
+
+
+def test_what_nobody_uses_is_stopped_and_what_is_used_stays(quick):
+    token = running(quick, "ada", "idle", "used")
+
+    def used_and_idle_stopped():
+        assert quick.visit("user/ada/used/").status_code == 200
+        return quick.server("ada", "idle").get("stopped")
+
+    eventually(used_and_idle_stopped, seconds=60)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 2 * SECONDS:
+        assert quick.visit("user/ada/used/").status_code == 200
+        time.sleep(0.5)
+    assert quick.server("ada", "used")["ready"]
+    stop = stops(quick, "ada")["idle"]
+    assert stop.why is Why.IDLE
+    assert "used" not in stops(quick, "ada")
+    # It stays the person's, and starts again with what it held.
+    last = datetime.fromisoformat(quick.server("ada", "idle")["last_activity"])
+    assert timedelta() <= last - stop.at < timedelta(minutes=1)
+    answer = quick.api("POST", "users/ada/servers/idle", token)
+    assert answer.status_code in {201, 202}, answer.text
+
+
+def test_the_log_says_which_server_was_stopped_and_nothing_is_said_aloud(quick):
+    running(quick, "bob", "lonely")
+    eventually(lambda: quick.server("bob", "lonely").get("stopped"), seconds=60)
+    said = [one["event"] for one in quick.log() if "Culling server bob/lonely" in one["event"]]
+    assert said
+    assert "exited with status" not in quick.output.read_text()
+    assert "Traceback" not in quick.output.read_text()
+
+
+def test_its_token_does_no_more_than_it_must(quick):
+    token = quick.places.secret("idle_token")
+    quick.person("cleo")
+    assert quick.api("GET", "users", token).status_code == 200
+    assert quick.api("DELETE", "users/cleo", token).status_code in {403, 404}
+    assert quick.api("POST", "users/cleo/tokens", token, json={}).status_code in {403, 404}
+    assert quick.api("POST", "users/cleo/servers/x", token, json={}).status_code in {403, 404}
+    assert quick.api("POST", "shutdown", token, json={}).status_code == 403
+    assert "auth_state" not in quick.api("GET", "users/cleo", token).text
+
+
+def test_there_is_one_of_it_after_the_hub_was_killed_and_none_after_the_end(quick):
+    [before] = culler(quick)
+    hub = quick.pid("hub")
+    quick.kill("hub")
+    eventually(lambda: quick.pid("hub") != hub)
+    eventually(lambda: culler(quick) and before not in culler(quick))
+    assert len(culler(quick)) == 1
+    quick.stop()
+    eventually(lambda: culler(quick) == [])
+    quick.start()
+
+
+def test_nobody_is_stopped_unless_the_operator_says_so(tmp_path):
+    assert idle.pause(settings_from({"data": str(tmp_path)})) == 0
+
+
+@pytest.mark.parametrize(
+    ("rules", "seconds"),
+    [
+        ({"idle": "8h"}, 300),
+        ({"idle": "10m"}, 120),
+        ({"idle": 1}, 1),
+        ({"max_age": "5m"}, 60),
+        ({"idle": "8h", "max_age": "5m"}, 60),
+    ],
+)
+def test_it_looks_often_enough_to_overlook_nobodys_last_use(rules, seconds):
+    assert idle.pause(settings_from({"servers": rules})) == seconds
+
+
+def test_without_an_idle_time_only_age_stops_a_server(tmp_path):
+    settings = settings_from({"data": str(tmp_path), "servers": {"max_age": "2d"}})
+    command = idle.service(settings, find_places(settings))["command"]
+    assert "--max-age=172800" in command
+    assert f"--timeout={idle.NEVER}" in command
+
+
+SERVER = {
+    "full_name": "a/da/x",
+    "url": "/hubs/user/a%2Fda/x/",
+    "started": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
+}
+
+
+async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, server=SERVER):
+    asked = []
+
+    async def ask(path):
+        asked.append(path)
+        if isinstance(kernels, Exception):
+            raise kernels
+        return kernels
+
+    stops = MemoryStops() if stops is None else stops
+    arbiter = Arbiter(ask, stops, max_age)
+    unused = None if inactive is None else timedelta(seconds=inactive)
+    return await arbiter(inactive=unused, inactive_limit=limit, server=server), stops, asked
+
+
+BUSY, FREE = {"execution_state": "busy"}, {"execution_state": "idle"}
+
+
+async def test_a_server_whose_kernel_computes_is_in_use():
+    stopped, stops, asked = await decide([FREE, BUSY])
+    assert not stopped
+    assert stops.kept == {}
+    assert asked == ["/hubs/user/a%2Fda/x/api/kernels?no_track_activity=1"]
+
+
+@pytest.mark.parametrize(
+    "kernels",
+    [[], [FREE], {}, None, [None, 1, "busy"], httpx2.ConnectError("gone"), ValueError("no JSON")],
+)
+async def test_one_whose_kernels_rest_or_that_says_nothing_sensible_is_not(kernels):
+    stopped, stops, _ = await decide(kernels)
+    assert stopped
+    assert stops.kept["a/da", "x"].why is Why.IDLE
+
+
+@pytest.mark.parametrize("inactive", [None, 29.9])
+async def test_one_that_was_used_is_not_even_asked(inactive):
+    stopped, _, asked = await decide([], inactive=inactive)
+    assert not stopped
+    assert asked == []
+
+
+async def test_one_that_is_too_old_is_stopped_whatever_it_does():
+    stopped, stops, _ = await decide([BUSY], inactive=0, max_age=3000)
+    assert stopped
+    assert stops.kept["a/da", "x"].why is Why.AGE
+    assert not (await decide([BUSY], inactive=0, max_age=4000))[0]
+    assert not (await decide([BUSY], inactive=0, max_age=10, server=SERVER | {"started": None}))[0]
+
+
+async def test_a_database_that_is_away_keeps_no_server_running():
+    class Away:
+        async def put(self, stop):
+            raise Unreachable("The database does not answer.")
+
+    assert (await decide([], stops=Away()))[0]
