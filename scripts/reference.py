@@ -77,8 +77,8 @@ def cli_page() -> str:
         "success, 2 also a mistake in the command line, 130 means that Ctrl-C stopped it before it",
         "had done what was asked. Ctrl-C at a server that runs ends `atoll run` as it should: 0.",
         "",
-        "With `--json`, standard output holds JSON and nothing else. If something goes wrong, it is",
-        "an object with `error`, `hint` and `exit_code`; the same is on standard error in words.",
+        "With `--json`, standard output holds JSON and nothing else. If something goes wrong, that",
+        "is an object with `error`, `hint` and `exit_code`; standard error has the same in words.",
     ]
     for words, command in commands(main):
         if isinstance(command, click.Group) and not command.params:

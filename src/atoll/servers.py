@@ -71,10 +71,11 @@ class Server:
     notes: tuple[str, ...] = ()
 
 
-def older_files(plan: ServerPlan, version: str) -> str:
+def older_files(plan: ServerPlan, version: str, *, running: bool = False) -> str:
     """Return what a person is told whose kept files are of *version*, not *plan*'s; or "".
 
-    Files that a person may have changed are never replaced. *version* may be "": not known.
+    Files that a person may have changed are never replaced. *version* may be "": not known. A
+    server that is *running* already need not have *plan*'s environment.
     """
     wanted = plan.ref
     if not version or version == wanted.version:
@@ -86,10 +87,11 @@ def older_files(plan: ServerPlan, version: str) -> str:
         now = f"the newest version is now {new}"
     elif wanted.version.startswith(asked):
         now = f"you asked for {new}"
+    environment = "" if running else ", and so is the environment"
     return (
-        f"Your files are of version {version[:SHORT]}, as you left them; {now}, and so is the "
-        "environment. To get the files of that version, launch it under another name, or remove "
-        f"this server, {plan.name}, first."
+        f"Your files are of version {version[:SHORT]}, as you left them; {now}{environment}. "
+        "To get the files of that version, launch it under another name, or remove this server, "
+        f"{plan.name}, first."
     )
 
 

@@ -231,9 +231,11 @@ def test_files_that_are_kept_stay_and_that_they_are_older_is_said(atoll, tmp_pat
 
     new = make_repo(folder, {"requirements.txt": "six==1.15.0\n", "story.txt": "twice"})
     running = atoll("run", folder, "--detach", "--no-browser").stderr
+    assert "and so is the environment" not in running
     told = f"Your files are of version {old[:7]}, as you left them; the newest version is now {new[:7]}"
     assert told in running
-    assert "still runs in the environment of before" in running
+    assert f"{new[:7]}. To get" in running
+    assert "It runs in the environment of before" in running
     atoll("stop", "moving")
     again = atoll("run", folder, "--detach", "--no-browser").stderr
     assert told in again

@@ -211,6 +211,7 @@ async def test_without_its_keeper_it_answers_until_the_next_one_takes_over(tmp_p
     second.settings, second.path = first.settings, first.path
     second.start()
     while second.path.stat().st_ino == before:
+        assert second.keeper.poll() is None
         await asyncio.sleep(0.1)
     assert await second.run("print('next')") == (0, "next")
     second.close()

@@ -252,7 +252,7 @@ for _ in range(2):
 begun = time.monotonic()
 while time.monotonic() - begun < 1.5:
     pass
-print(time.process_time())
+os.write(1, f"{time.process_time()}\\n".encode())
 """
     said = (await inside(code, limits=Limits(cpus=0.5)))[1]
     spent = sum(float(line) for line in said.splitlines())

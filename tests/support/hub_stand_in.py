@@ -185,20 +185,28 @@ class HubStandIn:
         token = self.token_of(request.path_params["user"], *body["scopes"])
         return JSONResponse({"token": token}, 201)
 
+    async def _stop(self, servers: dict[str, dict], name: str, request: Request) -> Response:
+        if not name:
+            return JSONResponse({"message": "Cannot delete the default server"}, 400)
+        if name not in servers:
+            return JSONResponse({"message": "no such server"}, 404)
+        remove = json.loads(await request.body() or b"{}").get("remove")
+        servers[name].update(ready=False, stopped=True)
+        if remove:
+            del servers[name]
+        return Response(status_code=204)
+
     async def _change(self, request: Request) -> Response:
         assert self._service(request)
         owner, name = request.path_params["user"], request.path_params["server"]
         servers = self.users[owner]["servers"]
         if request.method == "DELETE":
-            if not name:
-                return JSONResponse({"message": "Cannot delete the default server"}, 400)
-            if name not in servers:
-                return JSONResponse({"message": "no such server"}, 404)
-            remove = json.loads(await request.body() or b"{}").get("remove")
-            servers[name].update(ready=False, stopped=True)
-            if remove:
-                del servers[name]
-            return Response(status_code=204)
+            return await self._stop(servers, name, request)
+        there = servers.get(name, {"pending": None, "ready": False})
+        if there["pending"] == "spawn":
+            return Response(status_code=202)
+        if there["pending"] or there["ready"]:
+            return JSONResponse({"message": "It runs, or something is pending."}, 400)
         if self.refuse:
             return JSONResponse({"status": 429, "message": self.refuse}, 429)
         options = (await request.json())["user_options"]

@@ -110,6 +110,9 @@ async def test_a_failed_build_is_not_tried_again_unless_asked(browse, service):
     service.engine.builder.error = None
     launch = await ada.launch(REPO)
     assert (await ada.events(launch))[-1][2]["state"] == "failed"
+    page = await ada.get(f"launches/{launch}")
+    assert re.search(r"It failed on .* UTC, and was not tried again", page.text)
+    assert "Try again</button>" in page.text
 
 
 async def test_a_launch_is_cancelled(browse, service):

@@ -19,8 +19,8 @@ from atoll.engines.local.volumes import kept_home
 from atoll.errors import NotFound
 from atoll.names import default_name
 from atoll.people import Person
-from atoll.servers import ServerPlan
 from atoll.settings import Settings
+from atoll.sources.parsing import parse
 
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
@@ -52,7 +52,8 @@ class Laptop:
             kept, _ = (await self.atoll.store.plans.latest(me().name)).get(name, (None, None))
         if kept is None or kept.content.temporary:
             return NotFound(f"No server called “{name}” is running.", hint="See `atoll list`.")
-        return NotFound(f"“{name}” is stopped.", hint=f"To start it: {command_of(kept)}")
+        command = command_of(str(kept.ref.repo), name)
+        return NotFound(f"“{name}” is stopped.", hint=f"To start it: {command}")
 
     def home(self, record: Record) -> Path:
         """Return where the files of a server are."""
@@ -74,11 +75,11 @@ def me() -> Person:
     return Person(getpass.getuser(), admin=True)
 
 
-def command_of(plan: ServerPlan) -> str:
-    """Return the command that starts *plan*'s server again."""
-    words = ["atoll", "run", str(plan.ref.repo)]
-    if plan.name != default_name(plan.ref.repo.locator):
-        words += ["--name", plan.name]
+def command_of(reference: str, name: str) -> str:
+    """Return the command that starts the server *name* of *reference* again."""
+    words = ["atoll", "run", reference]
+    if name != default_name(parse(reference).repo.locator):
+        words += ["--name", name]
     return shlex.join(words)
 
 

@@ -119,8 +119,8 @@ def prune(settings: Settings, days: int, *, cache: bool, dry_run: bool, as_json:
         click.echo(f"{count} {verb}, {human_size(pruned['freed'])}.")
         if not count:
             click.echo(
-                f"The rest was used within {days} days (--older-than), or a kept server needs it, or "
-                "it is a copy of a repository that was used within a day."
+                f"The rest was used within {days} days (--older-than), or a kept server needs it; "
+                "copies of repositories stay for a day in any case."
             )
 
     show(pruned, as_json=as_json, text=text)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import shlex
 import signal
 import webbrowser
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import click
 
 from atoll.app import opened
-from atoll.cli.common import INTERRUPTED, Laptop, as_json, laptop, me
+from atoll.cli.common import INTERRUPTED, Laptop, as_json, command_of, laptop, me
 from atoll.cli.progress import Progress
 from atoll.engines.local.runner import Record, open_gate
 from atoll.errors import BadRequest, Cancelled
@@ -183,11 +182,11 @@ def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
 
 async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> list[str]:
     """Return what of a running server is not as *plan* would have it."""
-    said = older_files(plan, await machine.runner.origin(running.owner, running.name))
+    said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
     notes = [said] if said else []
     if running.environment != plan.environment.key:
         again = f"`atoll stop {running.name}` and run this again"
-        notes.append(f"It still runs in the environment of before. To get the new one, {again}.")
+        notes.append(f"It runs in the environment of before. To get the new one, {again}.")
     return notes
 
 
@@ -247,6 +246,6 @@ async def _until_stopped(machine: Laptop, record: Record, stopping: asyncio.Task
     else:
         click.echo("Stopping the server; Ctrl-C again to leave at once.", err=True)
     await machine.runner.stop(record.handle)
-    again = f"atoll run {shlex.quote(record.reference)}"
+    again = command_of(record.reference, record.name)
     kept = "" if record.temporary else f" Your files are kept: `{again}` opens them again."
     click.echo(f"Stopped.{kept}", err=True)

@@ -35,11 +35,18 @@ class HubStarter:
     async def start(self, plan: ServerPlan, tell: Tell) -> str:
         """Start *plan* for its owner and return where its page is, or raise `StartFailed`."""
         owner, name = plan.owner.name, plan.name
-        server = await self._settled(owner, name)
-        if server.ready:
-            await self._tell_of_running(server, plan, tell)
-            return join(server.url, plan.opening)
-        if server.pending != "spawn" and not await self.hub.start(owner, name, plan.id):
+        try:
+            up = await self.hub.start(owner, name, plan.id)
+        except StartFailed:  # perhaps since it runs, or is just being stopped
+            before = await self._server(owner, name)
+            server = await self._settled(owner, name)
+            if server.ready:
+                await self._tell_of_running(server, plan, tell)
+                return join(server.url, plan.opening)
+            if before.pending != "stop":
+                raise
+            up = await self.hub.start(owner, name, plan.id)
+        if not up:
             tell(Event("start", "JupyterHub is starting the server"))
         url = await self._follow(owner, name, tell)
         return join(url, plan.opening)
@@ -58,12 +65,14 @@ class HubStarter:
     async def _settled(self, owner: str, name: str) -> HubServer:
         """Return the server as it is once it is not being stopped any more."""
         for _ in range(STOPPING_PATIENCE):
-            servers = (await self.hub.user(owner)).servers
-            server = servers.get(name, HubServer(name))
+            server = await self._server(owner, name)
             if server.pending in {"", "spawn"}:
                 return server
             await asyncio.sleep(1)
         raise StartFailed(f"Server {name} takes too long to stop.", hint="Try again in a minute.")
+
+    async def _server(self, owner: str, name: str) -> HubServer:
+        return (await self.hub.user(owner)).servers.get(name, HubServer(name))
 
     async def _tell_of_running(self, server: HubServer, plan: ServerPlan, tell: Tell) -> None:
         try:

@@ -44,6 +44,7 @@ class Visitors:
     rules: AccessSettings
     secret: str
     launching: dict[str, str] = field(default_factory=dict)  # launch id -> visitor's name
+    _up: list[str] | None = None  # whose servers run, a name for each
     _door: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def open(
@@ -56,9 +57,11 @@ class Visitors:
         mark = self._mark(address)
         async with self._door:
             await self._check_limits(mark)
-            if not name:
+            if name:
+                await self._ensure(name)
+            else:
                 name = f"{VISITOR}{mark}-{secrets.token_hex(6)}"
-            await self._ensure(name)
+                await self.hub.add_user(name)
             asked = _as_visitor(request, name)
             launch = await self.desk.open(asked, facts)
             self.launching[launch.id] = name
@@ -73,17 +76,22 @@ class Visitors:
                 pass
         finally:
             name = self.launching.pop(launch.id)
+            if self._up is not None:
+                self._up.append(name)  # it may have come up
         async with self._door:
             if name not in self.launching.values() and not (await self.hub.user(name)).servers:
                 await self.hub.remove_user(name)
 
     async def _check_limits(self, mark: str) -> None:
-        counts: Counter[str] = Counter()
-        for user in await self.hub.users(VISITOR):
-            up = sum(not one.stopped and one.pending != "spawn" for one in user.servers.values())
-            counts[_mark_of(user.name)] += up
-        for name in self.launching.values():
-            counts[_mark_of(name)] += 1
+        """Raise `Busy` when there is no room.
+
+        Who has a server is remembered, as asking the hub about everybody takes long when it
+        matters most. What is remembered may be too much, never too little: servers come up by
+        our launches only. So before anybody is refused the hub is asked.
+        """
+        if self._up is None or self._full(mark):
+            await self._recount()
+        counts = self._counts()
         if counts[mark] >= self.rules.per_address:
             raise Busy(
                 f"{counts[mark]} anonymous servers are running from your address already.",
@@ -93,6 +101,21 @@ class Visitors:
             raise Busy(
                 "All anonymous servers are in use.", hint="Try again in a few minutes, or sign in."
             )
+
+    def _counts(self) -> Counter[str]:
+        return Counter(map(_mark_of, [*(self._up or ()), *self.launching.values()]))
+
+    def _full(self, mark: str) -> bool:
+        counts = self._counts()
+        return counts[mark] >= self.rules.per_address or counts.total() >= self.rules.total
+
+    async def _recount(self) -> None:
+        self._up = [
+            user.name
+            for user in await self.hub.users(VISITOR)
+            for one in user.servers.values()
+            if not one.stopped and one.pending != "spawn"
+        ]
 
     async def _ensure(self, name: str) -> None:
         try:

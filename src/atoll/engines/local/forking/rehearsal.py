@@ -40,7 +40,9 @@ def rehearsed() -> list[str]:
     An empty list if it could not be found out in time: then every server loads them by itself.
     """
     read, write = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="atoll-rehearsal-") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="atoll-rehearsal-", ignore_cleanup_errors=True
+    ) as folder:
         child = os.fork()
         if not child:
             os.close(read)
