@@ -152,6 +152,13 @@ class ServerSettings(_Section):
     networks: list[NetworkName] = Field(
         ["none", "internet"], description="The network policies that people may choose from"
     )
+    forks: bool = Field(
+        True,  # noqa: FBT003
+        description=(
+            "Whether servers are forks of one process, which start ten times as fast and take half "
+            "the memory, or start plainly, with an address space layout of their own"
+        ),
+    )
     per_person: int = Field(
         10, ge=1, description="Servers that one person, an administrator too, may have running"
     )

@@ -23,6 +23,8 @@ from atoll.web.hub_api import HubApi
 SERVICE_TOKEN = "the-service's-own-token"
 ACCESS = "access:services!service=atoll"
 
+NOTE = "There is no network in this box."
+
 
 @dataclass
 class HubStandIn:
@@ -229,7 +231,7 @@ class HubStandIn:
                 yield f"data: {json.dumps(failed)}\n\n"
                 return
             server.update(pending=None, ready=True)
-            ready = {"progress": 100, "ready": True, "url": server["url"]}
+            ready = {"progress": 100, "ready": True, "url": server["url"], "notes": [NOTE]}
             yield f"data: {json.dumps(ready)}\n\n"
 
         return StreamingResponse(tell(), media_type="text/event-stream")

@@ -5,6 +5,7 @@ import pytest
 from atoll.errors import Busy, StartFailed, Unreachable
 from atoll.launching.desk import State
 from support.browsing import until
+from support.hub_stand_in import NOTE
 from support.web_service import REPO
 
 
@@ -109,3 +110,9 @@ async def test_cancelling_while_it_starts_stops_the_server(browse, service):
     await ada.post(f"launches/{launch_id}/cancel")
     assert service.store.launches.kept[launch_id].state is State.CANCELLED
     assert service.hub.users["ada"]["servers"]["engine"]["stopped"]
+
+
+async def test_what_could_not_be_had_is_noted_when_the_server_is_ready(browse, service):
+    launch = await launched(service, browse())
+    notes = [event.message for event in service.site.desk.story(launch).events if event.note]
+    assert NOTE in notes

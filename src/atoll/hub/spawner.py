@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
-from traitlets import Callable, default
+from traitlets import Callable, Instance, default
 
 from atoll.app import Atoll, wire
 from atoll.errors import AtollError, BadRequest, NotFound, Refused
@@ -60,10 +60,16 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
     handle = ""
     socket = ""
     notes: tuple[str, ...] = ()
+    begun = Instance(asyncio.Event, ())  # it has a handle
 
     @default("wiring")
     def _default_wiring(self) -> Any:
         return wire_from_settings
+
+    @default("progress_ready_hook")
+    def _default_progress_ready_hook(self) -> Any:
+        # A server may be ready before anybody asks for its progress.
+        return lambda spawner, event: event | {"notes": list(spawner.notes)}
 
     @default("options_from_form")
     def _default_options_from_form(self) -> Any:
@@ -98,6 +104,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         except AtollError as error:
             raise refusal(error) from error
         self.handle, self.socket, self.notes = server.handle, server.socket, server.notes
+        self.begun.set()
         return http_unix(server.socket)
 
     async def poll(self) -> int | None:
@@ -125,8 +132,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Say that it is being started, and what could not be had as planned."""
         yield {"progress": 30, "message": "Starting your server."}
-        while not self.handle:  # noqa: ASYNC110 - JupyterHub ends this when the start fails
-            await asyncio.sleep(0.1)
+        await self.begun.wait()  # JupyterHub ends this when the start fails
         for note in self.notes:
             yield {"progress": 70, "message": note}
         yield {"progress": 80, "message": "Waiting until it answers."}
@@ -142,10 +148,13 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         self.handle = state.get("handle", "")
         self.socket = state.get("socket", "")
         self.notes = tuple(state.get("notes", ()))
+        if self.handle:
+            self.begun.set()
 
     def clear_state(self) -> None:
         """Forget it."""
         super().clear_state()
+        self.begun.clear()
         self.handle, self.socket, self.notes = "", "", ()
 
     async def _plan(self, atoll: Atoll) -> ServerPlan:

@@ -95,8 +95,12 @@ class HubStarter:
         tell(Event("start", message))
 
     async def _follow(self, owner: str, name: str, tell: Tell) -> str:
+        told: set[str] = set()
         async for event in self.hub.progress(owner, name):
             if event.get("ready"):
+                for note in event.get("notes", ()):
+                    if note not in told:
+                        tell(Event("start", str(note), note=True))
                 return str(event["url"])
             message = str(event.get("message", "")).strip()
             if event.get("failed"):
@@ -105,6 +109,7 @@ class HubStarter:
                     hint="Try again; the server's log says more.",
                 )
             if message:
+                told.add(message)
                 tell(Event("start", message))
         raise StartFailed("JupyterHub stopped telling how the start goes.", hint="Try again.")
 

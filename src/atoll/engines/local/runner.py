@@ -67,7 +67,7 @@ class LocalRunner:
 
     def companions(self) -> tuple[Companion, ...]:
         """Return the fork server, where there can be one."""
-        if not seccomp.supported():
+        if not (self.settings.servers.forks and seccomp.supported()):
             return ()
         path = forking.place(self.settings)
         command = (*cgroups.neighbour(), *forking.command(self.settings))

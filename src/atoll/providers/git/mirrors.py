@@ -73,6 +73,7 @@ class Mirrors:
     timeout: float
     flights: Flights = field(default_factory=Flights)
     slots: Slots = field(default_factory=Slots)
+    _known: dict[tuple[int, str], Commit] = field(default_factory=dict)  # by mirror and full name
 
     def path(self, locator: str) -> Path:
         """Return where the mirror of *locator* is, or will be."""
@@ -99,6 +100,9 @@ class Mirrors:
         mirror = self.path(locator)
         if not use(mirror):
             return None
+        inode = mirror.stat().st_ino  # a mirror that was removed and made again is another one
+        if known := self._known.get((inode, commit)):
+            return known
         form = "--format=%H%n%T%n%ct"
         try:
             name = await git("rev-parse", "--verify", f"{commit}^{{commit}}", folder=mirror)
@@ -112,17 +116,16 @@ class Mirrors:
                 ) from error
             return None
         found, tree, date = shown.decode().split()
-        return Commit(found, tree, date_of(date))
+        return self._known.setdefault((inode, found), Commit(found, tree, date_of(date)))
 
     async def branch(self, locator: str, version: str) -> str:
         """Return the branch that *version* names in the mirror, or ""; ``HEAD`` is the remote's."""
         mirror = self.path(locator)
         try:
-            if version == "HEAD":
-                found = await git("symbolic-ref", "--short", "HEAD", folder=mirror)
-                version = found.decode().strip()
-            name = check_version(version.removeprefix("refs/heads/"))
-            await git("show-ref", "--verify", "--quiet", f"refs/heads/{name}", folder=mirror)
+            asked = _head(mirror) if version == "HEAD" else version.removeprefix("refs/heads/")
+            name = check_version(asked)
+            if not (mirror / "refs" / "heads" / name).is_file():  # it may be among the packed ones
+                await git("show-ref", "--verify", "--quiet", f"refs/heads/{name}", folder=mirror)
         except (GitFailed, BadReference):
             return ""
         return name
@@ -130,6 +133,8 @@ class Mirrors:
     async def point(self, locator: str, branch: str) -> None:
         """Remember that *branch* is the remote's default one."""
         mirror = self.path(locator)
+        if _head(mirror) == branch:
+            return
         with contextlib.suppress(GitFailed):
             await git("symbolic-ref", "HEAD", f"refs/heads/{branch}", folder=mirror)
 
@@ -208,6 +213,14 @@ async def in_time(locator: str, seconds: float) -> AsyncIterator[None]:
             f"{locator} could not be fetched within {seconds:g} seconds.",
             hint="Try again later; the operator can raise timeout in [sources] of atoll.toml.",
         ) from error
+
+
+def _head(mirror: Path) -> str:
+    """Return the branch that the HEAD of *mirror* names, without starting git; or ""."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        kind, _, name = (mirror / "HEAD").read_text("utf-8").strip().partition(" refs/heads/")
+        return name if kind == "ref:" else ""
+    return ""
 
 
 def date_of(seconds: str) -> datetime:

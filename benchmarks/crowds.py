@@ -1,0 +1,245 @@
+"""Many people who open the same link at the same moment, beside a plain JupyterHub.
+
+crowd_30, crowd_100   from the moment until the last one's Lab answers, through hub, proxy and box.
+                      Beside: JupyterHub with its own spawner and single-user servers, told to wait
+                      300 s for each. Who gets no Lab within 300 s has “failed”.
+crowd_300             300 over a minute, kernels for a third, then idle: the memory of a server without
+                      kernel, its box and all. Beside: an idle `jupyter lab`. Also “seconds”, from the
+                      first request to the last Lab, and “failed”. It stops asking when the machine
+                      has less than 1.5 GB left; those who would have come later have failed, too.
+page_p95              how long a signed-in person waits for “My servers” while 30 launch, in 95 of 100
+                      cases. Beside: the same at rest.
+
+Prints a JSON list of figures, medians of --rounds (3); --peers says how many of JupyterHub.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from support.asking import Failed, first_cell
+from support.figures import Row, Wanted, note, percentile, program, row
+from support.installation import Installation, Launched, folder, installation
+from support.peers import jupyterhub, plain_lab
+from support.processes import Weight, calm, descendants, memory_left, weight
+
+FIGURES = ("crowd_30", "crowd_100", "crowd_300", "page_p95")
+LEAST = int(1.5 * 1024**3)  # bytes of memory that are left to the machine
+ROUNDS = 3
+LOOKS = 200  # at a page, at rest
+BREATH = 0.05  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What a crowd got: the seconds until its last Lab, who got one, and who did not and why."""
+
+    seconds: float
+    got: tuple[Any, ...]
+    failures: tuple[str, ...]
+
+
+async def crowd(
+    number: int, launch: Callable[[int], Awaitable[Any]], *, over: float = 0.0
+) -> Crowd:
+    """Have *number* people call *launch*, at one moment or evenly *over* so many seconds."""
+    begun = time.monotonic()
+    last = begun
+
+    async def one(index: int) -> Any:
+        nonlocal last
+        await asyncio.sleep(index * over / number)
+        if memory_left() < LEAST:
+            raise Failed("The machine has no memory left.")
+        got = await launch(index)
+        last = time.monotonic()
+        return got
+
+    ends = await asyncio.gather(*map(one, range(number)), return_exceptions=True)
+    wrong = [end for end in ends if isinstance(end, BaseException)]
+    for end in wrong:
+        if not isinstance(end, Failed):
+            raise end
+    failures = tuple(map(str, wrong))
+    for text in sorted(set(failures)):
+        note(f"  {failures.count(text)} failed: {text[:300]}")
+    got = tuple(end for end in ends if not isinstance(end, BaseException))
+    return Crowd(last - begun, got, failures)
+
+
+async def measure(wanted: Wanted) -> list[Row]:
+    """Measure what is *wanted*."""
+    rows = []
+    async with folder() as where, installation(where) as atoll:
+        if wanted.any("page_p95"):
+            rows.append(await _pages(atoll, wanted))
+        for name, number in (("crowd_30", 30), ("crowd_100", 100)):
+            if wanted.any(name):
+                ours = [await _visitors(atoll, number) for _ in range(wanted.rounds or ROUNDS)]
+                rows.append(await _beside_jupyterhub(name, number, ours, where, wanted))
+        if wanted.any("crowd_300"):
+            rows.append(await _class_of_300(atoll, where))
+    return rows
+
+
+async def _visitors(atoll: Installation, number: int) -> Crowd:
+    found = await crowd(number, lambda _: atoll.launch())
+    note(f"{number}: {found.seconds:.2f} s, {len(found.failures)} failed")
+    await atoll.clear()
+    await calm()
+    return found
+
+
+async def _beside_jupyterhub(
+    name: str, number: int, ours: Sequence[Crowd], where: Path, wanted: Wanted
+) -> Row:
+    theirs = []
+    for turn in range(wanted.peers or wanted.rounds or ROUNDS):
+        async with jupyterhub(where / f"{name}-{turn}") as plain:
+            people = [f"person-{index}" for index in range(number)]
+            await plain.add(people)
+            await calm()
+            found = await crowd(number, lambda index: plain.launch(people[index]))  # noqa: B023
+            note(f"{number} at JupyterHub: {found.seconds:.2f} s, {len(found.failures)} failed")
+            theirs.append(found)
+        await calm()
+    return row(
+        name,
+        [one.seconds for one in ours],
+        "s",
+        "JupyterHub, its own spawner, waiting 300 s",
+        [one.seconds for one in theirs if one.got],
+        failed=max(len(one.failures) for one in ours),
+        first=round(statistics.median(min(_pages_of(one), default=0) for one in ours), 3),
+        beside_failed=max(len(one.failures) for one in theirs),
+        beside_rounds=len(theirs),
+    )
+
+
+def _pages_of(found: Crowd) -> list[float]:
+    return [one.page for one in found.got if isinstance(one, Launched)]
+
+
+async def _class_of_300(atoll: Installation, where: Path) -> Row:
+    """Have 300 people come over a minute, every third of whom runs a cell."""
+
+    async def launch(index: int) -> tuple[Launched, bool]:
+        launched = await atoll.launch()
+        if index % 3 == 0:
+            await first_cell(launched.url, launched.token)
+        return launched, index % 3 == 0
+
+    found = await crowd(300, launch, over=60)
+    note(f"300: {found.seconds:.2f} s, {len(found.failures)} failed")
+    await calm(0.5)
+    without, kernels = [], []
+    for launched, kernel in found.got:
+        parts = atoll.weights(launched)
+        if kernel:
+            kernels.append(parts["kernels"].pss)
+        else:
+            without.append(sum(parts.values(), Weight()))
+    (plain := where / "plain").mkdir(exist_ok=True)
+    async with plain_lab(plain) as lab:
+        await asyncio.sleep(2)
+        theirs = weight(descendants(lab.process.pid))
+    await atoll.clear()
+    return row(
+        "crowd_300",
+        [one.pss for one in without],
+        "bytes",
+        "an idle jupyter lab",
+        [theirs.pss],
+        private=round(statistics.median([one.private for one in without] or [0])),
+        kernel=round(statistics.median(kernels or [0])),
+        seconds=round(found.seconds, 3),
+        failed=len(found.failures),
+    ) | {"rounds": 1}
+
+
+async def _pages(atoll: Installation, wanted: Wanted) -> Row:
+    """Look at “My servers” of the administrator, who has one, at rest and during crowds."""
+    await atoll.launch(token=await _token(atoll))
+    await calm()
+    rest, busy, crowds = [], [], []
+    for _ in range(wanted.rounds or ROUNDS):
+        async with _watching(atoll, rest):
+            await asyncio.sleep(LOOKS * BREATH)
+        async with _watching(atoll, busy):
+            crowds.append(await crowd(30, lambda _: atoll.launch()))
+        note(f"page: {percentile(rest[-1], 0.95):.3f} s, {percentile(busy[-1], 0.95):.3f} s in a crowd")
+        await atoll.clear()
+        await calm()
+    return row(
+        "page_p95",
+        [percentile(one, 0.95) for one in busy],
+        "s",
+        "the same page at rest",
+        [percentile(one, 0.95) for one in rest],
+        middle=round(statistics.median(map(statistics.median, busy)), 3),
+        looks=sum(map(len, busy)),
+        failed=max(len(one.failures) for one in crowds),
+    )
+
+
+async def _token(atoll: Installation) -> str:
+    """Return a token of the administrator's, with all that they may do."""
+    hub = atoll.hub()
+    async with hub.http:
+        answer = await hub.http.post("/users/admin/tokens", json={})
+        return str(answer.raise_for_status().json()["token"])
+
+
+@contextlib.asynccontextmanager
+async def _watching(atoll: Installation, seen: list[list[float]]) -> AsyncIterator[None]:
+    """Look at the page all the while, from another process, so that we do not wait for ourselves."""
+    places = atoll.places
+    stop = places.data / "stop-watching"
+    stop.unlink(missing_ok=True)
+    password = places.secret(places.password.name)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        looking = pool.submit(watch, places.url, password, stop)
+        try:
+            while not stop.with_suffix(".ready").exists() and not looking.done():
+                await asyncio.sleep(0.05)
+            yield
+        finally:
+            stop.touch()
+            times = await asyncio.wrap_future(looking)
+            stop.with_suffix(".ready").unlink(missing_ok=True)
+    seen.append(times)
+
+
+def watch(url: str, password: str, stop: Path) -> list[float]:
+    """Sign in, then look at “My servers” until there is a file *stop*; return the seconds."""
+    times = []
+    page = f"{url}services/atoll/servers"
+    with httpx2.Client(follow_redirects=True, timeout=60, trust_env=False) as http:
+        form = http.get(f"{url}hub/login")
+        fields = {"username": "admin", "password": password, "_xsrf": http.cookies["_xsrf"]}
+        http.post(str(form.url), data=fields).raise_for_status()
+        http.get(f"{url}services/atoll/sign-in").raise_for_status()
+        late = time.monotonic() + 600
+        stop.with_suffix(".ready").touch()
+        while not stop.exists() and time.monotonic() < late:
+            begun = time.monotonic()
+            answer = http.get(page)
+            times.append(time.monotonic() - begun)
+            if answer.status_code != httpx2.codes.OK or "My servers" not in answer.text:
+                raise Failed(f"My servers: {answer.status_code} {answer.url}")
+            time.sleep(BREATH)
+    return times
+
+
+if __name__ == "__main__":
+    program(__doc__, FIGURES, measure)
