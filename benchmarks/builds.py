@@ -1,10 +1,8 @@
 """How long a build from a warm cache takes, beside uv and pip by hand with the same lock.
 
-    python benchmarks/builds.py [ROUNDS]
-
-Prints JSON: a list of {"name", "value", "unit", "beside", "beside_value", "ratio"}; values are
-medians in seconds. Everything is measured in turns in one run, in folders that are removed again.
-The aims: at most 1.3 times uv, at most 0.15 times pip.
+Prints a JSON list of figures; values are medians of --rounds (5), in seconds. Everything is measured
+in turns in one run, in folders that are removed again. The aims: at most 1.3 times uv, at most 0.15
+times pip.
 
 Atoll believes for ten minutes what the package index said; uv by itself may ask again about every
 package. The bound is uv with the same belief; uv as it comes is measured, too.
@@ -13,16 +11,15 @@ package. The bound is uv with the same belief; uv as it comes is measured, too.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from support.figures import Row, Wanted, program, row
 
 from atoll.engines.local.builder import LocalBuilder, metadata
 from atoll.engines.local.uv import uv
@@ -31,6 +28,13 @@ from atoll.environments.reading import read_spec
 from atoll.settings import Settings
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 
+# Each figure's peer, and what is written of it.
+PEERS = {
+    "warm_build": ("uv", "uv venv && uv pip sync, believing the index as Atoll does"),
+    "warm_build_beside_plain_uv": ("plain", "uv venv && uv pip sync"),
+    "warm_build_beside_pip": ("pip", "pip install in a fresh venv"),
+}
+FIGURES = tuple(PEERS)
 REQUIREMENTS = b"numpy\npandas\nmatplotlib\nrequests\n"
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -57,7 +61,8 @@ def timed(*commands: list[str], env: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
-def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
+def times_of(folder: Path, rounds: int, wanted: set[str]) -> dict[str, list[float]]:
+    """Return the seconds that builds took, of Atoll and of the *wanted* peers."""
     builder = LocalBuilder(Settings(data=folder / "data"))
     spec = specification()
     made, _ = asyncio.run(build(builder, spec))  # warms the cache
@@ -78,7 +83,8 @@ def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
         [python, "-m", "venv", str(target)],
         [f"{target}/bin/python", "-m", "pip", "install", "--requirement", str(lock)],
     )
-    peers = {"uv": (raw, believing), "plain": (raw, env), "pip": (pip, env)}
+    known = {"uv": (raw, believing), "plain": (raw, env), "pip": (pip, env)}
+    peers = {name: peer for name, peer in known.items() if name in wanted}
     times: dict[str, list[float]] = {"atoll": [], **{name: [] for name in peers}}
     for turn in range(rounds + 1):
         for name, (commands, environ) in peers.items():
@@ -90,28 +96,17 @@ def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
     return {name: values[1:] for name, values in times.items()}
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+async def measure(wanted: Wanted) -> list[Row]:
+    """Measure what is *wanted*."""
+    peers = {PEERS[name][0] for name in wanted.names}
     with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
-        times = measure(Path(folder), rounds)
-    middle = {name: round(statistics.median(values), 3) for name, values in times.items()}
-    rows = [
-        {
-            "name": name,
-            "value": middle["atoll"],
-            "unit": "s",
-            "beside": beside,
-            "beside_value": middle[key],
-            "ratio": round(middle["atoll"] / middle[key], 3),
-        }
-        for name, key, beside in (
-            ("warm_build", "uv", "uv venv && uv pip sync, believing the index as Atoll does"),
-            ("warm_build_beside_plain_uv", "plain", "uv venv && uv pip sync"),
-            ("warm_build_beside_pip", "pip", "pip install in a fresh venv"),
-        )
+        times = await asyncio.to_thread(times_of, Path(folder), wanted.rounds or 5, peers)
+    return [
+        row(name, times["atoll"], "s", beside, times[peer])
+        for name, (peer, beside) in PEERS.items()
+        if name in wanted.names
     ]
-    print(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    program(__doc__, FIGURES, measure)

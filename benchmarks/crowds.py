@@ -177,7 +177,9 @@ async def _pages(atoll: Installation, wanted: Wanted) -> Row:
             await asyncio.sleep(LOOKS * BREATH)
         async with _watching(atoll, busy):
             crowds.append(await crowd(30, lambda _: atoll.launch()))
-        note(f"page: {percentile(rest[-1], 0.95):.3f} s, {percentile(busy[-1], 0.95):.3f} s in a crowd")
+        note(
+            f"page: {percentile(rest[-1], 0.95):.3f} s, {percentile(busy[-1], 0.95):.3f} s in a crowd"
+        )
         await atoll.clear()
         await calm()
     return row(

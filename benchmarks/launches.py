@@ -64,9 +64,7 @@ async def measure(wanted: Wanted) -> list[Row]:
             seen["plain pss"],
             private=_middle(seen["private"]),
             beside_private=_middle(seen["plain private"]),
-            parts={
-                part: _middle(seen[part]) for part in ("lab", "kernels", "box", "network")
-            },
+            parts={part: _middle(seen[part]) for part in ("lab", "kernels", "box", "network")},
         ),
     }
     return [rows[name] for name in FIGURES if name in wanted.names]

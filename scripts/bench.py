@@ -1,62 +1,205 @@
-"""Run benchmarks/*.py, print a table, and write benchmarks/results.json.
+"""Run benchmarks/*.py, print a table, write benchmarks/results.json and draw it.
 
-    make bench             all of them
-    make bench ONLY=name   the program benchmarks/name.py only
+    make bench                            everything
+    make bench ONLY=crowd_30              one figure
+    make bench ONLY=crowds                all figures of the program benchmarks/crowds.py
+    make bench ONLY="crowd_30 --rounds 1"   whatever else is written goes to the program
 
 Each program prints a JSON list of figures; results.json holds the newest of each:
 {"name", "value", "unit", "beside", "beside_value", "ratio"}: the value, the same of a peer or a
-bound measured in the same run, and the one divided by the other.
+bound measured in the same run, and the one divided by the other; further keys are notes. The plot
+and the table of docs/explanation/performance.md are made from that file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks"
 RESULTS = FOLDER / "results.json"
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
+PLOT = PAGE.with_suffix(".png")
+BEGIN, END = "<!-- figures: written by `make bench` -->\n", "<!-- end of figures -->\n"
+NEEDED = {"name", "value", "unit", "beside", "beside_value", "ratio"}
+MEGA = 1e6
+# What the figures are to be: at most so much, and at most so much of what stands beside.
+AIMS: dict[str, tuple[float | None, float | None]] = {
+    "warm_launch": (0.30, 0.12),
+    "first_cell": (0.6, 0.15),
+    "crowd_30": (8, 0.12),
+    "crowd_100": (30, None),
+    "crowd_300": (45 * MEGA, None),
+    "rest_pss": (250 * MEGA, None),
+    "binder_ready": (0.4, None),
+    "page_p95": (0.1, None),
+    "warm_build": (None, 1.3),
+    "warm_build_beside_pip": (None, 0.15),
+}
 
 
-def main(only: str = "") -> int:
+def main(only: str = "", *options: str) -> int:
     """Run what is asked for; return 0 unless a benchmark broke or is not there."""
-    files = [file for file in sorted(FOLDER.glob("*.py")) if only in {"", file.stem}]
-    if not files:
-        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.py")))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    programs = find()
+    runs = choose(only, programs)
+    if not runs:
+        names = ", ".join([*programs, *(name for some in programs.values() for name in some)])
         print(f"There is no benchmark “{only}”. There are: {names}.", file=sys.stderr)
         return 2
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    known = {row["name"]: row for row in old}
+    known = (
+        {row["name"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
+    )
     broken = 0
-    for file in files:
-        print(f"… {file.stem}", file=sys.stderr)
-        ran = subprocess.run([sys.executable, file], stdout=subprocess.PIPE, text=True, check=False)
-        if ran.returncode:
-            print(f"{file.stem} failed with exit code {ran.returncode}.", file=sys.stderr)
+    for stem, figures in runs.items():
+        print(f"… {stem}: {', '.join(figures)}", file=sys.stderr)
+        status, printed = run([str(FOLDER / f"{stem}.py"), "--only", *figures, *options])
+        if status:
+            print(f"{stem} failed with exit code {status}.", file=sys.stderr)
             broken = 1
             continue
-        known |= {row["name"]: row for row in json.loads(ran.stdout)}
-    rows = [known[name] for name in sorted(known)]
+        known |= {row["name"]: row for row in json.loads(printed)}
+    everything = [name for some in programs.values() for name in some]
+    rows = [known[name] for name in everything if name in known]
     RESULTS.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
     print(json.dumps(rows, indent=2))
     show(rows)
+    write_table(rows)
+    draw(rows)
     return broken
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def find() -> dict[str, tuple[str, ...]]:
+    """Return each program and the figures that it gives."""
+    sys.path.insert(0, str(FOLDER))
+    stems = sorted(file.stem for file in FOLDER.glob("*.py"))
+    return {stem: tuple(importlib.import_module(stem).FIGURES) for stem in stems}
+
+
+def choose(only: str, programs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the programs to run, and what for: all, one program's figures, or one figure."""
+    if only in programs:
+        return {only: programs[only]}
+    one = {stem: (only,) for stem, figures in programs.items() if only in figures}
+    return one if only else programs
+
+
+def run(command: Sequence[str]) -> tuple[int, str]:
+    """Run a program; when we are interrupted it is, too, and we wait until it has cleared up."""
+    program = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    try:
+        printed, _ = program.communicate()
+    except KeyboardInterrupt:
+        program.send_signal(signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt):
+            program.communicate()
+        raise
+    return program.returncode, printed
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print a table for people."""
-    table = Table("Figure", "Value", "Beside", "Its value", "Ratio", box=None)
+    table = Table("Figure", "Value", "Beside", "Its value", "Ratio", "Notes", box=None)
     for row in rows:
-        unit = row["unit"]
-        values = (f"{row['value']:g} {unit}", row["beside"], f"{row['beside_value']:g} {unit}")
-        table.add_row(row["name"], *values, f"{row['ratio']:g}")
+        values = (said(row["value"], row["unit"]), row["beside"])
+        other = said(row["beside_value"], row["unit"])
+        table.add_row(row["name"], *values, other, said(row["ratio"]), notes(row))
     Console(stderr=True).print(table)
 
 
+def said(value: float | None, unit: str = "") -> str:
+    """Return a value for people; bytes as megabytes."""
+    if value is None:
+        return "none"
+    return f"{value / MEGA:.1f} MB" if unit == "bytes" else f"{value:.3g} {unit}".strip()
+
+
+def notes(row: dict[str, Any]) -> str:
+    """Return what else is known of a figure."""
+    rest = {key: value for key, value in row.items() if key not in NEEDED}
+    sizes = {"private", "beside_private", "kernel"}
+    return "; ".join(
+        f"{key} {said(value, 'bytes' if key in sizes else '') if isinstance(value, int | float) else value}"
+        for key, value in rest.items()
+        if key != "parts"
+    ).replace("_", " ")
+
+
+def aim(row: dict[str, Any]) -> str:
+    """Return what a figure is to be at most."""
+    most, ratio = AIMS.get(row["name"], (None, None))
+    parts = [said(most, row["unit"])] if most else []
+    return "; ".join([*parts, f"{ratio:g} ×"] if ratio else parts)
+
+
+def write_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Write the page's table anew."""
+    text = PAGE.read_text("utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        return
+    lines = [
+        "| figure | value | beside | its value | ratio | aim | notes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = (
+            f"`{row['name']}`",
+            said(row["value"], row["unit"]),
+            row["beside"],
+            said(row["beside_value"], row["unit"]),
+            said(row["ratio"]),
+            aim(row),
+            notes(row),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    PAGE.write_text("".join([before, begin, "\n", "\n".join(lines), "\n\n", end, after]), "utf-8")
+
+
+def draw(rows: Sequence[dict[str, Any]]) -> None:
+    """Draw each figure as a part of what stands beside it, and its aim."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shown = [row for row in reversed(rows) if row["ratio"]]
+    figure, axes = plt.subplots(figsize=(9, 0.62 * len(shown) + 1.6), layout="constrained")
+    for place, row in enumerate(shown):
+        axes.barh(place, row["ratio"], color="#00796b" if row["ratio"] <= 1 else "#b26a00")
+        values = (
+            f"{said(row['value'], row['unit'])} beside {said(row['beside_value'], row['unit'])}"
+        )
+        where = max(row["ratio"], 0.01) * 1.08
+        axes.text(where, place, values, va="center", fontsize=8)
+        most, ratio = AIMS.get(row["name"], (None, None))
+        marks = [most / row["beside_value"]] if most else []
+        for mark in [*marks, *([ratio] if ratio else [])][-1:]:
+            axes.plot([mark, mark], [place - 0.4, place + 0.4], color="#c62828", linewidth=2.5)
+    axes.axvline(1, color="#555555", linewidth=1, linestyle="--")
+    names = [f"{row['name']}\n" + row["beside"].partition(" (")[0] for row in shown]
+    axes.set_yticks(range(len(shown)), names, fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlim(0.01, max([3.0, *(3 * row["ratio"] for row in shown)]))
+    axes.set_xlabel("Atoll's value, divided by its peer's (less is better); red: the aim")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(PLOT, dpi=110, metadata={"Software": None})
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -93,7 +93,7 @@ async def end(process: subprocess.Popen[bytes], seconds: float = 30) -> None:
     process.wait()
 
 
-async def calm(most: float = 0.15, seconds: float = 60) -> None:
+async def calm(most: float = 0.15, seconds: float = 20) -> None:
     """Wait until the machine's processors do hardly anything, but not for ever."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ class ForkServer:
         self.path = client.place(self.settings)
         self.start()
         until = time.monotonic() + 120
-        while not self.path.exists():
+        while not self.answers():
             assert self.keeper.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -34,6 +35,14 @@ class ForkServer:
     def start(self):
         environ = {**commands.everywhere(), "PYTHONPATH": str(TESTS)}
         self.keeper = subprocess.Popen(client.command(self.settings), env=environ)
+
+    def answers(self):
+        try:
+            with client.call(self.path) as caller:
+                caller.shutdown(socket.SHUT_WR)
+                return caller.recv(1) == b""
+        except client.NotForked:
+            return False
 
     def serve(self, settings):
         client.place(settings).symlink_to(self.path)

@@ -63,6 +63,7 @@ def main(path: str) -> None:
     gc.collect()
     gc.freeze()  # what is there now is shared by all; no collection is to touch it
     listening = listen(path)
+    inherited = {number: signal.getsignal(number) for number in ENDED}
     answerer = 0
 
     def end(*_: object) -> NoReturn:
@@ -75,8 +76,8 @@ def main(path: str) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDED)
         answerer = os.fork()
         if not answerer:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number, usual in inherited.items():
+                signal.signal(number, usual)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)
             os.close(signs)
             answer(listening, path, sign, dice)

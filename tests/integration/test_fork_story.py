@@ -1,0 +1,94 @@
+"""`atoll up` and its fork server: servers are forks, and its death is nobody's trouble."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx2
+import pytest
+from test_idle_story import launch
+
+from atoll.engines.local.forking import client
+from atoll.engines.local.runner import LocalRunner
+from support.gitservers import make_repo, serve
+from support.hub import eventually
+from support.real_atoll import RealAtoll
+
+
+@pytest.fixture
+def hub(tmp_path):
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    for name in ("one", "two", "three"):
+        make_repo(remote / name, {"a.txt": name})
+    with serve(remote) as base:
+        allow = {"allow": [base.split("//")[1]]}
+        only_here = {"network": "none", "networks": ["none"]}
+        up = RealAtoll(tmp_path / "hub", sources=allow, servers=only_here)
+        try:
+            up.start()
+            eventually(lambda: answers(up), 60)
+            yield up, base
+        finally:
+            up.end()
+
+
+def answers(hub):
+    try:
+        with client.call(client.place(hub.settings)) as caller:
+            caller.settimeout(5)
+            caller.shutdown(1)
+            return caller.recv(1) == b""
+    except (OSError, client.NotForked):
+        return False
+
+
+def children(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def keepers(hub):
+    """Return the processes of the fork server: the keeper's, and its answerer's."""
+    for pid in children(hub.process.pid):
+        if b"fork server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return [pid, *children(pid)]
+    return []
+
+
+def works(ready):
+    headers = {"Authorization": f"token {ready['token']}"}
+    answer = httpx2.get(f"{ready['url']}api/contents/a.txt", headers=headers, timeout=30)
+    return answer.json()["content"]
+
+
+def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
+    up, base = hub
+    forks = LocalRunner(up.settings)
+    first = launch(up, f"{base}/one")
+    assert works(first) == "one"
+    assert [bool(record.fork) for record, _ in forks.all()] == [True]
+
+    before = keepers(up)
+    assert len(before) == 2
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    second = launch(up, f"{base}/two")  # whatever it is, a fork or not
+    assert works(first) == "one"
+    assert works(second) == "two"
+
+    eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
+    assert works(launch(up, f"{base}/three")) == "three"
+    assert [record.fork > 0 for record, _ in forks.all() if record.name == "three"] == [True]
+
+    forked = keepers(up)
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(30)
+    assert not answers(up)
+    for pid in forked:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert all(alive for _, alive in forks.all())
+    up.start()
+    assert works(first) == "one"
