@@ -1,8 +1,8 @@
 """How long a build from a warm cache takes, beside uv and pip by hand with the same lock.
 
-Prints a JSON list of figures; values are medians of --rounds (5), in seconds. Everything is measured
-in turns in one run, in folders that are removed again. The aims: at most 1.3 times uv, at most 0.15
-times pip.
+Prints a JSON list of figures; values are medians of --rounds (5), in seconds. Everything is
+measured in turns in one run, in folders that are removed again. The aims: at most 1.3 times uv, at
+most 0.15 times pip.
 
 Atoll believes for ten minutes what the package index said; uv by itself may ask again about every
 package. The bound is uv with the same belief; uv as it comes is measured, too.

@@ -1,14 +1,15 @@
 """Many people who open the same link at the same moment, beside a plain JupyterHub.
 
-crowd_30, crowd_100   from the moment until the last one's Lab answers, through hub, proxy and box.
-                      Beside: JupyterHub with its own spawner and single-user servers, told to wait
-                      300 s for each. Who gets no Lab within 300 s has “failed”.
-crowd_300             300 over a minute, kernels for a third, then idle: the memory of a server without
-                      kernel, its box and all. Beside: an idle `jupyter lab`. Also “seconds”, from the
-                      first request to the last Lab, and “failed”. It stops asking when the machine
-                      has less than 1.5 GB left; those who would have come later have failed, too.
-page_p95              how long a signed-in person waits for “My servers” while 30 launch, in 95 of 100
-                      cases. Beside: the same at rest.
+crowd_30    from the moment until the last one's Lab answers, through hub, proxy and box. Beside:
+            JupyterHub with its own spawner and single-user servers, told to wait 300 s for each.
+            Who gets no Lab within 300 s has “failed”.
+crowd_100   the same with a hundred people.
+crowd_300   300 over a minute, kernels for a third, then idle: the memory of a server without
+            kernel, its box and all. Beside: an idle `jupyter lab`. Also “seconds”, from the first
+            request to the last Lab, and “failed”. It stops asking when the machine has less than
+            1.5 GB left; those who would have come later have failed, too.
+page_p95    how long a signed-in person waits for “My servers” while 30 launch, in 95 of 100 cases.
+            Beside: the same at rest.
 
 Prints a JSON list of figures, medians of --rounds (3); --peers says how many of JupyterHub.
 """
@@ -177,9 +178,8 @@ async def _pages(atoll: Installation, wanted: Wanted) -> Row:
             await asyncio.sleep(LOOKS * BREATH)
         async with _watching(atoll, busy):
             crowds.append(await crowd(30, lambda _: atoll.launch()))
-        note(
-            f"page: {percentile(rest[-1], 0.95):.3f} s, {percentile(busy[-1], 0.95):.3f} s in a crowd"
-        )
+        quiet, loud = percentile(rest[-1], 0.95), percentile(busy[-1], 0.95)
+        note(f"page: {quiet:.3f} s, {loud:.3f} s in a crowd of {crowds[-1].seconds:.2f} s")
         await atoll.clear()
         await calm()
     return row(
@@ -204,7 +204,7 @@ async def _token(atoll: Installation) -> str:
 
 @contextlib.asynccontextmanager
 async def _watching(atoll: Installation, seen: list[list[float]]) -> AsyncIterator[None]:
-    """Look at the page all the while, from another process, so that we do not wait for ourselves."""
+    """Look at the page all the while, from another process: we are busy being a crowd."""
     places = atoll.places
     stop = places.data / "stop-watching"
     stop.unlink(missing_ok=True)
@@ -212,7 +212,7 @@ async def _watching(atoll: Installation, seen: list[list[float]]) -> AsyncIterat
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         looking = pool.submit(watch, places.url, password, stop)
         try:
-            while not stop.with_suffix(".ready").exists() and not looking.done():
+            while not stop.with_suffix(".ready").exists() and not looking.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             yield
         finally:

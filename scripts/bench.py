@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -51,7 +51,7 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
 
 def main(only: str = "", *options: str) -> int:
     """Run what is asked for; return 0 unless a benchmark broke or is not there."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, interrupted)
     programs = find()
     runs = choose(only, programs)
     if not runs:
@@ -78,6 +78,11 @@ def main(only: str = "", *options: str) -> int:
     write_table(rows)
     draw(rows)
     return broken
+
+
+def interrupted(*_: object) -> NoReturn:
+    """End as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def find() -> dict[str, tuple[str, ...]]:
@@ -126,14 +131,13 @@ def said(value: float | None, unit: str = "") -> str:
 
 
 def notes(row: dict[str, Any]) -> str:
-    """Return what else is known of a figure."""
-    rest = {key: value for key, value in row.items() if key not in NEEDED}
-    sizes = {"private", "beside_private", "kernel"}
-    return "; ".join(
-        f"{key} {said(value, 'bytes' if key in sizes else '') if isinstance(value, int | float) else value}"
+    """Return what else is known of a figure: sizes are above a million."""
+    rest = {key: row[key] for key in row if key not in NEEDED | {"parts"}}
+    told = [
+        f"{key} {said(value, 'bytes' if value and value > MEGA else '')}"
         for key, value in rest.items()
-        if key != "parts"
-    ).replace("_", " ")
+    ]
+    return "; ".join(told).replace("_", " ")
 
 
 def aim(row: dict[str, Any]) -> str:
@@ -183,16 +187,18 @@ def draw(rows: Sequence[dict[str, Any]]) -> None:
             f"{said(row['value'], row['unit'])} beside {said(row['beside_value'], row['unit'])}"
         )
         where = max(row["ratio"], 0.01) * 1.08
-        axes.text(where, place, values, va="center", fontsize=8)
+        white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.text(where, place, values, va="center", fontsize=8, bbox=white, zorder=3)
         most, ratio = AIMS.get(row["name"], (None, None))
         marks = [most / row["beside_value"]] if most else []
         for mark in [*marks, *([ratio] if ratio else [])][-1:]:
             axes.plot([mark, mark], [place - 0.4, place + 0.4], color="#c62828", linewidth=2.5)
-    axes.axvline(1, color="#555555", linewidth=1, linestyle="--")
+    axes.axvline(1, color="#555555", linewidth=1, linestyle="--", zorder=0)
     names = [f"{row['name']}\n" + row["beside"].partition(" (")[0] for row in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=8)
     axes.set_xscale("log")
-    axes.set_xlim(0.01, max([3.0, *(3 * row["ratio"] for row in shown)]))
+    axes.set_xlim(0.01, max([5.0, *(5 * row["ratio"] for row in shown)]))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("Atoll's value, divided by its peer's (less is better); red: the aim")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(PLOT, dpi=110, metadata={"Software": None})

@@ -14,7 +14,7 @@ lock() { # FILE ARGUMENTS...
     echo "$file: $(grep -c '==' "$file") packages"
 }
 
-lock develop.lock pyproject.toml --group build --group test --group docs "$@"
+lock develop.lock pyproject.toml --group build --group test --group docs --group bench "$@"
 lock run.lock pyproject.toml --group build --constraint requirements/develop.lock "$@"
 grep '^uv==' requirements/run.lock | sed 's/ .*//' >requirements/.uv.in
 lock bootstrap.lock requirements/.uv.in --no-annotate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import httpx2
 from support.asking import Failed, client, page
 from support.processes import (
     Weight,
+    begin,
     calm,
     end,
     everybody,
@@ -43,9 +43,10 @@ MANY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A launch that is over. ``ready`` and ``page`` are seconds since it was asked for:
+    """A launch that is over.
 
-    until Binder's event came, and until the Lab's page had.
+    ``ready`` and ``page`` are the seconds from the request until Binder's event and until the Lab's
+    page.
     """
 
     url: str
@@ -127,7 +128,7 @@ class Installation:
     def weights(self, launched: Launched) -> dict[str, Weight]:
         """Return what the server's parts weigh: the server itself, its kernels, and its box."""
         record = self.records()[urlsplit(launched.url).path]
-        space = os.stat(f"/proc/{record.init}/ns/pid").st_ino
+        space = _space(record.init)
         inside = [pid for pid in everybody() if _space(pid) == space]
         pipes = _pipes(box := parent(record.init)) | _pipes(record.init)
         helpers = [
@@ -147,7 +148,7 @@ class Installation:
 
 def _space(pid: int) -> int:
     with contextlib.suppress(OSError):
-        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
     return 0
 
 
@@ -157,7 +158,7 @@ def _pipes(pid: int) -> set[str]:
     with contextlib.suppress(OSError):
         for one in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                found.add(os.readlink(one))
+                found.add(str(one.readlink()))
     return {one for one in found if one.startswith("pipe:")}
 
 
@@ -189,8 +190,7 @@ async def installation(where: Path, *, warm: bool = True) -> AsyncIterator[Insta
     places = find_places(settings)
     write_settings(settings, file := where / "atoll.toml")
     command = [sys.executable, "-P", "-m", "atoll.cli", "--config", str(file), "up"]
-    with (where / "up.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    process = begin(command, where)
     here = Installation(settings, places, process, _repository(where))
     try:
         async with client() as http:

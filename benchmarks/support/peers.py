@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 from support.asking import Failed, client, page
-from support.processes import end, free_port
+from support.processes import begin, end, free_port
 
 from atoll.hub.proxy import LIBRARY, node, proxy_command
 
@@ -63,11 +62,8 @@ async def plain_lab(where: Path) -> AsyncIterator[Lab]:
     port, token = free_port(), secrets.token_hex(8)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
     command += [f"--IdentityProvider.token={token}", "--allow-root"]
-    quiet = subprocess.DEVNULL
     begun = time.monotonic()
-    process = subprocess.Popen(
-        command, stdout=quiet, stderr=quiet, cwd=where, env={**os.environ, "HOME": str(where)}
-    )
+    process = begin(command, where, HOME=str(where))
     try:
         base = f"http://127.0.0.1:{port}/"
         async with client() as http:
@@ -134,14 +130,7 @@ async def jupyterhub(where: Path) -> AsyncIterator[JupyterHub]:
         token=token,
     )
     (where / "jupyterhub_config.py").write_text(text)
-    with (where / "jupyterhub.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "-f", "jupyterhub_config.py"],
-            stdout=log,
-            stderr=log,
-            cwd=where,
-            start_new_session=True,
-        )
+    process = begin([sys.executable, "-m", "jupyterhub", "-f", "jupyterhub_config.py"], where)
     try:
         url = f"http://127.0.0.1:{port}/"
         async with client() as http:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +109,20 @@ def _worked() -> float:
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8]
     )
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def begin(command: Sequence[str], where: Path, **environ: str) -> subprocess.Popen[bytes]:
+    """Run *command* in the folder *where*, in a session of its own; what it prints is in a file."""
+    with (where / "printed.log").open("ab") as out:
+        return subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            cwd=where,
+            env={**os.environ, **environ},
+            start_new_session=True,
+        )
 
 
 def memory_left() -> int:

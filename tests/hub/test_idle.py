@@ -145,15 +145,16 @@ def test_without_an_idle_time_only_age_stops_a_server(tmp_path):
     assert f"--timeout={idle.NEVER}" in command
 
 
-SERVER = {
-    "full_name": "a/da/x",
-    "url": "/hubs/user/a%2Fda/x/",
-    "started": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
-}
+HOUR = timedelta(hours=1)
 
 
-async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, server=SERVER):
+async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, age=HOUR):
     asked = []
+    server = {
+        "full_name": "a/da/x",
+        "url": "/hubs/user/a%2Fda/x/",
+        "started": (datetime.now(UTC) - age).isoformat() if age else None,
+    }
 
     async def ask(path):
         asked.append(path)
@@ -199,7 +200,7 @@ async def test_one_that_is_too_old_is_stopped_whatever_it_does():
     assert stopped
     assert stops.kept["a/da", "x"].why is Why.AGE
     assert not (await decide([BUSY], inactive=0, max_age=4000))[0]
-    assert not (await decide([BUSY], inactive=0, max_age=10, server=SERVER | {"started": None}))[0]
+    assert not (await decide([BUSY], inactive=0, max_age=10, age=None))[0]
 
 
 async def test_a_database_that_is_away_keeps_no_server_running():
