@@ -18,7 +18,7 @@ from support.boxes import in_box
 from support.forks import ForkServer
 
 STATE = """
-import gc, json, locale, os, resource, signal, sys, threading, time
+import gc, json, locale, os, platform, resource, signal, sys, threading, time
 mask = os.umask(0)
 print(json.dumps({
     "signals": {s.name: str(signal.getsignal(s)) for s in signal.Signals},
@@ -35,6 +35,7 @@ print(json.dumps({
     "nice": os.nice(0),
     "scheduler": os.sched_getscheduler(0),
     "zone": time.tzname,
+    "machine": platform.node(),
     "threads": threading.active_count(),
     "collects": [gc.isenabled(), gc.get_threshold()],
     "ids": [os.getresuid(), os.getresgid(), os.getgroups()],
@@ -171,6 +172,22 @@ os.kill(os.getpid(), 9)
     before = (home / "alive").read_text()
     await asyncio.sleep(0.3)
     assert (home / "alive").read_text() == before
+
+
+async def test_a_fork_that_is_traced_is_forgotten_too(own):
+    code = "import ctypes; print(ctypes.CDLL(None).ptrace(0, 0, 0, 0))"
+    for _ in range(3):
+        await own.run(code, timeout=20)
+    path = Path(f"/proc/{answerers(own)[0]}/task/{answerers(own)[0]}/children")
+    until = time.monotonic() + 10
+    while path.read_text():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+
+
+def test_the_fork_server_itself_looks_into_nobodys_home_and_no_environment():
+    assert not [value for value in client.ENVIRON.values() if "jovyan" in value or "/srv" in value]
+    assert "-s" in client.command(Settings())
 
 
 def answerers(server):

@@ -363,12 +363,13 @@ async def test_a_fork_server_that_cannot_is_done_without(settings, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(str(client_place(settings)))
         listening.listen()
+        listening.settimeout(30)  # if the test fails in the middle
         answering = asyncio.create_task(asyncio.to_thread(useless))
         local = LocalRunner(settings)
         for _ in range(3):
             server = await local.start(make_plan(settings.data, {}), ENVIRON)
             assert not local.find(server.handle).fork
-            assert cgroups.find(server.handle).folders
+            assert bool(cgroups.find(server.handle).folders) == bool(cgroups.control().parents)
             await local.stop(server.handle)
         await answering
 
@@ -388,3 +389,29 @@ async def test_a_server_that_prints_without_end_fills_no_disk(settings, servers,
     while log.stat().st_size == before:  # what is logged now comes at the new end
         await asyncio.sleep(0.05)
     assert log.stat().st_size < 300_000
+
+
+async def test_a_server_that_lets_nobody_in_holds_up_nobody(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON)
+    record = servers.find(server.handle)
+    inner = Path(record.socket).parent / runner.INNER / "lab.sock"
+    inner.unlink()
+    with contextlib.ExitStack() as full:
+        listening = full.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(str(inner))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = full.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(str(inner))
+        asked = asyncio.to_thread(servers._take_socket, record)
+        assert await asyncio.wait_for(asked, 5) is False
+
+
+async def test_a_process_that_has_a_servers_number_by_now_is_left_alone(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON)
+    record = servers.find(server.handle)
+    other = replace(record, fork=os.getpid(), fork_born="another boot 7")
+    assert runner._servers_of(other) == []
+    assert len(runner._servers_of(record)) == 1

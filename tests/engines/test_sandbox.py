@@ -356,3 +356,49 @@ os.openpty()
 """
     status, said = await inside(code, limits=Limits(memory=256 * MiB))
     assert (status, said.split()) == (0, ["256", "256", "256", "no"])
+
+
+async def test_what_it_does_to_the_file_of_its_first_process_harms_no_other_box(inside):
+    before = sandbox.bwrap().stat()
+    code = """
+import os
+for change in (lambda: os.chmod("/proc/1/exe", 0), lambda: os.utime("/proc/1/exe", (1, 1)),
+               lambda: os.setxattr("/proc/1/exe", "user.x", b"x"),
+               lambda: open("/proc/1/exe", "wb")):
+    try:
+        change()
+    except OSError:
+        pass
+"""
+    assert (await inside(code))[0] == 0
+    after = sandbox.bwrap().stat()
+    assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns, after.st_size) == (
+        before.st_mode, before.st_mtime_ns, before.st_ctime_ns, before.st_size,
+    )  # fmt: skip
+    assert (await inside("print('fine')")) == (0, "fine")
+    assert list(sandbox.bwrap().parent.glob(f"{sandbox.COPY}*")) == []
+
+
+async def test_files_have_no_attributes_where_something_could_be_hidden(inside):
+    code = """
+import errno, os
+for path in ("/proc/self/exe", "/tmp"):
+    try:
+        os.setxattr(path, "user.x", b"x")
+        print("set")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+    assert (await inside(code))[1].split() == ["ENOTSUP", "ENOTSUP"]
+
+
+async def test_a_box_whose_outer_process_has_gone_is_ended_too(tmp_path):
+    box = sandbox.Box(("/bin/sh", "-c", "sleep 1000 & exit 0"), owner=OWNER)
+    running = sandbox.start(box, output=os.open(os.devnull, os.O_WRONLY))
+    running.process.wait(10)
+    assert sandbox.born(running.init) == running.born
+    sandbox.kill(running)
+    until = time.monotonic() + 5
+    while sandbox.born(running.init):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)

@@ -33,7 +33,7 @@ class ForkServer:
             time.sleep(0.05)
 
     def start(self):
-        environ = {**commands.everywhere(), "PYTHONPATH": str(TESTS)}
+        environ = {**client.ENVIRON, "PYTHONPATH": str(TESTS)}
         self.keeper = subprocess.Popen(client.command(self.settings), env=environ)
 
     def answers(self):

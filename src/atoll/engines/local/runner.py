@@ -54,6 +54,7 @@ class Record:
     opening: str = "lab"
     notes: tuple[str, ...] = ()
     fork: int = 0  # the server's process, where it is not a child of the box's first one
+    fork_born: str = ""
 
 
 @dataclass(slots=True)
@@ -71,8 +72,7 @@ class LocalRunner:
             return ()
         path = forking.place(self.settings)
         command = (*cgroups.neighbour(), *forking.command(self.settings))
-        environ = commands.everywhere()
-        return (Companion("fork server", command, environ, partial(forking.answers, path)),)
+        return (Companion("fork server", command, forking.ENVIRON, partial(forking.answers, path)),)
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
@@ -93,6 +93,7 @@ class LocalRunner:
         self._cut(handle)
         child = self._children.get(handle)
         if child and (code := child.process.poll()) is not None:
+            sandbox.end(child)  # whatever it has left behind
             return code
         record = self.find(handle)
         return None if record and _alive(record) else 0
@@ -203,6 +204,7 @@ class LocalRunner:
         ours = Path(record.socket)
         ours.unlink(missing_ok=True)
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(0)  # a server may let nobody in, and we are the hub
             os.link(ours.parent / INNER / commands.SOCKET, ours, follow_symlinks=False)
             if stat.S_ISSOCK(ours.lstat().st_mode):
                 probe.connect(str(ours))
@@ -241,8 +243,9 @@ class LocalRunner:
             owner=plan.owner.name,
             name=plan.name,
             init=running.init,
-            born=_born(running.init),
+            born=running.born,
             fork=fork.pid if fork else 0,
+            fork_born=sandbox.born(fork.pid) if fork else "",
             socket=str(door / commands.SOCKET),
             temporary=plan.content.temporary,
             started=time.time(),
@@ -269,11 +272,11 @@ class LocalRunner:
         return (said,) if said else ()
 
     async def _listening(self, record: Record) -> None:
+        until = time.monotonic() + PATIENCE
         if caller := self._callers.pop(record.handle, None):
             with caller, contextlib.suppress(TimeoutError, OSError):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(PATIENCE / 2):
                     await asyncio.get_running_loop().sock_recv(caller, 1)
-        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if await self.status(record.handle) is not None:
                 said = "\n".join(self.log(record.handle).strip().splitlines()[-3:])
@@ -304,30 +307,14 @@ class LocalRunner:
         remove(folder)
 
 
-def _stat(pid: int) -> list[str]:
-    """Return the fields of proc(5)'s stat that follow the command's name."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _born(pid: int) -> str:
-    """Name the moment at which the process *pid* started: with it, an id is not mistaken."""
-    fields = _stat(pid)
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {fields[19]}" if fields else ""
-
-
 def _alive(record: Record) -> bool:
-    fields = _stat(record.init)
-    return bool(fields) and fields[0] != "Z" and _born(record.init) == record.born
+    return sandbox.born(record.init) == record.born != ""
 
 
 def _servers_of(record: Record) -> list[int]:
     """Return the processes to tell that the server is to end."""
-    if record.fork:
-        return [record.fork]
+    if record.fork:  # the number may be another's by now
+        return [record.fork] if sandbox.born(record.fork) == record.fork_born != "" else []
     init = record.init
     try:
         return [int(one) for one in Path(f"/proc/{init}/task/{init}/children").read_text().split()]

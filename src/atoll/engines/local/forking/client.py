@@ -24,8 +24,21 @@ from atoll.settings import Settings, run_folder
 PATIENCE = 10.0  # seconds until a server must be in its box
 # What a box does at first: it says that it is there on its standard input, a socket, and waits for
 # the server's exit status, or its end. Then it ends what the server left behind.
-WAIT = ("/bin/sh", "-c", 'echo >&0; read -r status; kill -KILL -1; exit "${status:-1}"')
+WAIT = (
+    "/bin/sh",
+    "-c",
+    'echo >&0; read -r status; kill -KILL -1 2> /dev/null; exit "${status:-1}"',
+)
 NOTHING = {"PATH": "/usr/bin:/bin"}
+# Of the fork server itself, which is outside of all boxes: nothing of a home, nothing of an
+# environment. What servers need they are told.
+ENVIRON = {
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "PYTHONUNBUFFERED": "1",
+}
 CREDENTIALS = struct.Struct("=iII")  # unix(7): struct ucred
 
 
@@ -50,8 +63,15 @@ def place(settings: Settings) -> Path:
 
 
 def command(settings: Settings) -> list[str]:
-    """Return the words that run it."""
-    return [sys.executable, "-P", "-m", "atoll.engines.local.forking.server", str(place(settings))]
+    """Return the words that run it, to be run with `ENVIRON`."""
+    return [
+        sys.executable,
+        "-P",
+        "-s",
+        "-m",
+        "atoll.engines.local.forking.server",
+        str(place(settings)),
+    ]
 
 
 def call(path: Path) -> socket.socket:
@@ -66,11 +86,12 @@ def call(path: Path) -> socket.socket:
         _, uid, _ = CREDENTIALS.unpack(
             caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
         )
-        if uid != os.getuid():
-            raise NotForked("The fork server is somebody else's.")
     except OSError as error:
         caller.close()
         raise NotForked(f"There is no fork server: {error}") from error
+    if uid != os.getuid():
+        caller.close()
+        raise NotForked("The fork server is somebody else's.")
     return caller
 
 

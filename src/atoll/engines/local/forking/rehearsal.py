@@ -7,6 +7,7 @@ an empty folder, with a stand-in for the hub that says yes to everything.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import importlib
 import json
@@ -25,6 +26,7 @@ from typing import Any
 from atoll.engines.local.forking import ALONE, OF_HUB
 
 PATIENCE = 90  # seconds
+PR_SET_PDEATHSIG = 1
 BASE = "/user/rehearsal/"
 # What a browser asks for first: a handler may load something only when it is used.
 VISITS = (
@@ -63,6 +65,8 @@ def rehearsed() -> list[str]:
 
 
 def _perform(folder: Path, report: int) -> None:
+    """Be a server, and end with whoever began the rehearsal."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.setsid()
     quiet = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):

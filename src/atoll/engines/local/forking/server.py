@@ -25,6 +25,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import platform
 import random
 import select
 import signal
@@ -33,6 +34,7 @@ import sys
 import tempfile
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,6 +52,7 @@ SEALED = "ATOLL_SEALED"
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 ENDED = (signal.SIGTERM, signal.SIGINT)
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+MFD_EXEC = 0x0010  # linux/memfd.h
 
 
 def main(path: str) -> None:
@@ -96,10 +99,15 @@ def seal() -> None:
     """Go on from a copy of the interpreter in memory that nobody can ever write to."""
     if os.environ.pop(SEALED, None):
         return
-    copy = os.memfd_create("python", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        copy = os.memfd_create("python", flags | MFD_EXEC)
+    except OSError:  # a kernel before 6.3, where all may be executed
+        copy = os.memfd_create("python", flags)
     with Path(sys.executable).resolve().open("rb") as program:
         while os.sendfile(copy, program.fileno(), None, 2**30):
             pass
+    os.fchmod(copy, 0o555)
     fcntl.fcntl(copy, fcntl.F_ADD_SEALS, SEALS)
     os.execve(copy, [sys.executable, *sys.orig_argv[1:]], {**os.environ, SEALED: "1"})  # noqa: S606
 
@@ -141,6 +149,11 @@ def answer(listening: socket.socket, path: str, sign: int, dice: list[random.Ran
                     break
         with contextlib.suppress(BrokenPipeError):
             os.write(sign, b".")
+        with contextlib.suppress(
+            ChildProcessError
+        ):  # one that was traced is not forgotten by itself
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
     os._exit(0)
 
 
@@ -185,6 +198,11 @@ def become(caller: socket.socket, dice: list[random.Random]) -> NoReturn:
     os._exit(status)
 
 
+def _close(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
 def _close_all_but(kept: int) -> None:
     """Close every descriptor but *kept* and the first three."""
     os.closerange(3, kept)
@@ -201,15 +219,18 @@ def refresh(asked: dict[str, Any], output: int, life: int, dice: list[random.Ran
         os.dup2(fd, number)
     os.close(nothing)
     os.close(output)
-    os.register_at_fork(after_in_child=lambda: os.close(life))  # the box lives as long as we do
+    os.set_inheritable(life, False)  # noqa: FBT003
+    os.register_at_fork(after_in_child=partial(_close, life))  # the box lives as long as we do
     os.environ.clear()
     os.environ.update(asked["environ"])
     time.tzset()
     module, _, name = asked["app"].partition(":")
     sys.argv = [name, *asked["arguments"]]
-    setproctitle(" ".join([sys.executable, "-m", module, *asked["arguments"]]))
     for one in dice:
         one.seed()
+    sys.orig_argv = [sys.executable, "-m", module, *asked["arguments"]]
+    setproctitle(" ".join(sys.orig_argv))
+    platform._uname_cache = None  # type: ignore[attr-defined]  # noqa: SLF001 - it names the host
     tempfile._name_sequence = None  # type: ignore[attr-defined]  # noqa: SLF001
     multiprocessing.current_process().authkey = os.urandom(32)
     gc.enable()
