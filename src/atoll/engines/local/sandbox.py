@@ -30,6 +30,7 @@ from atoll.names import new_id
 from atoll.servers import DEFAULT_LIMITS, Limits, Network
 
 HOME = "/home/jovyan"
+PROGRAMS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # where those are found that make a box
 COPY, STALE = ".bwrap-", 600  # copies of bubblewrap, and the seconds after which one is left over
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
 ETC = (
@@ -190,7 +191,7 @@ def start(
             return subprocess.Popen(
                 command,
                 pass_fds=handed,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                env=PROGRAMS,
                 stdin=stdin,
                 stdout=output,
                 stderr=output,
@@ -363,7 +364,8 @@ class _Layout:
         self.copies.callback(copy.unlink, missing_ok=True)
         # By another process: what has been open for writing here may be so, for a moment, in
         # whatever another thread starts, and then cannot be executed.
-        subprocess.run(["cp", "--", program, copy], check=True, stdin=subprocess.DEVNULL)
+        words = ["cp", "--", program, copy]
+        subprocess.run(words, check=True, env=PROGRAMS, stdin=subprocess.DEVNULL)
         return copy
 
     def data(self, content: bytes) -> str:
