@@ -364,7 +364,7 @@ class _Layout:
         self.copies.callback(copy.unlink, missing_ok=True)
         # By another process: what has been open for writing here may be so, for a moment, in
         # whatever another thread starts, and then cannot be executed.
-        words = ["cp", "--", program, copy]
+        words = ["cp", "--", str(program), str(copy)]
         subprocess.run(words, check=True, env=PROGRAMS, stdin=subprocess.DEVNULL)
         return copy
 
