@@ -375,11 +375,12 @@ async def test_a_fork_server_that_cannot_is_done_without(settings, tmp_path):
 
 
 async def test_a_server_that_prints_without_end_fills_no_disk(settings, servers, monkeypatch):
-    monkeypatch.setattr(runner, "LOG_MOST", 1_000_000)
     script = '#!/bin/bash\nyes flood | head -c 3000000\necho the end\nexec "$@"\n'
     plan = make_plan(settings.data, {"start": script}, start="start")
     server = await servers.start(plan, ENVIRON)
     log = settings.data / "servers" / server.handle / "log.txt"
+    assert log.stat().st_size > 3_000_000
+    monkeypatch.setattr(runner, "LOG_MOST", 1_000_000)
     assert await servers.status(server.handle) is None
     assert log.stat().st_size < 300_000
     assert "the end" in servers.log(server.handle)
