@@ -159,6 +159,13 @@ class ServerSettings(_Section):
             "the memory, or start plainly, with an address space layout of their own"
         ),
     )
+    kernel_forks: int = Field(
+        4,
+        ge=0,
+        description=(
+            "Fork servers of kernels, one for each kind of environment in use, with some 50 MB each"
+        ),
+    )
     per_person: int = Field(
         10, ge=1, description="Servers that one person, an administrator too, may have running"
     )

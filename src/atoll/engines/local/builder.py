@@ -27,9 +27,9 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import network
+from atoll.engines.local import layers, network
 from atoll.engines.local.explanations import MAKE_ROOM
-from atoll.engines.local.locks import LABS, Lock, uv_lock_hashes
+from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import Bind, run
@@ -79,7 +79,7 @@ class LocalBuilder:
     network: Network
     engine: str
     pythons: Pythons
-    _compiling: set[asyncio.Task[None]]
+    _finishing: set[asyncio.Task[None]]
 
     def __init__(
         self, settings: Settings, index: Index | None = None, reach: Network = Network.INTERNET
@@ -89,7 +89,7 @@ class LocalBuilder:
         self.network = reach
         self.engine = "local"
         self.pythons = Pythons(settings.data / "pythons", build_owner(settings))
-        self._compiling = set()
+        self._finishing = set()
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
         """Make the environment of *spec*, as `atoll.environments.Builder` promises.
@@ -117,7 +117,7 @@ class LocalBuilder:
                 raise Lacking("There is no room left on the disk.", hint=MAKE_ROOM) from error
             finally:
                 await asyncio.to_thread(destroy, workshop.root)
-        self._compile_later(target, owner)
+        self._finish_later(target, owner)
         return environment_of(target)
 
     async def healthy(self, handle: str) -> bool:
@@ -273,18 +273,51 @@ class LocalBuilder:
         shutil.copyfile(log.path, workshop.result / "log.txt")
         publish(workshop, target)
 
-    def _compile_later(self, target: Path, owner: int | None) -> None:
+    def _finish_later(self, target: Path, owner: int | None) -> None:
+        """Have done what makes servers and kernels quicker, and nobody need wait for."""
         told = metadata(str(target))
         python = Python(Path(told["python_program"]), told["python"], Path(told["python_prefix"]))
         box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
 
         async def go() -> None:
+            with contextlib.suppress(AtollError, OSError):
+                await self._lay(target, python, owner)
             with contextlib.suppress(AtollError):
                 await run(box, lambda _: None, timeout=600)
 
-        task = asyncio.create_task(go(), name=f"compile {target.name}")
-        self._compiling.add(task)
-        task.add_done_callback(self._compiling.discard)
+        task = asyncio.create_task(go(), name=f"finish {target.name}")
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _lay(self, target: Path, python: Python, owner: int | None) -> None:
+        """Give the environment in *target* the kernel layer that fits it, made if need be."""
+        pins = await asyncio.to_thread(layers.wanted, target, python)
+        if not pins or not self.settings.servers.kernel_forks:
+            return
+        name = layers.key(python, pins)
+        folder = self.settings.data / layers.KERNELS / name
+        async with self.lock(EnvKey(f"kernel_{name}")):
+            if not folder.exists():
+                await self._make_layer(EnvKey(f"kernel_{name}"), folder, python, pins, owner)
+        if await asyncio.to_thread(layers.fits, folder, target):
+            (target / layers.NOTE).write_text(name)
+
+    async def _make_layer(
+        self, key: EnvKey, folder: Path, python: Python, pins: tuple[Pin, ...], owner: int | None
+    ) -> None:
+        def quiet(_: str) -> None:
+            """Nobody waits for a layer."""
+
+        with locked(self._locks() / BUILDING):
+            making = self._cache() / "making"
+            workshop = await asyncio.to_thread(open_workshop, making, key, self._locks(), owner)
+            try:
+                spec = EnvSpec("kernel", "")
+                steps = self._steps(spec, workshop, python, owner, quiet)
+                check(await steps.install(pins, {}, shared=True))
+                await asyncio.to_thread(layers.publish, workshop.env, folder)
+            finally:
+                await asyncio.to_thread(destroy, workshop.root)
 
     def _folder(self, key: EnvKey) -> Path:
         return self.settings.data / "environments" / key

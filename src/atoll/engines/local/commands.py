@@ -15,6 +15,7 @@ from pathlib import Path
 
 from atoll.engines.local import seccomp
 from atoll.engines.local.forking import ALONE, OF_HUB
+from atoll.engines.local.layers import KERNELS, layer_of
 from atoll.engines.local.sandbox import HOME, Bind, Box
 from atoll.servers import ServerPlan
 from atoll.settings import Settings, run_folder
@@ -52,6 +53,7 @@ def box(
         Bind(environment / "env", ENVIRONMENT),
         *(Bind(Path(one), one) for one in _pythons(environment)),
         *(Bind(Path(one), one) for one in runtime()),
+        *(Bind(one / "env", str(one / "env")) for one in (layer(settings, plan),) if one),
         Bind(INSIDE, f"{RUN}/inside"),
         Bind(sockets, f"{RUN}/server", writable=True),
         Bind(home, HOME, writable=True),
@@ -66,6 +68,11 @@ def box(
         limits=plan.limits,
         owner=owner,
     )
+
+
+def layer(settings: Settings, plan: ServerPlan) -> Path | None:
+    """Return the kernel layer of *plan*'s environment, if it has one."""
+    return layer_of(plan.environment.handle, settings.data / KERNELS)
 
 
 def forked(plan: ServerPlan, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:

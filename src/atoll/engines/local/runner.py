@@ -23,7 +23,9 @@ from pathlib import Path
 from atoll.disk import discard, remove
 from atoll.engines.local import cgroups, commands, sandbox, seccomp
 from atoll.engines.local.forking import client as forking
+from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, give, person_owner
+from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
 from atoll.names import new_id
@@ -63,8 +65,13 @@ class LocalRunner:
 
     settings: Settings
     engine: str = "local"
+    nursery: Nursery = field(init=False)
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
     _callers: dict[str, socket.socket] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Have a nursery, with nothing in it."""
+        self.nursery = Nursery(self.settings)
 
     def companions(self) -> tuple[Companion, ...]:
         """Return the fork server, where there can be one."""
@@ -227,8 +234,7 @@ class LocalRunner:
             fill(home, commands.content(plan), owner)
             box = commands.box(self.settings, plan, environ, home, sockets, owner)
             with (folder / "log.txt").open("ab") as log:  # so that it can be cut short
-                lab = commands.forked(plan, environ)
-                fork = lab and forking.start(self.settings, box, *lab, log.fileno(), handle)
+                fork = self._fork(box, plan, environ, log.fileno(), handle)
                 running = fork.box if fork else sandbox.start(box, output=log.fileno(), name=handle)
         except BaseException:
             remove(folder)
@@ -256,6 +262,18 @@ class LocalRunner:
         )
         (folder / "server.json").write_text(json.dumps(asdict(record)))
         return record
+
+    def _fork(
+        self, box: Box, plan: ServerPlan, environ: Mapping[str, str], output: int, handle: str
+    ) -> forking.Fork | None:
+        """Start *plan*'s server in *box* as a fork, and its kernels, too, as far as that goes."""
+        lab = commands.forked(plan, environ)
+        if not lab:
+            return None
+        layer = commands.layer(self.settings, plan)
+        return forking.start(
+            self.settings, box, *lab, output, handle, layer and self.nursery.take(layer)
+        )
 
     def _home(self, handle: str, plan: ServerPlan) -> Path:
         if plan.content.temporary:

@@ -1,8 +1,9 @@
-"""The fork server as the runner sees it: where it is, how it is run, and what it is asked."""
+"""The fork servers as the runner sees them: where they are, how they are run and asked."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -17,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from atoll.engines.local import cgroups, sandbox
+from atoll.engines.local import cgroups, sandbox, seccomp
 from atoll.engines.local.sandbox import Box, Running
 from atoll.settings import Settings, run_folder
 
@@ -39,6 +40,7 @@ ENVIRON = {
     "PATH": "/usr/bin:/bin",
     "PYTHONUNBUFFERED": "1",
 }
+ENVIRONMENT = "/srv/env"  # in boxes
 CREDENTIALS = struct.Struct("=iII")  # unix(7): struct ucred
 
 
@@ -106,23 +108,30 @@ async def answers(path: Path) -> bool:
 
 
 def start(
-    settings: Settings, box: Box, app: str, arguments: Sequence[str], output: int, name: str
+    settings: Settings,
+    box: Box,
+    app: str,
+    arguments: Sequence[str],
+    output: int,
+    name: str,
+    kernels: Path | None = None,
 ) -> Fork | None:
     """Start *app* in *box*, as `sandbox.start` would start the box's own command.
 
     *app* is a Jupyter Server extension application, as ``module:class``. The fork server is called
     first, so that it forks while bubblewrap builds; the network comes last, while *app* gets
-    ready. Returns ``None`` when there is no fork server or it could not. Raises `StartFailed` or
+    ready. At *kernels*, the fork server of kernels for the box's environment listens, if there is
+    one. Returns ``None`` when there is no fork server or it could not. Raises `StartFailed` or
     `Lacking` as `sandbox.start` does.
     """
     asked = {
-        "app": app,
-        "arguments": list(arguments),
         "environ": dict(box.environ),
         "workdir": box.workdir,
         "owner": box.owner,
         "rlimits": sandbox.rlimits(box.limits),
+        "seccomp": base64.b64encode(seccomp.program()).decode(),
     }
+    server = {"app": app, "arguments": list(arguments)}
     pid = 0
     with contextlib.ExitStack() as undo:
 
@@ -135,10 +144,14 @@ def start(
             group = {"entrances": cgroups.find(name).entrances}
             if cgroups.control().controllers and not group["entrances"]:
                 raise NotForked("The box's limits were not found.")
-            pid = _ask(caller, asked | group, running.init, output, ours)
+            pid = _ask(caller, asked | group | server, running.init, output, ours.fileno())
+            if sower:  # without it kernels start plainly
+                with contextlib.suppress(NotForked):
+                    _ask(sower, asked | group | {"environment": ENVIRONMENT}, running.init, output)
 
         try:
             caller = undo.enter_context(call(place(settings)))
+            sower = undo.enter_context(call(kernels)) if kernels else None
             ours, theirs = (undo.enter_context(one) for one in socket.socketpair())
             waiting = replace(box, command=WAIT, environ=NOTHING)
             stdin = theirs.fileno()
@@ -147,20 +160,22 @@ def start(
             return None
         caller.send(b"g")  # now that it has its network
         undo.pop_all()
+        if sower:
+            sower.close()
         ours.close()  # from now on the server alone holds it
         caller.settimeout(0)
         return Fork(running, pid, caller)
 
 
-def _ask(
-    caller: socket.socket, asked: Mapping[str, Any], init: int, output: int, life: socket.socket
-) -> int:
-    """Have a process become what is *asked* in the box of *init*; return its id."""
+def _ask(caller: socket.socket, asked: Mapping[str, Any], init: int, *handed: int) -> int:
+    """Have a process become what is *asked* in the box of *init*; return its id.
+
+    *handed* are descriptors that it gets: where it prints, and what else it needs.
+    """
     try:
         box = os.pidfd_open(init)
         try:
-            fds = [box, output, life.fileno()]
-            socket.send_fds(caller, [json.dumps(asked).encode()], fds)
+            socket.send_fds(caller, [json.dumps(asked).encode()], [box, *handed])
         finally:
             os.close(box)
         answer = json.loads(caller.recv(4096) or b"{}")

@@ -102,6 +102,19 @@ def at_home(base):
     return EnvironmentSpecs
 
 
+def seeds():
+    """Make the provisioner beside this file known; return its name."""
+    from importlib.metadata import EntryPoint
+
+    from jupyter_client.provisioning import KernelProvisionerFactory
+
+    sys.path.append(os.path.dirname(__file__))
+    KernelProvisionerFactory.provisioners["atoll-seed"] = EntryPoint(
+        "atoll-seed", "seed_provisioner:SeedProvisioner", KernelProvisionerFactory.GROUP_NAME
+    )
+    return "atoll-seed"
+
+
 c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -113,6 +126,7 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     from jupyter_client.kernelspec import KernelSpecManager
 
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
+    c.KernelProvisionerFactory.default_provisioner_name = seeds()
 idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
 if idle:  # by default one that computes, or that a page is connected to, is not idle
     c.MappingKernelManager.cull_idle_timeout = idle
