@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ import site
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -31,12 +33,14 @@ CELLS = ("1 + 1", "%pwd", "1 / 0", "from IPython.display import HTML; HTML('')")
 def main(path: str, life: int) -> NoReturn:
     """Be the keeper of the fork server at *path*, until the other end of *life* is closed."""
     seal()
+    before = dict(os.environ)
     for module in rehearsed():
         with contextlib.suppress(Exception):
             importlib.import_module(module)
+    added = dict(os.environ.items() - before.items())  # as they are wherever ipykernel is imported
     ours = {sys.prefix, *(entry for entry in sys.path if entry.startswith(sys.prefix))}
     sys.path[:] = [entry for entry in sys.path if entry not in ours]
-    keep(path, partial(become, dice=freeze()), life=life)
+    keep(path, partial(become, dice=freeze(), added=added), life=life)
 
 
 def rehearsed() -> list[str]:
@@ -75,7 +79,7 @@ def _perform(report: int) -> None:
     os._exit(0)
 
 
-def become(caller: socket.socket, dice: list[random.Random]) -> NoReturn:
+def become(caller: socket.socket, dice: list[random.Random], added: Mapping[str, str]) -> NoReturn:
     """Read what *caller* asks for, go behind the box's walls, and be a seed there."""
     asked, (output,) = enter(caller)
     if seed.early(asked["environ"]) != seed.early(os.environ):
@@ -84,7 +88,7 @@ def become(caller: socket.socket, dice: list[random.Random]) -> NoReturn:
     listening = seed.listen()
     caller.close()
     move(asked["environment"])
-    seed.serve(listening, dice)
+    seed.serve(listening, dice, added)
 
 
 def move(environment: str) -> None:
@@ -93,6 +97,7 @@ def move(environment: str) -> None:
     sys.prefix = sys.exec_prefix = environment
     if loaded := sys.modules.get("sysconfig"):
         importlib.reload(loaded)  # it knows the places as they were
+    multiprocessing.set_executable(sys.executable)
     sys.modules.pop("sitecustomize", None)
     importlib.invalidate_caches()
     site.main()

@@ -21,10 +21,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .keeping import refresh
+from .keeping import entitle, refresh
 
 PLACE = "\0atoll/kernels"  # in the box's own network namespace
 MESSAGE = 1024**2  # bytes
+TITLE = ["atoll: kernels come from here"]
 PATIENCE = 2.0  # seconds that whoever connects may take to ask
 PR_SET_PDEATHSIG = 1
 # Variables that are read as an interpreter starts, which a fork does not do again.
@@ -44,8 +45,11 @@ def listen() -> socket.socket:
     return listening
 
 
-def serve(listening: socket.socket, dice: list[random.Random]) -> NoReturn:
-    """Make a kernel for each who asks, for ever."""
+def serve(
+    listening: socket.socket, dice: list[random.Random], added: Mapping[str, str]
+) -> NoReturn:
+    """Make a kernel for each who asks, for ever, with the variables *added* to what it asks for."""
+    entitle(TITLE)
     hear, told = socket.socketpair()
     for one in (hear, told):
         one.setblocking(False)  # noqa: FBT003
@@ -72,7 +76,7 @@ def serve(listening: socket.socket, dice: list[random.Random]) -> NoReturn:
             signal.signal(signal.SIGCHLD, usual)
             for one in (listening, hear, told, caller, *kernels.values()):
                 one.close()
-            _become(asked, dice)
+            _become(asked | {"environ": {**asked["environ"], **added}}, dice)
 
 
 def _tell_ends(kernels: dict[int, socket.socket]) -> None:
@@ -106,6 +110,7 @@ def _become(asked: dict[str, Any], dice: list[random.Random]) -> NoReturn:
     refresh(asked["environ"], asked["cwd"], os.dup(1), dice)
     module, arguments = asked["module"], asked["arguments"]
     sys.orig_argv = [sys.executable, "-m", module, *arguments]
+    entitle(sys.orig_argv)
     sys.argv = [module, *arguments]
     sys.path.insert(0, str(Path.cwd()))  # as with -m
     runpy.run_module(module, run_name="__main__", alter_sys=True)
