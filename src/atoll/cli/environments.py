@@ -131,6 +131,12 @@ def _empty_cache(machine: Laptop) -> bool:
     return isinstance(builder, LocalBuilder) and builder.empty_cache()
 
 
+def _prune_layers(machine: Laptop) -> None:
+    builder = machine.atoll.builder
+    if isinstance(builder, LocalBuilder):
+        builder.prune_layers()
+
+
 async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[str, Any]:
     """Remove what was last used *before* then; return it, with its sizes."""
     rows = await _rows(machine)
@@ -145,6 +151,7 @@ async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[st
         if not dry_run:
             doomed = [row for row in doomed if await _remove(machine, row, before)]
             copies = await machine.atoll.source.prune(before, needed)
+            _prune_layers(machine)
     repositories = [
         {
             "path": str(copy.path),

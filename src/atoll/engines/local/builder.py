@@ -144,6 +144,14 @@ class LocalBuilder:
             remove(folder)
         return True
 
+    def prune_layers(self) -> None:
+        """Remove the kernel layers that no environment has, unless something is being built."""
+        kernels, environments = self.settings.data / layers.KERNELS, self._folder(EnvKey(""))
+        with contextlib.suppress(BlockingIOError):
+            self._locks().mkdir(parents=True, exist_ok=True)
+            with locked(self._locks() / BUILDING, alone=True, wait=False):
+                layers.prune(kernels, environments)
+
     def _open(self, spec: EnvSpec, owner: int | None) -> Workshop:
         cache = self._cache()
         if not (cache / "uv").exists():
@@ -296,28 +304,24 @@ class LocalBuilder:
             return
         name = layers.key(python, pins)
         folder = self.settings.data / layers.KERNELS / name
-        async with self.lock(EnvKey(f"kernel_{name}")):
-            if not folder.exists():
-                await self._make_layer(EnvKey(f"kernel_{name}"), folder, python, pins, owner)
-        if await asyncio.to_thread(layers.fits, folder, target):
-            (target / layers.NOTE).write_text(name)
+        with locked(self._locks() / BUILDING):
+            async with self.lock(EnvKey(f"kernel_{name}")):
+                if not folder.exists():
+                    await self._make_layer(EnvKey(f"kernel_{name}"), folder, python, pins, owner)
+            if await asyncio.to_thread(layers.fits, folder, target):
+                (target / layers.NOTE).write_text(name)
 
     async def _make_layer(
         self, key: EnvKey, folder: Path, python: Python, pins: tuple[Pin, ...], owner: int | None
     ) -> None:
-        def quiet(_: str) -> None:
-            """Nobody waits for a layer."""
-
-        with locked(self._locks() / BUILDING):
-            making = self._cache() / "making"
-            workshop = await asyncio.to_thread(open_workshop, making, key, self._locks(), owner)
-            try:
-                spec = EnvSpec("kernel", "")
-                steps = self._steps(spec, workshop, python, owner, quiet)
-                check(await steps.install(pins, {}, shared=True))
-                await asyncio.to_thread(layers.publish, workshop.env, folder)
-            finally:
-                await asyncio.to_thread(destroy, workshop.root)
+        making = self._cache() / "making"
+        workshop = await asyncio.to_thread(open_workshop, making, key, self._locks(), owner)
+        try:
+            steps = self._steps(EnvSpec("kernel", ""), workshop, python, owner, lambda _: None)
+            check(await steps.install(pins, {}, shared=True))
+            await asyncio.to_thread(layers.publish, workshop.env, folder)
+        finally:
+            await asyncio.to_thread(destroy, workshop.root)
 
     def _folder(self, key: EnvKey) -> Path:
         return self.settings.data / "environments" / key
