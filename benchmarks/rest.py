@@ -25,7 +25,7 @@ PARTS = {
     "proxy": "serve.mjs",
     "hub": "-m jupyterhub ",
     "service": "atoll.web",
-    "supervisor": "atoll.cli",
+    "supervisor": "atoll.hub.supervisor",
 }
 
 

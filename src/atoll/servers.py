@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from atoll.environments import Environment
@@ -137,13 +138,14 @@ class Stops(Protocol):
 class Companion:
     """A program that a runner wants kept running beside the hub, and can do without.
 
-    Its environment is exactly ``environ``; ``healthy`` says whether it does its work.
+    Its environment is exactly ``environ``; ``socket`` is where it takes connections for packets
+    (SOCK_SEQPACKET) once it does its work.
     """
 
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str]
-    healthy: Callable[[], Awaitable[bool]]
+    socket: Path
 
 
 class Plans(Protocol):

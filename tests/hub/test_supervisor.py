@@ -161,6 +161,12 @@ def commands():
             yield folder / "cmdline"
 
 
+def test_waiting_takes_little_memory(installation):
+    memory = Path(f"/proc/{installation.process.pid}/smaps_rollup").read_text()
+    private = next(line for line in memory.splitlines() if line.startswith("Private_Dirty:"))
+    assert int(private.split()[1]) < 20_000  # KiB
+
+
 def test_servers_outlive_a_stop_and_a_killed_supervisor_and_are_found_again(own):
     one = own(base="under/here")
     one.start()

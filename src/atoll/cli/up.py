@@ -16,8 +16,14 @@ def up(settings: Settings) -> None:
 
     People's servers go on running when it ends, and are found again when it comes back.
     """
-    from atoll.app import wire
-    from atoll.hub.supervisor import up as supervise  # JupyterHub takes a second to import
+    from atoll.app import Atoll, opened, wire
+    from atoll.hub.preparation import become_supervisor, claim
 
-    companions = wire(settings, trusted=False).runner.companions()
-    raise SystemExit(asyncio.run(supervise(settings, say=click.echo, companions=companions)))
+    async def bring_up_to_date(atoll: Atoll) -> None:
+        async with opened(atoll):
+            pass
+
+    places = claim(settings)
+    atoll = wire(settings, trusted=False)
+    asyncio.run(bring_up_to_date(atoll))  # here, as what migrations need would stay in memory
+    become_supervisor(settings, places, companions=atoll.runner.companions())

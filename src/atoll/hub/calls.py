@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
-
-import httpx2
 
 from atoll.errors import StartFailed
 from atoll.hub.places import SERVICE, Places, http_unix
@@ -29,6 +29,9 @@ ROUTES = [
 ]
 
 
+PATIENCE = 20  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """Asks and tells the programs at *places*."""
@@ -44,12 +47,12 @@ class Calls:
         except OSError:
             return False
         writer.close()
-        return orders == httpx2.codes.OK
+        return orders == HTTPStatus.OK
 
     async def hub_answers(self) -> bool:
         """Say whether JupyterHub answers."""
         path = f"{self.places.base}hub/health"
-        return await self._ask(self.places.hub_socket, "GET", path) == httpx2.codes.OK
+        return await self._ask(self.places.hub_socket, "GET", path) == HTTPStatus.OK
 
     async def service_answers(self) -> bool:
         """Say whether Atoll's service answers, be it that something else is not well."""
@@ -64,9 +67,9 @@ class Calls:
         for route in ROUTES:
             path = "/api/routes" + quote(f"{self.places.base}{route}")
             status = await self._ask(
-                self.places.proxy_socket, "POST", path, "proxy_token", json=target
+                self.places.proxy_socket, "POST", path, "proxy_token", told=target
             )
-            if status != httpx2.codes.CREATED:
+            if status != HTTPStatus.CREATED:
                 raise StartFailed(f"The proxy did not take the route {route} ({status}).")
         if hub_is_there:
             # JupyterHub itself would look only every few minutes.
@@ -74,15 +77,33 @@ class Calls:
             await self._ask(self.places.hub_socket, "POST", path, "supervisor_token")
 
     async def _ask(
-        self, socket: Path, method: str, path: str, secret: str = "", json: Any = None
+        self, path: Path, method: str, target: str, secret: str = "", told: object = None
     ) -> int:
-        """Return the status of the answer, or 0 when there is none."""
-        headers = {"Authorization": f"token {self.places.secret(secret)}"} if secret else {}
-        transport = httpx2.AsyncHTTPTransport(uds=str(socket))
-        async with httpx2.AsyncClient(transport=transport, timeout=20) as client:
-            try:
-                url = f"http://atoll{path}"
-                answer = await client.request(method, url, headers=headers, json=json)
-            except httpx2.HTTPError:
-                return 0
-        return answer.status_code
+        """Return the status of the answer of what listens at *path*, or 0 when there is none.
+
+        By hand, as a library for it would take more memory than all of the supervisor.
+        """
+        body = b"" if told is None else json.dumps(told).encode()
+        lines = [f"{method} {target} HTTP/1.1", "Host: atoll", "Connection: close"]
+        lines += [f"Content-Length: {len(body)}", "Content-Type: application/json"]
+        if secret:
+            lines.append(f"Authorization: token {self.places.secret(secret)}")
+        head = "\r\n".join([*lines, "", ""]).encode()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reader, writer = await asyncio.open_unix_connection(path)
+                try:
+                    writer.write(head + body)
+                    answer = await reader.read()
+                finally:
+                    writer.close()
+            return int(answer.split(maxsplit=2)[1])
+        except (OSError, ValueError, IndexError):  # a TimeoutError is an OSError
+            return 0
+
+
+async def listens(path: Path) -> bool:
+    """Say whether somebody takes connections at the socket *path*, which is one for packets."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        probe.setblocking(False)  # noqa: FBT003
+        return probe.connect_ex(str(path)) == 0

@@ -7,10 +7,13 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from atoll.errors import BadSettings
-from atoll.settings import Settings, data_folder, run_folder
+
+if TYPE_CHECKING:  # the supervisor, to which places are told, is to stay small
+    from atoll.settings import Settings
 
 SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
 TOKENS = ("proxy_token", "service_token", "supervisor_token", "idle_token")
@@ -106,6 +109,8 @@ def find_places(settings: Settings) -> Places:
     Raises `BadSettings` when ``[hub] bind`` is not an ``http://`` address, `Refused` when the
     folder for sockets belongs to somebody else.
     """
+    from atoll.settings import data_folder, run_folder
+
     bind = urlsplit(settings.hub.bind)
     try:
         host, port = bind.hostname or "", bind.port or 80

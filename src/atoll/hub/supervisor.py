@@ -1,5 +1,11 @@
 """The supervisor: the one process of `atoll up`, which keeps proxy, hub and service running.
 
+    python -P -m atoll.hub.supervisor DESCRIPTOR
+
+It is what `atoll up` becomes (`atoll.hub.preparation`), and reads what it must know from that
+descriptor (`atoll.hub.orders`). It waits for as long as the installation lives, so it imports
+nothing that waiting does not need.
+
 People's servers are nobody's children here: they go on when all of this stops, and are found
 again when it comes back.
 """
@@ -8,69 +14,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from atoll.errors import BadSettings, Refused, StartFailed
-from atoll.hub.calls import Calls
+from atoll.errors import AtollError, StartFailed
+from atoll.hub.calls import Calls, listens
 from atoll.hub.journal import Journal, Say
-from atoll.hub.places import (
-    SERVICE,
-    Places,
-    find_places,
-    http_unix,
-    secrets_of,
-    write_settings,
-)
+from atoll.hub.orders import Orders, Part
 from atoll.hub.processes import Process
-from atoll.hub.proxy import proxy_command
-from atoll.servers import Companion
-from atoll.settings import Settings
 
 ECHO = 0.5  # seconds within which a second signal is the first one's echo
-PYTHON = [sys.executable, "-P", "-m"]  # -P: no module out of the folder we happen to be in
+INTERRUPTED = 130  # the exit status after Ctrl-C, as shells have it
 
 
-async def up(
-    settings: Settings,
-    *,
-    say: Say,
-    service: Sequence[str] = ("atoll.web",),
-    companions: Sequence[Companion] = (),
-) -> int:
-    """Serve *settings*' installation until a SIGINT, SIGTERM or SIGHUP; return an exit status.
-
-    *say* gets lines for whoever watches; *service* is the module that is Atoll's service, and its
-    arguments; *companions* are kept running, too, but nothing waits for them. Raises `Refused` when
-    it is being served already or the port is taken, `BadSettings`, and `StartFailed` when a part
-    cannot be started.
-    """
-    say = _unless_gone(say)
-    places = find_places(settings)
-    _check(settings)
-    with _only_one(places):
-        _check_port(places)
-        write_settings(settings, places.settings)
-        first = not places.password.exists()
-        password = places.secret(places.password.name)
-        journal = Journal(places.log, say, secrets_of(settings, places))
-        try:
-            say(f"Starting Atoll at {places.url}")
-            crew = Crew.of(places, journal, service, companions)
-            told = password if first else ""
-            await crew.serve(partial(_welcome, settings, places, told, say))
-            say("Stopped. Servers that were running go on; the next `atoll up` finds them.")
-        finally:
-            journal.close()
+def main(descriptor: int) -> int:
+    """Carry out the orders until a SIGINT, SIGTERM or SIGHUP; return an exit status."""
+    orders = Orders.read(descriptor)
+    say = _unless_gone(partial(print, flush=True))
+    journal = Journal(orders.places.log, say, orders.secrets)
+    try:
+        say(f"Starting Atoll at {orders.places.url}")
+        asyncio.run(Crew.of(orders, journal).serve(partial(say, "\n".join(orders.welcome))))
+        say("Stopped. Servers that were running go on; the next `atoll up` finds them.")
+    except AtollError as error:
+        return _explain(error)
+    finally:
+        journal.close()
     return 0
 
 
@@ -85,54 +58,33 @@ class Crew:
     journal: Journal
 
     @classmethod
-    def of(
-        cls,
-        places: Places,
-        journal: Journal,
-        service_module: Sequence[str],
-        companions: Sequence[Companion],
-    ) -> Crew:
-        """Say what the programs of *places* are."""
-        calls = Calls(places)
-        environ = {**os.environ, "ATOLL_CONFIG": str(places.settings)}
-        config = Path(__file__).with_name("jupyterhub_config.py")
-        hub = Process(
-            name="hub",
-            command=[*PYTHON, "jupyterhub", "-f", str(config)],
-            environ=environ,
-            healthy=calls.hub_answers,
-            socket=places.hub_socket,
-            journal=journal,
-        )
-        proxy = Process(
-            name="proxy",
-            command=[*proxy_command(), *_proxy_options(places)],
-            environ={**os.environ, "CONFIGPROXY_AUTH_TOKEN": places.secret("proxy_token")},
-            healthy=calls.proxy_answers,
-            socket=places.proxy_socket,
-            risen=lambda: calls.put_routes(hub_is_there=hub.ready.is_set()),
-            journal=journal,
-        )
-        service = Process(
-            name="service",
-            command=[*PYTHON, *service_module],
-            environ={**environ, **_service_environ(places)},
-            healthy=calls.service_answers,
-            socket=places.web_socket,
-            journal=journal,
-        )
-        beside = tuple(
-            Process(
-                name=one.name,
-                command=list(one.command),
-                environ=one.environ,
-                healthy=one.healthy,
-                socket=None,
+    def of(cls, orders: Orders, journal: Journal) -> Crew:
+        """Say how the programs of *orders* are kept, and when each is up."""
+        calls = Calls(orders.places)
+
+        def keep(part: Part, **more: Any) -> Process:
+            return Process(
+                name=part.name,
+                command=list(part.command),
+                environ=part.environ,
                 journal=journal,
+                **more,
             )
-            for one in companions
+
+        hub = keep(orders.hub, healthy=calls.hub_answers, socket=orders.hub.socket)
+        service = keep(orders.service, healthy=calls.service_answers, socket=orders.service.socket)
+        proxy = keep(
+            orders.proxy,
+            healthy=calls.proxy_answers,
+            socket=orders.proxy.socket,
+            risen=lambda: calls.put_routes(hub_is_there=hub.ready.is_set()),
         )
-        return cls(proxy, hub, service, beside, journal)
+        # What an earlier companion left at its socket may answer until the next one replaces it.
+        beside = (
+            keep(one, healthy=partial(listens, one.socket), socket=None)
+            for one in orders.companions
+        )
+        return cls(proxy, hub, service, tuple(beside), journal)
 
     async def serve(self, welcome: Callable[[], None]) -> None:
         """Keep all three running until a signal comes; call *welcome* when all answer."""
@@ -172,78 +124,12 @@ class Crew:
             one.kill()
 
 
-def _proxy_options(places: Places) -> list[str]:
-    hub = f"{http_unix(places.hub_socket)}{places.base}hub"
-    return [
-        *("--ip", places.host.strip("[]"), "--port", str(places.port)),
-        *("--api-socket", str(places.proxy_socket)),
-        *("--default-target", http_unix(places.hub_socket)),
-        *("--error-target", f"{hub}/error"),
-    ]
-
-
-def _service_environ(places: Places) -> dict[str, str]:
-    """Return what JupyterHub tells a service that it starts itself."""
-    return {
-        "JUPYTERHUB_API_TOKEN": places.secret("service_token"),
-        "JUPYTERHUB_API_URL": places.hub_api,
-        "JUPYTERHUB_BASE_URL": places.base,
-        "JUPYTERHUB_CLIENT_ID": f"service-{SERVICE}",
-        "JUPYTERHUB_HOST": "",
-        "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{places.prefix}oauth_callback",
-        "JUPYTERHUB_SERVICE_NAME": SERVICE,
-        "JUPYTERHUB_SERVICE_PREFIX": places.prefix,
-        "JUPYTERHUB_SERVICE_URL": http_unix(places.web_socket),
-    }
-
-
-def _welcome(settings: Settings, places: Places, new_password: str, say: Say) -> None:
-    say(f"Atoll is at {places.url}")
-    if settings.hub.config:
-        say(f"Sign in as {settings.hub.config} says, else as “admin” ({places.password}).")
-    elif new_password:
-        say(f"Sign in as “admin” with the password {new_password}")
-        say(f"It is kept in {places.password}.")
-    else:
-        say(f"Sign in as “admin”; the password is in {places.password}.")
-    say(f"The log is {places.log}. Ctrl-C stops all but people's servers.")
-
-
-def _check(settings: Settings) -> None:
-    if settings.hub.config and not Path(settings.hub.config).is_file():
-        raise BadSettings(
-            f"[hub] config names {settings.hub.config}, which is not there.",
-            hint="Write the whole path of a jupyterhub_config.py.",
-        )
-
-
-@contextlib.contextmanager
-def _only_one(places: Places) -> Iterator[None]:
-    lock = FileLock(places.data / "atoll.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Refused(
-            f"Atoll is running already on {places.data}.",
-            hint="Stop that one first, or name another data folder with $ATOLL_DATA.",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _check_port(places: Places) -> None:
-    family = socket.AF_INET6 if ":" in places.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((places.host.strip("[]"), places.port))
-        except OSError as error:
-            raise Refused(
-                f"Atoll cannot listen at {places.host}, port {places.port}: {error.strerror}.",
-                hint="Choose another address with [hub] bind in atoll.toml.",
-            ) from error
+def _explain(error: AtollError) -> int:
+    """Say what went wrong as the other commands do; return the exit status."""
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{red}Error: {error}{plain}\n{error.hint}".strip() + "\n")
+    return error.exit_code
 
 
 def _unless_gone(say: Say) -> Say:
@@ -288,3 +174,10 @@ def _signals(asked: asyncio.Event, at_once: Callable[[], None]) -> Iterator[None
     finally:
         for kind in kinds:
             loop.remove_signal_handler(kind)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(int(sys.argv[1])))
+    except KeyboardInterrupt:  # before anybody listened to signals
+        sys.exit(INTERRUPTED)

@@ -17,7 +17,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
 from atoll.disk import discard, remove
@@ -79,7 +78,7 @@ class LocalRunner:
             return ()
         path = forking.place(self.settings)
         command = (*cgroups.neighbour(), *forking.command(self.settings))
-        return (Companion("fork server", command, forking.ENVIRON, partial(forking.answers, path)),)
+        return (Companion("fork server", command, forking.ENVIRON, path),)
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
