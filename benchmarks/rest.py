@@ -23,7 +23,7 @@ PARTS = {
     "fork server": "fork server",
     "idle culler": "jupyterhub_idle_culler",
     "proxy": "serve.mjs",
-    "hub": "-m jupyterhub ",
+    "hub": "-m atoll.hub ",
     "service": "atoll.web",
     "supervisor": "atoll.hub.supervisor",
 }

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, make_url, text
 
 from atoll.errors import Lacking, Unreachable
 from atoll.settings import settings_from
-from atoll.stores.sql import open_store
-from atoll.stores.sql.migrating import connected, migrate
+from atoll.stores.sql import NEWEST, open_store
+from atoll.stores.sql.migrating import configuration, connected, migrate
 from atoll.stores.sql.schema import PREFIX, VERSION_TABLE, metadata
 from atoll.stores.sql.urls import database_url
 from support.postgres import fresh_database
@@ -104,6 +105,29 @@ def test_a_step_that_fails_leaves_nothing_behind(url, monkeypatch):
     with connected(url) as connection:
         assert inspect(connection).get_table_names() == []
     migrate(url)
+
+
+def test_the_revision_that_the_code_needs_is_the_last_one(url):
+    with connected(url) as connection:
+        steps = ScriptDirectory.from_config(configuration(connection))
+        assert steps.get_current_head() == NEWEST
+
+
+ALEMBIC = """
+import asyncio, json, sys
+from atoll.settings import settings_from
+from atoll.stores.sql import open_store
+
+asyncio.run(open_store(settings_from(json.loads(sys.argv[1]))).open())
+print("alembic" in sys.modules)
+"""
+
+
+def test_where_nothing_is_to_be_changed_nothing_for_it_is_loaded(settings):
+    table = settings.model_dump_json(include={"data", "database"})
+    for loaded in (b"True\n", b"False\n"):
+        command = [sys.executable, "-P", "-c", ALEMBIC, table]
+        assert subprocess.run(command, capture_output=True, check=True).stdout == loaded
 
 
 async def test_a_database_of_a_newer_atoll_is_refused_and_kept(settings, url):

@@ -67,7 +67,7 @@ def become_supervisor(
             {**os.environ, "CONFIGPROXY_AUTH_TOKEN": places.secret("proxy_token")},
             places.proxy_socket,
         ),
-        Part("hub", [*PYTHON, "jupyterhub", "-f", str(config)], environ, places.hub_socket),
+        Part("hub", [*PYTHON, "atoll.hub", "-f", str(config)], environ, places.hub_socket),
         Part(
             "service",
             [*PYTHON, *service],

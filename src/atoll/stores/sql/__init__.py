@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from atoll.errors import Unreachable
 from atoll.settings import Settings
 from atoll.stores.sql.database import Database
 from atoll.stores.sql.launches import SqlLaunches
-from atoll.stores.sql.migrating import migrate
 from atoll.stores.sql.plans import SqlPlans
 from atoll.stores.sql.records import SqlRecords
+from atoll.stores.sql.schema import VERSION_TABLE
 from atoll.stores.sql.shelf import SqlShelf
 from atoll.stores.sql.stops import SqlStops
 from atoll.stores.sql.urls import database_url
+
+STEPS = Path(__file__).parent / "migrations" / "versions"
+NEWEST = max(file.stem for file in STEPS.glob("m*.py"))[1:5]  # the revision that the code needs
 
 
 class SqlStore:
@@ -32,7 +40,22 @@ class SqlStore:
         Raises `Unreachable` when the database does not answer, `Lacking` when a newer Atoll has
         already changed its tables.
         """
-        await asyncio.to_thread(migrate, self.database.url)
+        if not await self._is_current():
+            await self.close()
+            from atoll.stores.sql.migrating import migrate  # Alembic, for which 13 MB are needed
+
+            await asyncio.to_thread(migrate, self.database.url)
+
+    async def _is_current(self) -> bool:
+        if not self.database.exists():
+            return False
+        question = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - our own name
+        try:
+            async with self.database.reading() as connection:
+                found: str | None = await connection.scalar(question)
+        except (Unreachable, ProgrammingError):  # there are no tables yet, or worse: `migrate` says
+            return False
+        return found == NEWEST
 
     async def close(self) -> None:
         """Disconnect."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, Table, event, make_url
-from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
@@ -42,6 +40,10 @@ class Database:
         """Whether it is a file of ours."""
         return self.url.get_backend_name() == "sqlite"
 
+    def exists(self) -> bool:
+        """Say whether there is a file to connect to; a server's databases are there."""
+        return not self.is_sqlite or Path(self.url.database or "").exists()
+
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for questions; raises `Unreachable`."""
@@ -73,9 +75,19 @@ class Database:
         With *where*, only a row for which that is true is replaced.
         """
         rest = {name: value for name, value in row.items() if name not in keys}
-        insert = insert_into_sqlite if self.is_sqlite else insert_into_postgresql
-        added = insert(table).values(**row)
-        return added.on_conflict_do_update(index_elements=keys, set_=rest, where=where)
+        added = self._insert(table).values(**row)
+        replacing: Insert = added.on_conflict_do_update(index_elements=keys, set_=rest, where=where)
+        return replacing
+
+    def _insert(self, table: Table) -> Any:
+        # The other dialect would only take memory.
+        if self.is_sqlite:
+            from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+
+            return insert_into_sqlite(table)
+        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
+
+        return insert_into_postgresql(table)
 
     async def close(self) -> None:
         """Disconnect; asking again connects anew."""
