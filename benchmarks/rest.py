@@ -21,7 +21,6 @@ FIGURES = ("rest_pss",)
 PAUSE = 3.0  # seconds between two looks
 PARTS = {
     "fork server": "fork server",
-    "idle culler": "jupyterhub_idle_culler",
     "proxy": "serve.mjs",
     "hub": "-m atoll.hub ",
     "service": "atoll.web",

@@ -126,3 +126,18 @@ def test_what_is_no_duration_is_a_mistake(text):
 def test_an_anonymous_server_cannot_be_kept_for_no_time_at_all():
     with pytest.raises(BadSettings, match=r"access\.idle"):
         settings_from({"access": {"idle": "0"}})
+
+
+@pytest.mark.parametrize(
+    ("rules", "seconds"),
+    [
+        ({}, 0),  # nothing is stopped unless the operator says so
+        ({"idle": "8h"}, 300),
+        ({"idle": "10m"}, 120),
+        ({"idle": 1}, 1),
+        ({"max_age": "5m"}, 60),
+        ({"idle": "8h", "max_age": "5m"}, 60),
+    ],
+)
+def test_idle_servers_are_looked_for_often_enough_to_overlook_nobodys_last_use(rules, seconds):
+    assert settings_from({"servers": rules}).servers.pause == seconds

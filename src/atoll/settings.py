@@ -26,6 +26,7 @@ from pydantic import (
 from atoll.errors import BadSettings, Refused
 
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+RARELY = 300  # seconds between two looks at who was active, JupyterHub's own
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -183,6 +184,16 @@ class ServerSettings(_Section):
             "is open in somebody's browser, is in use"
         ),
     )
+
+    @property
+    def pause(self) -> int:
+        """Seconds that may pass between two looks at what nobody uses, 0 if all may stay.
+
+        They are a small part of the time that may pass without use, so that no stop comes much too
+        late and nobody's last use is overlooked.
+        """
+        limits = [one for one in (self.idle, self.max_age) if one]
+        return max(1, min(RARELY, int(min(limits) / 5))) if limits else 0
 
 
 class Settings(_Section):

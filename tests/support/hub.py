@@ -62,9 +62,15 @@ def a_plan(owner: str, name: str, opening: str = "lab") -> ServerPlan:
 
 
 class Installation:
-    """`atoll up` in a process of its own, on *data*."""
+    """`atoll up` in a process of its own, on *data*, with a stand-in for the service, or *service*.
 
-    def __init__(self, data: Path, *, base: str = "", port: int = 0, **tables) -> None:
+    *tables* are ``atoll.toml``'s.
+    """
+
+    def __init__(
+        self, data: Path, *, base: str = "", port: int = 0, service: str = "", **tables
+    ) -> None:
+        self.service = [service] if service else []
         self.port = port or free_port()
         self.settings = settings_from(
             {
@@ -85,7 +91,7 @@ class Installation:
     def launch(self) -> None:
         """Start it, and wait for nothing."""
         write_settings(self.settings, self.file)
-        command = [sys.executable, str(SUPPORT / "run_up.py"), str(self.file)]
+        command = [sys.executable, str(SUPPORT / "run_up.py"), str(self.file), *self.service]
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

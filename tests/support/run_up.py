@@ -1,6 +1,6 @@
 """What the tests run as a process of its own: `up` with a stand-in for Atoll's web service.
 
-The argument is a settings file.
+The arguments are a settings file and, where the real service is wanted, its module.
 """
 
 import sys
@@ -15,7 +15,7 @@ def main() -> int:
     settings = load_settings(Path(sys.argv[1]))
     try:
         places = claim(settings)
-        service = ("atoll.testing.runners", str(places.web_socket))
+        service = sys.argv[2:] or ("atoll.testing.runners", str(places.web_socket))
         become_supervisor(settings, places, service=service)
     except AtollError as error:
         print(f"{type(error).__name__}: {error} {error.hint}", flush=True)

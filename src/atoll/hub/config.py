@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from atoll.hub import idle
 from atoll.hub.persons import PersonsSpawner
 from atoll.hub.places import (
     BOX_HUB,
+    IDLE,
     SERVICE,
     SUPERVISOR,
     Places,
@@ -22,6 +22,14 @@ from atoll.stores.sql.urls import jupyterhub_url
 # What Atoll's own service may do at JupyterHub: know people and make visitors, start and stop
 # what they launch, and give a program that launched for a person a way into that one server.
 SERVICE_SCOPES = ["admin:users", "list:users", "read:hub", "servers", "tokens"]
+# And what its idle culler may, by a token of its own: look, stop, and ask what kernels do.
+IDLE_SCOPES = [
+    "list:users",
+    "read:users:activity",
+    "read:servers",
+    "delete:servers",
+    "access:servers",
+]
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -95,11 +103,10 @@ def _trust(c: Any, places: Places) -> None:
 
 def _stop(c: Any, places: Places, settings: Settings) -> None:
     environ = {}
-    if seconds := idle.pause(settings):
-        c.JupyterHub.services.append(idle.service(settings, places))
-        c.JupyterHub.load_roles.append(
-            {"name": idle.CULLER, "scopes": idle.SCOPES, "services": [idle.CULLER]}
-        )
+    if seconds := settings.servers.pause:
+        token = places.secret("idle_token")
+        c.JupyterHub.services.append({"name": IDLE, "api_token": token, "display": False})
+        c.JupyterHub.load_roles.append({"name": IDLE, "scopes": IDLE_SCOPES, "services": [IDLE]})
         # The hub must hear of a use well before the culler looks.
         c.JupyterHub.last_activity_interval = seconds
         c.JupyterHub.activity_resolution = min(30, seconds)

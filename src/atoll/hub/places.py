@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the supervisor, to which places are told, is to stay small
 SERVICE = "atoll"  # the name by which JupyterHub knows Atoll's own service
 TOKENS = ("proxy_token", "service_token", "supervisor_token", "idle_token")
 SUPERVISOR = "atoll-supervisor"  # and the one by which it knows `atoll up`
+IDLE = "atoll-idle"  # and the idle culler
 SHORTEST_MASKED = 4  # characters; masking a shorter password would spoil every line
 BOX_HUB = "/run/atoll/hub"  # where a server finds the folder of the hub's socket
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -18,13 +19,19 @@ from atoll.web.site import Place
 
 def main() -> None:
     """Serve on the unix socket ``web.sock`` in the run folder until told to stop."""
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("atoll").setLevel(logging.INFO)
     settings = load_settings()
-    site = make_site(
-        wire(settings, trusted=False), HubApi.from_environment(), Place.from_environment()
-    )
+    atoll = wire(settings, trusted=False)
+    site = make_site(atoll, HubApi.from_environment(), Place.from_environment())
+    culling = None
+    if settings.servers.pause:
+        from atoll.web.culler import Culler  # most installations do without it
+
+        culling = Culler.from_environment(settings.servers, atoll.store.stops).culling()
     server = uvicorn.Server(
         uvicorn.Config(
-            make_app(site),
+            make_app(site, culling),
             proxy_headers=False,  # we read the proxies' headers ourselves
             server_header=False,
             access_log=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -56,8 +57,11 @@ def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
     return Site(atoll, desk, hub, place, meters)
 
 
-def make_app(site: Site) -> Starlette:
-    """Return the service as an ASGI application, which opens and closes *site*'s parts itself."""
+def make_app(site: Site, culling: AbstractAsyncContextManager[None] | None = None) -> Starlette:
+    """Return the service as an ASGI application, which opens and closes *site*'s parts itself.
+
+    *culling*, if there is any, goes on while it runs.
+    """
     place, settings = site.place, site.atoll.settings
     app = Starlette(
         routes=[*_pages(place.prefix), *_binder(place.base)],
@@ -80,6 +84,7 @@ def make_app(site: Site) -> Starlette:
         place.secret,
     )
     app.state.site = site
+    app.state.culling = culling or contextlib.nullcontext()
     app.state.faces = Faces()
     app.state.health = status.Health(site)
     app.state.listeners = build.Listeners(site.desk, settings.builds.grace)
@@ -160,6 +165,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             log.info("took up %d launches that a restart had interrupted", resumed)
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
+        await stack.enter_async_context(app.state.culling)
         yield
 
 

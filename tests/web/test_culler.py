@@ -1,23 +1,21 @@
-"""JupyterHub's idle culler as a service of a real hub: who is not active is stopped, and told why."""
+"""JupyterHub's idle culler beside a real hub: what nobody uses is stopped, and people told why."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from atoll.errors import Unreachable
-from atoll.hub import idle
-from atoll.hub.idle import Arbiter
-from atoll.hub.places import find_places
 from atoll.servers import Why
-from atoll.settings import settings_from
+from atoll.settings import ServerSettings
 from atoll.stores.sql import open_store
 from atoll.testing.stores import MemoryStops
+from atoll.web import culler
+from atoll.web.culler import Arbiter, Culler
 from support.hub import Installation, a_plan, eventually
 
 SECONDS = 6
@@ -25,7 +23,8 @@ SECONDS = 6
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    one = Installation(tmp_path_factory.mktemp("quick"), servers={"idle": SECONDS})
+    data = tmp_path_factory.mktemp("quick")
+    one = Installation(data, service="atoll.web", servers={"idle": SECONDS})
     try:
         one.start()
         yield one
@@ -50,19 +49,6 @@ def stops(hub, owner):
         return found
 
     return asyncio.run(latest())
-
-
-def culler(hub):
-    """Return the pids of the cullers of *hub*."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"jupyterhub_idle_culler" in words and f":{hub.port}/".encode() in words:
-            found.append(int(folder.name))
-    return found
 
 
 def test_what_nobody_uses_is_stopped_and_what_is_used_stays(quick):
@@ -108,41 +94,46 @@ def test_its_token_does_no_more_than_it_must(quick):
     assert "auth_state" not in quick.api("GET", "users/cleo", token).text
 
 
-def test_there_is_one_of_it_after_the_hub_was_killed_and_none_after_the_end(quick):
-    [before] = culler(quick)
-    hub = quick.pid("hub")
-    quick.kill("hub")
-    eventually(lambda: quick.pid("hub") != hub)
-    eventually(lambda: culler(quick) and before not in culler(quick))
-    assert len(culler(quick)) == 1
-    quick.stop()
-    eventually(lambda: culler(quick) == [])
-    quick.start()
+def test_it_goes_on_after_hub_and_service_were_killed(quick):
+    for part in ("hub", "service"):
+        before = quick.pid(part)
+        quick.kill(part)
+        eventually(lambda: quick.pid(part) != before)  # noqa: B023
+    eventually(lambda: quick.visit("versions").status_code == 200)
+    running(quick, "dora", "lonely")
+    eventually(lambda: quick.server("dora", "lonely").get("stopped"), seconds=60)
 
 
-def test_nobody_is_stopped_unless_the_operator_says_so(tmp_path):
-    assert idle.pause(settings_from({"data": str(tmp_path)})) == 0
+RULES = ServerSettings(idle=60, max_age="2d")
 
 
-@pytest.mark.parametrize(
-    ("rules", "seconds"),
-    [
-        ({"idle": "8h"}, 300),
-        ({"idle": "10m"}, 120),
-        ({"idle": 1}, 1),
-        ({"max_age": "5m"}, 60),
-        ({"idle": "8h", "max_age": "5m"}, 60),
-    ],
-)
-def test_it_looks_often_enough_to_overlook_nobodys_last_use(rules, seconds):
-    assert idle.pause(settings_from({"servers": rules})) == seconds
+async def test_whatever_breaks_it_it_looks_again_and_nobody_is_disturbed(monkeypatch, caplog):
+    looks = []
+
+    async def broken(**options):
+        looks.append(options)
+        raise [ConnectionRefusedError("no hub"), KeyError("servers")][len(looks) % 2]
+
+    monkeypatch.setattr(culler, "cull_idle", broken)
+    monkeypatch.setattr(ServerSettings, "pause", 0)
+    one = Culler("http://127.0.0.1:1/under/", "token", RULES, MemoryStops())
+    async with one.culling():
+        while len(looks) < 4:
+            await asyncio.sleep(0)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert looks[0]["url"] == "http://127.0.0.1:1/under/hub/api"
+    assert (looks[0]["inactive_limit"], looks[0]["max_age"]) == (60, 172_800)
 
 
-def test_without_an_idle_time_only_age_stops_a_server(tmp_path):
-    settings = settings_from({"data": str(tmp_path), "servers": {"max_age": "2d"}})
-    command = idle.service(settings, find_places(settings))["command"]
-    assert "--max-age=172800" in command
-    assert f"--timeout={idle.NEVER}" in command
+async def test_without_an_idle_time_only_age_stops_a_server(monkeypatch):
+    asked = {}
+
+    async def note(**options):
+        asked.update(options)
+
+    monkeypatch.setattr(culler, "cull_idle", note)
+    await Culler("http://h/", "token", ServerSettings(max_age=5), MemoryStops()).look()
+    assert (asked["inactive_limit"], asked["max_age"]) == (culler.NEVER, 5)
 
 
 HOUR = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Idle: when JupyterHub's own idle culler, a service of the hub's, stops servers, and which.
+"""Culler: JupyterHub's own idle culler, as a task of the service: it stops servers, and says which.
 
 Beyond what JupyterHub knows (requests, websockets, what a server reports), a kernel that computes
 counts: a long computation whose page is closed says nothing for hours.
@@ -6,68 +6,77 @@ counts: a long computation whose page is closed says nothing for hours.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import math
-import sys
+import os
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
+from jupyterhub_idle_culler import cull_idle
 
 from atoll.errors import AtollError
-from atoll.hub.places import Places
 from atoll.servers import Stop, Stops, Why
-from atoll.settings import Settings
+from atoll.settings import ServerSettings
 
-CULLER = "atoll-idle"  # the name by which JupyterHub knows it
-SCOPES = [
-    "list:users",
-    "read:users:activity",
-    "read:servers",
-    "delete:servers",
-    "access:servers",  # to ask what its kernels do
-]
-CONFIG = Path(__file__).with_name("idle_culler_config.py")
-RARELY = 300  # seconds between two looks at who was active, JupyterHub's own
 NEVER = 10**9  # seconds
 PATIENCE = 10.0  # seconds that a server may take to say what its kernels do
 
 log = logging.getLogger(__name__)
 
 
-def pause(settings: Settings) -> int:
-    """Return how many seconds may pass between two looks, or 0 if nothing is to be stopped.
+@dataclass(frozen=True, slots=True)
+class Culler:
+    """Stops what *rules* say is to be stopped, asking the hub behind *url* with *token*."""
 
-    They are a small part of the time that may pass without use, so that none comes much too late
-    and nobody's last use is overlooked.
-    """
-    limits = [one for one in (settings.servers.idle, settings.servers.max_age) if one]
-    return max(1, min(RARELY, int(min(limits) / 5))) if limits else 0
+    url: str
+    token: str = field(repr=False)
+    rules: ServerSettings
+    stops: Stops
 
+    @classmethod
+    def from_environment(
+        cls, rules: ServerSettings, stops: Stops, environ: Mapping[str, str] = os.environ
+    ) -> Culler:
+        """Read the variables that the supervisor sets.
 
-def service(settings: Settings, places: Places) -> dict[str, Any]:
-    """Return the culler as one of JupyterHub's services.
+        They name the proxy, since the idle culler knows no unix sockets.
+        """
+        return cls(environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"], rules, stops)
 
-    It asks the hub through the proxy, as it knows no unix sockets.
-    """
-    rules = settings.servers
-    return {
-        "name": CULLER,
-        "api_token": places.secret("idle_token"),
-        "display": False,
-        "environment": {"ATOLL_CONFIG": str(places.settings)},
-        "command": [
-            *(sys.executable, "-P", "-m", "jupyterhub_idle_culler"),
-            f"--config={CONFIG}",
-            f"--url={places.url}hub/api",
-            f"--cull-every={pause(settings)}",
-            f"--timeout={math.ceil(rules.idle) or NEVER}",
-            f"--max-age={math.ceil(rules.max_age)}",
-        ],
-    }
+    @contextlib.asynccontextmanager
+    async def culling(self) -> AsyncIterator[None]:
+        """Look now and then for as long as the service runs."""
+        task = asyncio.create_task(self._look_for_ever(), name="stop idle servers")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self.rules.pause)
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
+                log.warning("could not look for idle servers: %r", error)
+
+    async def look(self) -> None:
+        """Stop what is to be stopped now."""
+        await cull_idle(
+            url=urljoin(self.url, "hub/api"),
+            api_token=self.token,
+            inactive_limit=math.ceil(self.rules.idle) or NEVER,
+            max_age=math.ceil(self.rules.max_age),
+            logger=log,
+            cull_arbiter=Arbiter(Asking(self.url, self.token), self.stops, self.rules.max_age),
+        )
 
 
 class Ask(Protocol):
