@@ -268,5 +268,18 @@ async def test_without_a_fork_server_there_is_none_to_call(tmp_path):
     assert not await client.answers(client.place(settings))
 
 
+def test_what_is_compiled_does_not_change_its_place_and_what_is_installed_does(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(client.sysconfig, "get_path", lambda _: str(tmp_path))
+    (tmp_path / "jupyterlab-4.4.0.dist-info").mkdir()
+    settings = Settings(data=tmp_path / "data")
+    before = client.place(settings)
+    (tmp_path / "__pycache__").mkdir()
+    assert client.place(settings) == before
+    (tmp_path / "jupyterlab-4.4.0.dist-info").rename(tmp_path / "jupyterlab-4.5.0.dist-info")
+    assert client.place(settings) != before
+
+
 async def test_it_says_that_it_answers(own):
     assert await client.answers(own.path)

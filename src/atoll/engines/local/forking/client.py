@@ -58,9 +58,10 @@ class Fork:
 
 
 def place(settings: Settings) -> Path:
-    """Return where the fork server of exactly this Atoll, as it is installed now, listens."""
-    installed = Path(sysconfig.get_path("purelib")).stat().st_mtime_ns
-    text = f"{version('atoll')} {sys.executable} {installed}"
+    """Return where the fork server of exactly this Atoll, with the packages of now, listens."""
+    # Not by the folder's date, which also changes when Python first compiles a module in it.
+    installed = sorted(one.name for one in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    text = " ".join([version("atoll"), sys.executable, *installed])
     return run_folder(settings) / f"fork-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sock"
 
 
