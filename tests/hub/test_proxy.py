@@ -28,6 +28,7 @@ def proxy(tmp_path):
     """Run the proxy, with nothing on the PATH, and give its port and the socket for orders."""
     orders, port = tmp_path / "api.sock", free_port()
     options = ["--ip", "127.0.0.1", "--port", str(port), "--api-socket", str(orders)]
+    options += ["--error-target", http_unix(tmp_path / "nobody.sock")]
     environ = {"PATH": str(tmp_path), "CONFIGPROXY_AUTH_TOKEN": "token"}
     process = subprocess.Popen([*proxy_command(), *options], env=environ)
     try:
@@ -122,6 +123,31 @@ def test_connections_to_sockets_are_kept_so_that_no_saved_notebook_is_called_uns
                 assert answer.status_code == 200
                 assert answer.headers["Connection-Was"] == "keep-alive"
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status", "kind"),
+    [
+        ("/services/atoll/servers", "text/html,*/*", 503, "text/html; charset=utf-8"),
+        ("/hub/api/users", "*/*", 503, "application/json"),
+        ("/build/git/x/HEAD", "text/event-stream", 200, "text/event-stream"),
+        ("/services/atoll/launches/x/events", "text/event-stream", 503, "application/json"),
+        ("/user/ada/course/lab", "text/html", 503, "text/html; charset=utf-8"),  # no hub to ask
+    ],
+)
+def test_who_asks_for_a_part_that_is_away_is_told_so_in_words_they_can_read(
+    proxy, tmp_path, path, accept, status, kind
+):
+    url, orders = proxy
+    add_route(orders, "/", tmp_path / "nobody.sock")
+    answer = httpx2.get(f"{url}{path}", headers={"Accept": accept}, trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, kind)
+    assert "Atoll is being started again." in answer.text
+    if accept == "text/event-stream" and status == 200:
+        told = json.loads(answer.text.removeprefix("data: "))
+        assert told["phase"] == "failed"
+    if kind.startswith("text/html"):
+        assert 'http-equiv="refresh"' in answer.text
 
 
 def test_a_proxy_that_is_not_there_says_how_to_get_it(tmp_path):

@@ -20,7 +20,51 @@ class Proxy extends ConfigurableProxy {
     if (options.target.socketPath) options.agent = agent;
     return options;
   }
+
+  // Who asks for a person's server is told by JupyterHub what became of it. Everything else that
+  // does not answer is a part of Atoll, which is being started again; so is JupyterHub, if it
+  // cannot tell. Else they would read “Service Unavailable”, on a page that stays.
+  handleProxyError(code, kind, req, res, error) {
+    const ours = code === 503 && kind !== "ws" && !/\/user\//.test(req.url);
+    if (!ours) return super.handleProxyError(code, kind, req, res, error);
+    log.error(`${code} ${req.method} ${req.url.split("?")[0]} ${error?.message}`);
+    this._handleProxyErrorDefault(code, kind, req, res);
+  }
+
+  _handleProxyErrorDefault(code, kind, req, res) {
+    if (code !== 503 || res.headersSent || res.writableEnded) {
+      return super._handleProxyErrorDefault(code, kind, req, res);
+    }
+    const [status, type, body] = restarting(req.url, req.headers.accept ?? "");
+    res.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store", "Retry-After": "3" });
+    res.end(body);
+  }
 }
+
+const RESTARTING = "Atoll is being started again.";
+const HINT = "Try again in a moment.";
+
+// Returns status, type and body of the answer, as whoever accepts `accept` can read it.
+function restarting(url, accept) {
+  if (accept.includes("text/event-stream") && url.includes("/build/")) {
+    // An EventSource can read nothing but a stream with status 200.
+    const message = `${RESTARTING} ${HINT}\n`;
+    const told = JSON.stringify({ phase: "failed", message, status_code: 503 });
+    return [200, "text/event-stream", `data: ${told}\n\n`];
+  }
+  if (accept.includes("text/html")) return [503, "text/html; charset=utf-8", PAGE];
+  const told = { ok: false, error: RESTARTING, hint: HINT, message: `${RESTARTING} ${HINT}` };
+  return [503, "application/json", JSON.stringify(told)];
+}
+
+const PAGE = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
+<meta name="viewport" content="width=device-width"><title>In a moment · Atoll</title>
+<style>body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 20vh auto; padding: 1rem;
+color-scheme: light dark }</style></head>
+<body><h1>In a moment</h1><p role="alert">${RESTARTING} This page tries again by itself. Servers that run
+go on meanwhile.</p></body></html>
+`;
 
 const string = { type: "string" };
 const { values } = parseArgs({
