@@ -198,6 +198,10 @@ class Runner(Protocol):
         """Take it down, gently unless *now*; stopping what is already gone is fine."""
         ...
 
+    async def clear(self, owner: str, name: str) -> None:
+        """Stop and clear up whatever is left of *owner*'s server *name*, be it half started."""
+        ...
+
     async def remove(self, owner: str, name: str) -> None:
         """Delete the kept files of *owner*'s stopped server *name*; there may be none."""
         ...
@@ -208,6 +212,10 @@ class Runner(Protocol):
 
     async def origin(self, owner: str, name: str) -> str:
         """Return the version of which the kept files of *owner*'s server *name* are, or ""."""
+        ...
+
+    async def forget(self, owner: str) -> None:
+        """Let go of what is kept for *owner*, who is no more, and has no server or file left."""
         ...
 
     def log(self, handle: str) -> str:

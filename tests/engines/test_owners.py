@@ -24,6 +24,22 @@ def test_roots_people_have_a_user_id_each_for_ever(tmp_path):
     assert (tmp_path / "volumes" / "ada").stat().st_uid == ada
 
 
+def test_the_id_of_a_person_who_was_forgotten_is_nobody_elses(tmp_path):
+    settings = Settings(data=tmp_path)
+    gone, kept = owners.person_owner(settings, "gone"), owners.person_owner(settings, "kept")
+    volumes = tmp_path / "volumes"
+    for name in ("gone", "kept"):
+        (volumes / name).mkdir(parents=True, exist_ok=True)
+    (volumes / "kept" / "course").mkdir()
+    for name in ("kept", "gone", "never"):
+        owners.forget_person(settings, name)
+    assert [one.name for one in volumes.iterdir() if one.is_dir()] == ["kept"]
+    if os.getuid() == 0:
+        (volumes / "kept" / "course").rmdir()
+        owners.forget_person(settings, "kept")
+        assert owners.person_owner(settings, "new") > max(gone, kept)
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", ".", "..", "Ada", "é", "a b", "\0", "-rf"])
 def test_a_persons_name_is_never_a_path(name):
     folder = owners.folder_name(name)

@@ -192,6 +192,22 @@ async def test_starting_again_ends_the_box_that_nobody_noted(settings, servers):
     await successor.stop(found.handle)
 
 
+async def test_a_start_that_was_broken_off_is_cleared_up(settings, servers, monkeypatch):
+    def die(*_, **__):
+        raise KeyboardInterrupt  # and nothing after it is done, as after a kill -9
+
+    plan = make_plan(settings.data, {}, temporary=True)
+    with monkeypatch.context() as patched:
+        for name, does in (("fill", die), ("remove", lambda _: None)):
+            patched.setattr(runner, name, does)
+        with pytest.raises(KeyboardInterrupt):
+            servers._start("broken-off", plan, ENVIRON)
+    assert [(record.handle, alive) for record, alive in servers.all()] == [("broken-off", False)]
+    await LocalRunner(settings).clear(plan.owner.name, plan.name)
+    assert list((settings.data / "servers").iterdir()) == []
+    assert list((run_folder(settings) / "servers").iterdir()) == []
+
+
 SWAP = """#!/usr/bin/python3
 import os, subprocess, sys, time
 from pathlib import Path

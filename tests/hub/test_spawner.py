@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from contextlib import contextmanager
 
 import httpx2
@@ -175,6 +177,38 @@ def test_stopping_ends_it_and_starting_again_needs_no_plan_said_twice(installati
     assert installation.api("POST", path, mia).status_code in {201, 202}
     eventually(lambda: installation.server("mia", "again").get("ready"))
     assert installation.visit("user/mia/again/").json()["pid"] != before
+
+
+def test_a_server_that_ended_by_itself_is_cleared_up_as_well(own):
+    up = own()
+    up.start()
+    plan = a_plan("ada", "short")
+    token = up.person("ada")
+    up.put(plan)
+    up.run(plan, token)
+    os.kill(up.visit("user/ada/short/").json()["pid"], signal.SIGKILL)
+    eventually(lambda: up.server("ada", "short").get("stopped"), 30)
+    assert "ada/short\n" in (up.tiny / "cleared").read_text()
+
+
+def test_the_token_of_a_stopped_server_is_revoked_even_if_an_earlier_hub_gave_it(own):
+    up = own()
+    up.start()
+    plan = a_plan("ada", "first")
+    token = up.person("ada")
+    up.put(plan)
+    up.run(plan, token)
+
+    def given():
+        found = up.api("GET", "users/ada/tokens").json()["api_tokens"]
+        return [one for one in found if one["note"] == "Server at /user/ada/first/"]
+
+    assert len(given()) == 1
+    up.kill("hub")
+    eventually(lambda: up.server("ada", "first").get("ready"))
+    up.api("DELETE", "users/ada/servers/first", token)
+    eventually(lambda: up.server("ada", "first").get("stopped"), 30)
+    assert given() == []
 
 
 def test_deleting_a_server_deletes_the_files_it_kept_and_its_plans(installation):

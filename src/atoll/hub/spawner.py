@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
 
+from jupyterhub.orm import APIToken
 from jupyterhub.spawner import Spawner, SpawnException
+from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
 from traitlets import Callable, Instance, default
 
 from atoll.app import Atoll, wire
@@ -117,6 +119,26 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         """Take the server down."""
         if self.handle:
             await installation(self.wiring).atoll.runner.stop(self.handle, now=now)
+
+    async def run_post_stop_hook(self) -> None:
+        """Clear up, also after a server that JupyterHub need not stop since it ended by itself.
+
+        Or that it does not know of, as an earlier hub died before it had noted the handle.
+        """
+        await installation(self.wiring).atoll.runner.clear(self.user.name, self.name)
+        self._revoke()
+        await maybe_future(super().run_post_stop_hook())
+
+    def _revoke(self) -> None:
+        """Revoke what JupyterHub gave to this server and, if it died while it started it, forgot.
+
+        Such a token would be valid for ever.
+        """
+        path = url_path_join(self.user.base_url, url_escape_path(self.name), "/")
+        given = {"user_id": self.user.id, "note": f"Server at {path}"}  # as `User.spawn` notes it
+        for token in self.db.query(APIToken).filter_by(**given):
+            self.db.delete(token)
+        self.db.commit()
 
     async def delete_forever(self) -> None:
         """Delete the files that the server kept; JupyterHub asks when it is deleted for good."""

@@ -76,6 +76,12 @@ class FakeRunner:
         """Forget it."""
         self.started = [plan for plan in self.started if plan.id != handle]
 
+    async def clear(self, owner: str, name: str) -> None:
+        """Nothing is ever left."""
+
+    async def forget(self, owner: str) -> None:
+        """Nothing is kept."""
+
     async def remove(self, owner: str, name: str) -> None:
         """Note it."""
         self.removed.append((owner, name))

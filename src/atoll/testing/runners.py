@@ -72,6 +72,14 @@ class TinyRunner:
         if await self.status(handle) is None:
             os.kill(int(handle.partition(" ")[0]), signal.SIGKILL if now else signal.SIGTERM)
 
+    async def clear(self, owner: str, name: str) -> None:
+        """Note in a file what was to be cleared up."""
+        with (self.folder / "cleared").open("a") as out:
+            out.write(f"{owner}/{name}\n")
+
+    async def forget(self, owner: str) -> None:
+        """Nothing is kept."""
+
     async def remove(self, owner: str, name: str) -> None:
         """Note in a file whose files were to go."""
         with (self.folder / "removed").open("a") as out:

@@ -7,6 +7,7 @@ even without the box's walls one could not touch another's files.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -27,20 +28,32 @@ def person_owner(settings: Settings, name: str) -> int | None:
     """Return the host user id of the person *name* when we are root, else ``None``.
 
     The first time, a new one is taken. It is kept as the owner of the person's folder under
-    ``volumes/``, so that files and ids are restored together from a backup.
+    ``volumes/``, so that files and ids are restored together from a backup. The newest id is in the
+    lock file, so that none is given twice, even if its person has been forgotten.
     """
     if os.getuid() != 0:
         return None
     folder = settings.data / "volumes"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".owners.lock").open("w") as lock:
+    newest = os.open(folder / ".owners.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(newest, "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         mine = folder / folder_name(name)
         if not mine.exists():
             taken = [entry.stat().st_uid for entry in folder.iterdir() if entry.is_dir()]
+            new = max([FIRST, *taken, int(lock.read() or 0)]) + 1
+            lock.seek(0)
+            lock.write(str(new))
+            lock.flush()
             mine.mkdir(mode=0o700)
-            os.chown(mine, max([FIRST, *taken]) + 1, -1)
+            os.chown(mine, new, -1)
         return mine.stat().st_uid
+
+
+def forget_person(settings: Settings, name: str) -> None:
+    """Remove the folder of a person who is no more, if nothing is in it; nobody gets that id."""
+    with contextlib.suppress(OSError):
+        (settings.data / "volumes" / folder_name(name)).rmdir()
 
 
 def folder_name(person: str) -> str:

@@ -23,7 +23,7 @@ from atoll.disk import discard, remove
 from atoll.engines.local import cgroups, commands, sandbox, seccomp
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
-from atoll.engines.local.owners import folder_name, give, person_owner
+from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
@@ -82,9 +82,7 @@ class LocalRunner:
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
-        for left, _ in list(self.all()):  # of a hub that died before it could note the handle
-            if (left.owner, left.name) == (plan.owner.name, plan.name):
-                await self.stop(left.handle)
+        await self.clear(plan.owner.name, plan.name)
         handle = new_id()
         record = await asyncio.to_thread(self._start, handle, plan, environ)
         try:
@@ -118,11 +116,21 @@ class LocalRunner:
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(self._clear, record)
 
+    async def clear(self, owner: str, name: str) -> None:
+        """Stop and clear up what is left of a server, also of a hub that died in between."""
+        for left, _ in list(self.all()):
+            if (left.owner, left.name) == (owner, name):
+                await self.stop(left.handle)
+
     async def remove(self, owner: str, name: str) -> None:
         """Delete what is kept for a stopped server."""
         folder = kept_home(self.settings, owner, name).parent
         if folder.exists():
             await asyncio.to_thread(discard, [folder])
+
+    async def forget(self, owner: str) -> None:
+        """Let go of a person's folder, once nothing is in it."""
+        await asyncio.to_thread(forget_person, self.settings, owner)
 
     async def size(self, owner: str, name: str) -> int:
         """Return the bytes of disk that are kept for a server."""
@@ -223,6 +231,9 @@ class LocalRunner:
         folder = self._folder(handle)
         folder.mkdir(parents=True, mode=0o700)
         door = self._door(handle)
+        # At once, so that it is cleared up even if we die before it runs.
+        begun = Record(handle, plan.id, plan.owner.name, plan.name, 0, "", "", False, time.time())  # noqa: FBT003
+        self._write(begun)
         door.parent.mkdir(mode=0o711, exist_ok=True)
         door.mkdir(mode=0o700)
         sockets = door / INNER
@@ -259,7 +270,7 @@ class LocalRunner:
             opening=plan.opening,
             notes=(*running.notes, *cgroups.lacking(), *self._older_files(plan)),
         )
-        (folder / "server.json").write_text(json.dumps(asdict(record)))
+        self._write(record)
         return record
 
     def _fork(
@@ -273,6 +284,12 @@ class LocalRunner:
         return forking.start(
             self.settings, box, *lab, output, handle, layer and self.nursery.take(layer)
         )
+
+    def _write(self, record: Record) -> None:
+        file = self._folder(record.handle) / "server.json"
+        aside = file.with_name(f".{file.name}")
+        aside.write_text(json.dumps(asdict(record)))
+        aside.replace(file)
 
     def _home(self, handle: str, plan: ServerPlan) -> Path:
         if plan.content.temporary:
