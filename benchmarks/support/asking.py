@@ -30,12 +30,13 @@ def client(token: str = "") -> httpx2.AsyncClient:
 
 
 async def page(http: httpx2.AsyncClient, url: str, *, seconds: float = PATIENCE) -> None:
-    """Ask until there is a page at *url*. Raises `Failed`."""
+    """Ask until there is a page at *url*, and none elsewhere, to sign in say. Raises `Failed`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:
                 with contextlib.suppress(httpx2.TransportError):
-                    if (await http.get(url)).status_code == OK:
+                    answer = await http.get(url)
+                    if answer.status_code == OK and answer.url.path == httpx2.URL(url).path:
                         return
                 await asyncio.sleep(0.01)
     raise Failed(f"{url.partition('?')[0]} did not answer within {seconds:.0f} s.")

@@ -1,6 +1,6 @@
 # It is run by any Python and any Jupyter Server that a repository brings, so it has no types.
 # mypy: ignore-errors
-"""How every Jupyter server in a box saves, and which Python its kernels run on.
+"""How every Jupyter server in a box saves, which Python its kernels run on, and who it is for.
 
 Jupyter Server copies the old file aside and then writes over it; killed in between, it leaves half
 a file under the name that people look for. Here the new file is written aside, brought to the
@@ -115,6 +115,22 @@ def seeds():
     return "atoll-seed"
 
 
+def belong(config):
+    """Tell the runtime's server what its modules ask the environment for when they are imported.
+
+    Where it is a fork they were imported before it, for nobody, and would have the server's cookies
+    go to everybody's servers, its links let nobody in, and the Lab's settings be saved nowhere.
+    """
+    from jupyterlab.commands import get_user_settings_dir, get_workspaces_dir
+
+    config.LabApp.user_settings_dir = get_user_settings_dir()
+    config.LabApp.workspaces_dir = get_workspaces_dir()
+    config.Session.username = os.environ.get("USER", "username")
+    config.HubAuth.base_url = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or "/"
+    in_url = os.environ.get("JUPYTERHUB_ALLOW_TOKEN_IN_URL", "")
+    config.HubAuth.allow_token_in_url = in_url == "1"
+
+
 c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -127,6 +143,7 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
 
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
     c.KernelProvisionerFactory.default_provisioner_name = seeds()
+    belong(c)
 idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
 if idle:  # by default one that computes, or that a page is connected to, is not idle
     c.MappingKernelManager.cull_idle_timeout = idle
