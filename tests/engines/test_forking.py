@@ -250,7 +250,7 @@ async def test_a_box_that_is_gone_is_not_entered(own):
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=-1)
     with contextlib.closing(client.call(own.path)) as caller:
         ours, theirs = socket.socketpair()
-        asked = {"owner": None, "entrances": [], "rlimits": {}}
+        asked = {"owner": None, "entrances": [], "rlimits": {}, "seccomp": ""}
         process.kill()
         box = os.pidfd_open(process.pid)
         await process.wait()
