@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.forking import client
-from atoll.settings import Settings
+from atoll.settings import Settings, run_folder
 from support.boxes import in_box
 from support.forks import ForkServer
 
@@ -113,6 +113,12 @@ print(sys.argv, sys.path)
     assert str(fork_server.settings.data) not in said
     assert "atoll: fork server" not in said
     assert str(fork_server.keeper.pid) not in said.split()
+
+
+async def test_what_no_lab_needs_is_not_in_memory_and_can_be_had(fork_server):
+    name = "rfc3987_syntax"
+    code = f"import sys; print({name!r} in sys.modules, 'jsonschema' in sys.modules); import {name}"
+    assert await fork_server.run(code) == (0, "False True")
 
 
 async def test_the_interpreter_that_a_fork_sees_can_be_changed_by_nobody(fork_server):
@@ -232,6 +238,16 @@ async def test_without_its_keeper_it_answers_until_the_next_one_takes_over(tmp_p
         await asyncio.sleep(0.1)
     assert await second.run("print('next')") == (0, "next")
     second.close()
+
+
+def test_what_a_rehearsal_that_was_killed_has_left_is_removed(tmp_path):
+    folder = run_folder(Settings(data=tmp_path)) / "rehearsal"
+    (folder / "local").mkdir(parents=True)
+    one = ForkServer(tmp_path)
+    try:
+        assert not folder.exists()
+    finally:
+        one.close()
 
 
 async def test_whoever_asks_for_nonsense_harms_nobody(own):

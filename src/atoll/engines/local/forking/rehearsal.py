@@ -13,11 +13,11 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import socketserver
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -36,30 +36,32 @@ VISITS = (
 INSIDE = Path(__file__).parents[1] / "inside"
 
 
-def rehearsed() -> list[str]:
+def rehearsed(folder: Path) -> list[str]:
     """Return the names of the modules that a server has loaded once its pages answer, in order.
+
+    *folder* is removed afterwards; what one that was killed has left in it, before.
 
     An empty list if it could not be found out in time: then every server loads them by itself.
     """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(0o700, exist_ok=True)
     read, write = os.pipe()
-    with tempfile.TemporaryDirectory(
-        prefix="atoll-rehearsal-", ignore_cleanup_errors=True
-    ) as folder:
-        child = os.fork()
-        if not child:
-            os.close(read)
-            try:
-                _perform(Path(folder), write)
-            finally:
-                os._exit(1)
-        os.close(write)
-        parts = []
-        while select.select([read], [], [], PATIENCE)[0] and (part := os.read(read, 65536)):
-            parts.append(part)
+    child = os.fork()
+    if not child:
         os.close(read)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        try:
+            _perform(folder, write)
+        finally:
+            os._exit(1)
+    os.close(write)
+    parts = []
+    while select.select([read], [], [], PATIENCE)[0] and (part := os.read(read, 65536)):
+        parts.append(part)
+    os.close(read)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    shutil.rmtree(folder, ignore_errors=True)
     told = b"".join(parts)
     return json.loads(told) if told else []
 
