@@ -26,7 +26,8 @@ def hub(tmp_path):
     with serve(remote) as base:
         allow = {"allow": [base.split("//")[1]]}
         only_here = {"network": "none", "networks": ["none"]}
-        up = RealAtoll(tmp_path / "hub", sources=allow, servers=only_here)
+        visitors = {"anonymous": True}
+        up = RealAtoll(tmp_path / "hub", sources=allow, servers=only_here, access=visitors)
         try:
             up.start()
             eventually(lambda: answers(up), 60)
@@ -92,3 +93,14 @@ def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
     assert all(alive for _, alive in forks.all())
     up.start()
     assert works(first) == "one"
+
+
+def test_a_visitors_link_opens_the_lab_and_its_cookies_are_that_servers_alone(hub):
+    up, base = hub
+    ready = launch(up, f"{base}/one", visitor=True)
+    assert [bool(record.fork) for record, _ in LocalRunner(up.settings).all()] == [True]
+    with httpx2.Client(trust_env=False, timeout=30) as browser:
+        opened = browser.get(f"{ready['url']}lab?token={ready['token']}")
+        assert (opened.status_code, "<title>JupyterLab</title>" in opened.text) == (200, True)
+        paths = {cookie.path for cookie in browser.cookies.jar}
+        assert paths == {httpx2.URL(ready["url"]).path}
