@@ -158,6 +158,21 @@ def systemd(machine, monkeypatch):
     return make
 
 
+def test_version_1_has_one_group_for_all_boxes_in_each_hierarchy(machine):
+    for name in ("memory", "cpu"):
+        (machine / name).mkdir()
+        (machine / name / "cgroup.procs").touch()
+    assert dict(cgroups.control().parents) == {n: machine / n / "atoll" for n in ("memory", "cpu")}
+
+
+def test_all_boxes_together_have_the_weight_of_one_program():
+    for _, parent in cgroups.control().parents:
+        assert parent.name in {"atoll", cgroups.SLICE}
+        for weight, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
+            if (parent / weight).exists():
+                assert int((parent / weight).read_text()) == usual
+
+
 def test_systemd_makes_the_groups_where_it_runs(systemd, machine):
     parent = systemd()
     control = cgroups.control()

@@ -4,6 +4,9 @@ Tried in this order: version 2 by asking systemd, root's or the ordinary user's 
 version 2 by root alone; version 1 where its hierarchies can be written; else only what rlimits
 give: processes are limited, memory only for each process by itself, processors not at all.
 
+All boxes' groups are in one, which has a share of the processors like any other program's: however
+many servers start at once, the hub gets its turn.
+
 Where systemd runs, all groups of version 2 are its own to change: each box is a scope, a unit
 that goes by itself when the box ends and stays when the service that started it is stopped.
 """
@@ -235,9 +238,11 @@ def _usable(parent: Path, names: Sequence[str], *, by_systemd: bool = False) -> 
 
 
 def _version_1() -> Control | None:
+    """Make a group of our own in each hierarchy that can be written to."""
     parents = []
     for name in CONTROLLERS:
         folder = ROOT / name
         if (folder / "cgroup.procs").exists() and os.access(folder, os.W_OK):
-            parents.append((name, folder))
+            (parent := folder / "atoll").mkdir(exist_ok=True)
+            parents.append((name, parent))
     return Control(1, tuple(parents)) if parents else None
