@@ -10,6 +10,7 @@ host's name server, wherever that is; only port 53 of it can be reached.
 from __future__ import annotations
 
 import fcntl
+import functools
 import ipaddress
 import json
 import os
@@ -30,6 +31,10 @@ NS_GET_USERNS = 0xB701  # ioctl_ns(2): the user namespace that owns another name
 OURS = ("10.0.2.0/24", "10.213.44.0/24", "192.168.213.0/24")
 TUN = Path("/dev/net/tun")
 ANYBODY = 0o006  # permission bits: others may read and write
+MOMENT = 2.0  # seconds for which the host's networks are taken to stay the same
+# Run by sh as who may change the box's network: puts up its walls, which are told on the standard
+# input, and only then becomes the helper.
+OPEN = 'nsenter "$1" ip -batch - && shift && exec "$@" < /dev/null'
 # Shared, private, link-local and other special ranges (IANA's special-purpose registries).
 PRIVATE = (
     "0.0.0.0/8",
@@ -93,10 +98,12 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
     user = fcntl.ioctl(space, NS_GET_USERNS)
     ready, tell = os.pipe()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below; the helper chatters
-    enter = ["nsenter", f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
+    lines = tempfile.TemporaryFile()  # noqa: SIM115 - likewise
     command = [
+        *("setsid", "--fork"),  # no child of ours, for whom nobody would wait when its box is gone
         *_become(owner),
-        *enter,
+        *("nsenter", f"--user=/proc/self/fd/{user}", "--preserve-credentials"),
+        *("/bin/sh", "-c", OPEN, "sh", f"--net=/proc/self/fd/{space}"),
         helper(owner).program,
         *("--configure", "--mtu=65520", "--disable-host-loopback"),
         *("--enable-sandbox", "--enable-seccomp", f"--cidr={network()}"),
@@ -104,21 +111,12 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
         *("--netns-type=path", f"/proc/self/fd/{space}", "tap0"),
     ]
     try:
-        routes = [*enter, f"--net=/proc/self/fd/{space}", "ip", "-batch", "-"]
+        lines.write("\n".join(walls(policy)).encode())
+        lines.seek(0)
         subprocess.run(
-            [*_become(owner), *routes],
-            pass_fds=(space, user),
-            input="\n".join(walls(policy)).encode(),
-            stdout=log,
-            stderr=log,
-            check=True,
-            timeout=10,
-        )
-        # Not a child of ours, for whom nobody would wait when its box is gone.
-        subprocess.run(
-            ["setsid", "--fork", *command],
+            command,
             pass_fds=(space, user, tell, exit_fd),
-            stdin=subprocess.DEVNULL,
+            stdin=lines,
             stdout=log,
             stderr=log,
             check=True,
@@ -129,12 +127,13 @@ def attach(pid: int, policy: Network, owner: int | None, exit_fd: int) -> None:
         _await_ready(ready)
     except (subprocess.SubprocessError, OSError) as error:
         log.seek(0)
-        lines = log.read().decode(errors="replace").splitlines()
-        said = [line for line in lines if line and not line.startswith("WARNING")][:1]
+        printed = log.read().decode(errors="replace").splitlines()
+        said = [line for line in printed if line and not line.startswith("WARNING")][:1]
         message = f"The box got no network: {''.join(said) or error}."
         raise StartFailed(message, hint=_WITHOUT) from error
     finally:
         log.close()
+        lines.close()
         for fd in (space, user, ready, tell):
             if fd >= 0:
                 os.close(fd)
@@ -186,8 +185,13 @@ def walls(policy: Network) -> list[str]:
     return [*lines, ""]
 
 
-def host_networks() -> list[str]:
-    """Return the IPv4 networks that this host is in, as CIDR."""
+def host_networks() -> tuple[str, ...]:
+    """Return the IPv4 networks that this host is in, as CIDR; of this moment, or just before."""
+    return _host_networks(int(time.monotonic() / MOMENT))
+
+
+@functools.lru_cache(maxsize=1)
+def _host_networks(_moment: int) -> tuple[str, ...]:
     ran = subprocess.run(
         ["ip", "-4", "-json", "address"], capture_output=True, check=True, timeout=10
     )
@@ -197,7 +201,7 @@ def host_networks() -> list[str]:
             one = ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}")
             if not (one.is_loopback or one.is_link_local):
                 found.add(str(one.network))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _become(owner: int | None) -> list[str]:
