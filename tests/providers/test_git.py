@@ -15,6 +15,10 @@ from support.gitservers import Link, make_repo, run_git
 FILES = {"requirements.txt": "six==1.16\n", "nb/a b.ipynb": "{}", "README.md": "hello"}
 
 
+def lists_of(seen):
+    return [line for line in seen if "info/refs" in line]
+
+
 async def test_head_is_resolved_to_commit_tree_and_date(remote, base, make_source):
     commit = make_repo(remote / "course", FILES, date="2019-03-04T23:30:00-05:00")
     ref = await make_source().resolve(parse(f"{base}/course").repo)
@@ -168,9 +172,38 @@ async def test_asking_at_once_shares_one_fetch(remote, base, seen, make_source):
 
     checkouts = await asyncio.gather(*(one(number) for number in range(12)))
     assert len({checkout.path for checkout in checkouts}) == 1
-    lists = [line for line in seen if "info/refs" in line]
-    assert len(lists) == 4  # ours and git's, once to look and once to fetch
+    assert len(lists_of(seen)) == 4  # ours and git's, once to look and once to fetch
     assert all(f"Fetching {base}/course" in messages for messages in told)
+
+
+async def test_a_crowd_that_opens_one_link_asks_its_remote_twice(remote, base, seen, make_source):
+    make_repo(remote / "course", FILES)
+    mirrors = make_source().mirrors
+    await mirrors.refs(f"{base}/course")
+    once = len(lists_of(seen))
+    await asyncio.gather(*(mirrors.refs(f"{base}/course") for _ in range(12)))
+    assert len(lists_of(seen)) == 2 * once
+
+
+async def test_what_is_pushed_while_others_ask_is_in_the_answer_to_who_asks_then(
+    remote, base, make_source
+):
+    make_repo(remote / "course", FILES)
+    mirrors = make_source().mirrors
+    earlier = asyncio.create_task(mirrors.refs(f"{base}/course"))
+    while not mirrors._asked:
+        await asyncio.sleep(0)
+    pushed = make_repo(remote / "course", {"x": "2"})
+    assert (await mirrors.refs(f"{base}/course")).head == pushed
+    await earlier
+
+
+async def test_a_failure_is_not_the_answer_to_who_asks_after_it(remote, base, make_source):
+    mirrors = make_source().mirrors
+    with pytest.raises(NotFound):
+        await mirrors.refs(f"{base}/course")
+    commit = make_repo(remote / "course", FILES)
+    assert (await mirrors.refs(f"{base}/course")).head == commit
 
 
 async def test_two_processes_share_one_mirror(remote, base, make_source):

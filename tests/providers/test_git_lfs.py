@@ -27,7 +27,8 @@ def large(remote):
 
 async def test_without_git_lfs_the_person_is_warned(large, base, open_text, monkeypatch, tmp_path):
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/git").symlink_to(shutil.which("git") or "")
+    for name in ("git", "prlimit"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or "")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     checkout = await open_text(f"{base}/large")
     assert checkout.path.joinpath("x.txt").read_text() == "x"

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from atoll.providers.git.uses import use
 from atoll.sources.checking import check_version
 
 ASKING = 60.0  # seconds for a list of branches
+BREATH = 0.3  # seconds between two askings of the same remote
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{4,39}")
 FETCH = (
@@ -74,15 +76,24 @@ class Mirrors:
     flights: Flights = field(default_factory=Flights)
     slots: Slots = field(default_factory=Slots)
     _known: dict[tuple[int, str], Commit] = field(default_factory=dict)  # by mirror and full name
+    _asked: dict[str, float] = field(default_factory=dict)  # when each remote was asked last
 
     def path(self, locator: str) -> Path:
         """Return where the mirror of *locator* is, or will be."""
         return self.folder / f"{mark(locator, trusted=self.gate.trusted)}.git"
 
     async def refs(self, locator: str) -> Refs:
-        """Ask the remote what it has; raises `Refused`, `NotFound` or `Unreachable`."""
+        """Ask the remote what it has; raises `Refused`, `NotFound` or `Unreachable`.
+
+        Of a crowd that opens the same link the first asks at once, and the rest together, a breath
+        later. Nobody gets an answer to what was asked before they came: all that has been pushed
+        by then is in it.
+        """
+        last = self._asked.get(locator, 0.0)
 
         async def ask(_: Tell) -> Refs:
+            await asyncio.sleep(last + BREATH - time.monotonic())
+            self._asked[locator] = time.monotonic()  # who comes from now on asks anew
             admitted = await self.gate.admit(locator)
             async with in_time(locator, min(ASKING, self.timeout)):
                 answer = await self._remote(
@@ -90,7 +101,7 @@ class Mirrors:
                 )
             return read_refs(answer.decode("utf-8", "replace"))
 
-        return await self.flights.join(f"refs {locator}", ask, lambda _: None)
+        return await self.flights.join(f"refs {locator} {last}", ask, lambda _: None)
 
     async def find(self, locator: str, commit: str) -> Commit | None:
         """Return *commit*, full or short, if the mirror has it; never ask the remote.
