@@ -4,6 +4,7 @@ import pytest
 
 from atoll.errors import Busy, StartFailed, Unreachable
 from atoll.launching.desk import State
+from atoll.web.starter import join, server_of
 from support.browsing import until
 from support.hub_stand_in import NOTE
 from support.web_service import REPO
@@ -116,3 +117,10 @@ async def test_what_could_not_be_had_is_noted_when_the_server_is_ready(browse, s
     launch = await launched(service, browse())
     notes = [event.message for event in service.site.desk.story(launch).events if event.note]
     assert NOTE in notes
+
+
+@pytest.mark.parametrize("base", ["/", "/hub/", "/a/b/"])
+@pytest.mark.parametrize("opening", ["lab", "/lab/tree/a%20b.ipynb", "lab?path=/user/x#/y", ""])
+def test_the_page_of_a_server_tells_which_server_it_is(base, opening):
+    server = f"{base}user/ada%2Fb/engine/"
+    assert server_of(join(server, opening), base) == server

@@ -32,6 +32,7 @@ from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
 from atoll.web.launch_form import default_limits
 from atoll.web.sign_in import person_of
 from atoll.web.site import Site, site_of
+from atoll.web.starter import server_of
 from atoll.web.visitors import Visitors
 
 KEEPALIVE = 25  # seconds between comments on a quiet stream, as BinderHub
@@ -213,13 +214,12 @@ async def _last_word(request: Request, site: Site, launch: Launch) -> dict[str, 
         token = await site.hub.token(
             owner, over.name, seconds=TOKEN_LIFE, note=f"Binder launch of {over.request.repo}"[:100]
         )
-        server = (await site.hub.user(owner)).servers[over.name]
-    except (AtollError, KeyError) as error:
-        return binder.failed(str(error) if isinstance(error, AtollError) else "It has gone.")
+    except AtollError as error:
+        return binder.failed(str(error))
     origin = origin_of(request)
     return binder.ready(
         over,
-        url=f"{origin}{server.url}",
+        url=f"{origin}{server_of(over.url, site.place.base)}",
         token=token,
         home=f"{origin}{site.place.base}",
         facts=over.facts,

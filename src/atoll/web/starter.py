@@ -117,3 +117,11 @@ class HubStarter:
 def join(server_url: str, opening: str) -> str:
     """Return the address of *opening* inside the server at *server_url*."""
     return f"{server_url.rstrip('/')}/{opening.lstrip('/')}"
+
+
+def server_of(page: str, base: str) -> str:
+    """Return the address of the server that *page* is in: "/user/ada/x/" of "/user/ada/x/lab".
+
+    *base* is the path below which all of the hub is, with a slash at its end.
+    """
+    return "/".join(page.split("/")[: base.count("/") + 3]) + "/"

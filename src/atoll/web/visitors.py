@@ -71,13 +71,16 @@ class Visitors:
 
     async def _watch(self, launch: Launch) -> None:
         """Count *launch* until it is over; whoever got nothing out of it is forgotten at once."""
+        got = False
         try:
-            async for _ in self.desk.story(launch).follow():
-                pass
+            async for _, event in self.desk.story(launch).follow():
+                got = event.phase == "ready"
         finally:
             name = self.launching.pop(launch.id)
             if self._up is not None:
                 self._up.append(name)  # it may have come up
+        if got:
+            return
         async with self._door:
             if name not in self.launching.values() and not (await self.hub.user(name)).servers:
                 await self.hub.remove_user(name)
