@@ -148,6 +148,18 @@ class Companion:
     socket: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory where servers run, in bytes.
+
+    ``free`` is what can be had without harm; ``each`` is what a server that runs takes for itself
+    on average, 0 if that is not known.
+    """
+
+    free: int
+    each: int = 0
+
+
 class Plans(Protocol):
     """Where plans wait until somebody starts them."""
 
@@ -200,6 +212,13 @@ class Runner(Protocol):
 
     async def clear(self, owner: str, name: str) -> None:
         """Stop and clear up whatever is left of *owner*'s server *name*, be it half started."""
+        ...
+
+    def memory(self) -> Memory:
+        """Return how much memory there is, and what a server takes; at once, as it is asked often.
+
+        Where that is not known, there is any amount.
+        """
         ...
 
     async def remove(self, owner: str, name: str) -> None:

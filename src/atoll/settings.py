@@ -47,6 +47,11 @@ def parse_size(text: str | int) -> int:
     return size
 
 
+def parse_size_or_none(text: str | int) -> int:
+    """Return how many bytes *text* means, which may be 0, or raise `ValueError`."""
+    return 0 if text in {0, "0", ""} else parse_size(text)
+
+
 def parse_duration(text: object) -> float:
     """Return how many seconds *text* means: a number, with s, m, h or d behind it if need be.
 
@@ -66,6 +71,7 @@ def parse_duration(text: object) -> float:
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int | str, AfterValidator(parse_size)]
+SizeOrNone = Annotated[int | str, AfterValidator(parse_size_or_none)]
 NetworkName = Literal["none", "internet", "full"]
 
 
@@ -169,6 +175,29 @@ class ServerSettings(_Section):
     )
     per_person: int = Field(
         10, ge=1, description="Servers that one person, an administrator too, may have running"
+    )
+    at_once: int = Field(
+        0, ge=0, description="Servers that may run at once, of everybody; 0: as memory allows"
+    )
+    starting: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Servers that may be starting at once, as more only make each other slower; "
+            "0: twice as many as there are processors"
+        ),
+    )
+    memory_free: SizeOrNone = Field(
+        "256M", description="Memory of this machine that no start may take; 0: look at none"
+    )
+    memory_expected: SizeOrNone = Field(
+        0,
+        description=(
+            "Memory that a starting server will take; 0: what those that run take on average"
+        ),
+    )
+    wait: Duration = Field(
+        7200, gt=0, description="How long somebody may wait in line until a server is started"
     )
     idle: Duration = Field(
         0, ge=0, description="How long a server may be unused until it is stopped; 0: for ever"

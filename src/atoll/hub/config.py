@@ -31,6 +31,9 @@ IDLE_SCOPES = [
     "access:servers",
 ]
 
+SLOW = 1.0  # seconds after which JupyterHub says that a server is still starting
+STARTING = 120  # seconds that a start may take, once it is its turn
+
 
 def configure(c: Any, settings: Settings) -> None:
     """Write *settings* into JupyterHub's configuration *c*.
@@ -46,11 +49,14 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.spawner_class = PersonsSpawner
     c.PersonsSpawner.per_person = settings.servers.per_person
     c.JupyterHub.allow_named_servers = True
-    c.JupyterHub.concurrent_spawn_limit = 0  # engines and [access] limit, and say so better
+    # None of JupyterHub's own limits: whoever is one too many waits in line, and sees where.
+    c.JupyterHub.concurrent_spawn_limit = c.JupyterHub.active_server_limit = 0
+    # Who waits is to see it, and not an unanswered request: JupyterHub takes 10 s by default.
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": SLOW}
     c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
     c.Spawner.hub_connect_url = http_unix(f"{BOX_HUB}/{places.hub_socket.name}")
     c.Spawner.poll_interval = 10  # seconds; asking an engine is cheap
-    c.Spawner.start_timeout = 120
+    c.Spawner.start_timeout = math.ceil(settings.servers.wait) + STARTING
     c.Spawner.http_timeout = 60
 
 

@@ -1,15 +1,24 @@
-"""Persons: what a server is to whose it is: one of so many, and gone when they are."""
+"""Persons: what a server is to whose it is: one of so many, in line, and gone when they are."""
 
 from __future__ import annotations
 
-from traitlets import Integer
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
+from jupyterhub.utils import utcnow
+from traitlets import Instance, Integer
+
+from atoll.errors import Busy
+from atoll.hub.line import line
 from atoll.hub.spawner import AtollSpawner, installation, refusal
+from atoll.launching.room import party
+from atoll.queue import Place
 from atoll.servers import too_many
 
 
 class PersonsSpawner(AtollSpawner):
-    """Starts a server if its person has room for it, and clears up after a person.
+    """Starts a server if its person has room for it, when it is its turn; clears up after a person.
 
     The desk refuses earlier, before anything is built; but a plan can be started through
     JupyterHub's own pages and API as well, and all of them come here.
@@ -17,9 +26,12 @@ class PersonsSpawner(AtollSpawner):
 
     per_person = Integer(10, min=1, help="Servers of one person at once.").tag(config=True)
     admitted = False
+    place: Place | None = None  # in line, while there is one
+    turn = False  # whether it has come
+    moved = Instance(asyncio.Event, ())
 
     async def start(self) -> str:
-        """Start it if there is room, and return the URL where the server answers."""
+        """Start it if there is room, when it is its turn; return the URL where it answers."""
         taken = [
             one.name
             for one in self.user.spawners.values()
@@ -29,9 +41,49 @@ class PersonsSpawner(AtollSpawner):
             raise refusal(too_many(self.per_person, taken))
         self.admitted = True  # in the same breath: of many that start at once, the first come in
         try:
-            return await super().start()
+            async with line(self.wiring).queue.turn(party(self.user.name), self._move):
+                self._begin()
+                url = await super().start()
+                line(self.wiring).hear(self)
+                return url
+        except Busy as error:
+            raise refusal(error) from error
         finally:
             self.admitted = False
+            self._move(None)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say where in line it is, as long as it is there; then how the start goes."""
+        while not (self.turn or self.begun.is_set()):
+            moved = self.moved
+            if self.place:
+                yield {"progress": 10, "message": str(self.place), "waiting": True}
+            await moved.wait()
+        async for event in super().progress():
+            yield event
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take it back, and count it if it runs."""
+        super().load_state(state)
+        line(self.wiring).hear(self)
+
+    def clear_state(self) -> None:
+        """Forget it, and count it no more."""
+        super().clear_state()
+        line(self.wiring).hear(self)
+
+    def _begin(self) -> None:
+        if self.place:  # what JupyterHub has noted is when it was asked for, hours ago perhaps
+            known = self.orm_spawner
+            known.started = known.last_activity = utcnow(with_tz=False)
+            self.db.commit()
+        self._move(None, turn=True)
+
+    def _move(self, place: Place | None, *, turn: bool = False) -> None:
+        """Note where it is now, and wake whoever follows its progress."""
+        self.place, self.turn = place, turn
+        self.moved.set()
+        self.moved = asyncio.Event()
 
     async def delete_forever(self) -> None:
         """Delete what the server kept, and with the nameless server all that is left.

@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 
 from atoll.errors import StartFailed
-from atoll.servers import Companion, Server, ServerPlan
+from atoll.servers import Companion, Memory, Server, ServerPlan
 
 
 class TinyRunner:
@@ -79,6 +79,11 @@ class TinyRunner:
 
     async def forget(self, owner: str) -> None:
         """Nothing is kept."""
+
+    def memory(self) -> Memory:
+        """Return what a file says; without it, there is a lot."""
+        file = self.folder / "free-memory"
+        return Memory(int(file.read_text()) if file.exists() else 2**50)
 
     async def remove(self, owner: str, name: str) -> None:
         """Note in a file whose files were to go."""

@@ -121,6 +121,15 @@ def find(name: str) -> Group:
     return Group(tuple(folder for folder in folders if folder.exists()))
 
 
+def used(group: Group) -> int:
+    """Return how many bytes of memory are *group*'s alone, without files that are cached; or 0."""
+    for folder in group.folders:
+        with contextlib.suppress(OSError):
+            table = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return int(table.get("anon") or table.get("total_rss") or 0)
+    return 0
+
+
 def remove(group: Group, patience: float = 2.0) -> None:
     """Kill what is still in *group* and remove it, waiting up to *patience* seconds."""
     until = time.monotonic() + patience

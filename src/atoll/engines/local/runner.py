@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import math
 import os
 import signal
 import socket
@@ -20,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from atoll.disk import discard, remove
-from atoll.engines.local import cgroups, commands, sandbox, seccomp
+from atoll.engines.local import cgroups, commands, memory, sandbox, seccomp
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
@@ -28,12 +30,14 @@ from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
 from atoll.names import new_id
-from atoll.servers import Companion, Server, ServerPlan, older_files
+from atoll.servers import Companion, Memory, Server, ServerPlan, older_files
 from atoll.settings import Settings, run_folder
 
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
 LOG_TAIL, LOG_MOST = 256 * 1024, 8 * 1024**2  # bytes that are shown, and that are kept
+MEASURING = 10.0  # seconds for which it is believed how much memory a server takes
+SAMPLE = 30  # servers that are looked at for that
 INNER = "box"  # the folder beside a server's socket that its box sees and writes to
 
 
@@ -67,6 +71,7 @@ class LocalRunner:
     nursery: Nursery = field(init=False)
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
     _callers: dict[str, socket.socket] = field(default_factory=dict)
+    _each: tuple[float, int] = (-math.inf, 0)  # when it was measured, and what a server takes
 
     def __post_init__(self) -> None:
         """Have a nursery, with nothing in it."""
@@ -121,6 +126,15 @@ class LocalRunner:
         for left, _ in list(self.all()):
             if (left.owner, left.name) == (owner, name):
                 await self.stop(left.handle)
+
+    def memory(self) -> Memory:
+        """Return what the kernel believes can be had, and what a box has for itself on average."""
+        at, each = self._each
+        if time.monotonic() - at > MEASURING:  # a few of them: names are random, their order, too
+            running = (record.handle for record, alive in self.all() if alive)
+            each = memory.average(itertools.islice(running, SAMPLE))
+            self._each = (time.monotonic(), each)
+        return Memory(memory.available(), each)
 
     async def remove(self, owner: str, name: str) -> None:
         """Delete what is kept for a stopped server."""
