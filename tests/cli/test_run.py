@@ -74,7 +74,7 @@ def test_a_repository_is_opened_changed_stopped_and_found_again(atoll, repo):
     ran = atoll("run", repo, "--detach", "--json", "--open", "index.ipynb")
     ready = json.loads(ran.stdout)
     assert ready["name"] == "tour"
-    assert set(ready["phases"]) == {"resolve", "fetch", "build", "start"}
+    assert set(ready["phases"]) == {"resolve", "fetch", "build", "wait", "start"}
     assert "/lab/tree/index.ipynb?token=" in ready["url"]
     assert "JupyterLab" in get(ready["url"]).text
     base = ready["url"].partition("/lab")[0] + "/"
@@ -273,3 +273,27 @@ def test_where_no_browser_is_the_address_is_printed_and_that_is_said(atoll, repo
     ran = atoll("run", repo, "--detach", "--temporary", env={"BROWSER": ""})
     assert "token=" in ran.stdout
     assert "No browser was found here" in ran.stderr
+
+
+def test_who_runs_one_too_many_waits_and_goes_on_when_there_is_room(atoll, repo, tmp_path, data):
+    config = tmp_path / "atoll.toml"
+    config.write_text(f'data = "{data}"\n[servers]\nat_once = 1\n')
+    first = json.loads(atoll("--config", config, "run", repo, "--detach", "--json").stdout)
+    waiting = subprocess.Popen(
+        [*ATOLL, "--config", config, "run", repo, "--name", "second", "--detach", "--json"],
+        env={**os.environ, "BROWSER": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in waiting.stderr:
+        if "No more than 1 server may run here at once" in line:
+            break
+    else:
+        raise AssertionError("nobody said why")
+    assert waiting.poll() is None
+    atoll("stop", first["name"])
+    ready = json.loads(waiting.communicate(timeout=60)[0])
+    assert ready["name"] == "second"
+    assert ready["phases"]["wait"] > 0.1
+    assert first["phases"]["wait"] < ready["phases"]["wait"]

@@ -7,6 +7,7 @@ import pytest
 
 from atoll.environments import Environments
 from atoll.errors import BadRequest, Busy, NotFound, StartFailed, Unreachable
+from atoll.events import Event
 from atoll.launching import Launcher, LaunchRequest
 from atoll.launching.desk import Bounds, Desk, State
 from atoll.people import Person
@@ -29,9 +30,15 @@ class Starter:
         self.error = None
         self.started = []
         self.running = []
+        self.line = []
+        self.abandoned = []
 
     async def start(self, plan, tell):
+        for message in self.line:
+            tell(Event("wait", message))
+            await asyncio.sleep(0.1)
         await self.gate.wait()
+        tell(Event("start", "It is your turn"))
         if self.error:
             raise self.error
         self.started.append(plan.id)
@@ -41,6 +48,9 @@ class Starter:
         if isinstance(self.running, Exception):
             raise self.running
         return self.running
+
+    async def abandon(self, owner, name):
+        self.abandoned.append((owner, name))
 
 
 @pytest.fixture
@@ -54,6 +64,13 @@ def desk(builder, tmp_path):
         FakeSource(tmp_path, FILES), Environments(builder, MemoryShelf()), MemoryPlans(), "test"
     )
     return Desk(launcher, MemoryLaunches(), MemoryRecords(), Starter())
+
+
+async def starting(desk, launch):
+    """Wait until *launch* is being started, and return it as it is then."""
+    while (now := await desk.get(launch.id, ADA)).state is not State.STARTING:
+        await asyncio.sleep(0)
+    return now
 
 
 async def watch(desk, launch):
@@ -118,11 +135,42 @@ async def test_cancelling_ends_it(desk):
     assert desk.starter.started == []
 
 
+async def test_who_is_cancelled_while_it_starts_gives_up_the_place_and_before_has_none(desk):
+    desk.starter.gate.clear()
+    launch = await desk.open(REQUEST)
+    await desk.cancel(launch)
+    assert desk.starter.abandoned == []
+    launch = await desk.open(REQUEST)
+    await starting(desk, launch)
+    await desk.cancel(launch)
+    assert desk.starter.abandoned == [("ada", "course")]
+
+
+async def test_standing_in_line_is_no_part_of_how_long_the_start_took(desk):
+    desk.starter.line = ["2nd", "next"]
+    await watch(desk, await desk.open(REQUEST))
+    [record] = await desk.records.newest()
+    assert 0.2 <= record.seconds["wait"] < 2
+    assert 0 <= record.seconds["start"] < 0.1 + record.seconds["wait"]
+    assert record.status == "success"
+
+
+async def test_a_restart_does_not_put_anybody_in_line_twice(desk):
+    desk.starter.gate.clear()
+    launch = await desk.open(replace(REQUEST, temporary=True))
+    name = (await starting(desk, launch)).name
+    await desk.close()
+    assert desk.starter.abandoned == []  # the hub still has it in line
+    after = Desk(desk.launcher, desk.launches, desk.records, Starter())
+    await after.resume()
+    await watch(after, await after.get(launch.id, ADA))
+    assert (await after.get(launch.id, ADA)).name == name
+
+
 async def test_a_restart_takes_up_what_was_not_finished(desk, builder):
     desk.starter.gate.clear()
     launch = await desk.open(REQUEST)
-    while (await desk.get(launch.id, ADA)).state is not State.STARTING:
-        await asyncio.sleep(0)
+    await starting(desk, launch)
     await desk.close()
     after = Desk(desk.launcher, desk.launches, desk.records, Starter())
     assert await after.resume() == 1

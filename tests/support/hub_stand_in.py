@@ -30,6 +30,8 @@ NOTE = "There is no network in this box."
 class HubStandIn:
     """What the hub knows. ``failing`` says why servers of that name do not start.
 
+    ``line`` is what who starts hears, one word after ``step`` seconds, before it is their turn;
+    ``breaks`` is how many times the hub goes away meanwhile.
     ``refuse`` is what it says to whoever starts one too many.
     With ``nameless`` it lists for everybody, as JupyterHub does, a server that has no name and
     cannot be deleted.
@@ -42,6 +44,9 @@ class HubStandIn:
     started: list[tuple[str, str, dict]] = field(default_factory=list)
     minted: list[dict] = field(default_factory=list)
     signed_in: str = "ada"
+    line: list[str] = field(default_factory=list)
+    step: float = 0.01
+    breaks: int = 0
     pause: float = 0.0
     down: bool = False
     nameless: bool = False
@@ -223,6 +228,13 @@ class HubStandIn:
 
         async def tell():
             yield "\n\n"
+            for message in self.line:
+                yield f"data: {json.dumps({'message': message, 'waiting': True})}\n\n"
+                await asyncio.sleep(self.step)
+            if self.breaks:
+                self.breaks -= 1
+                server.update(pending=None, stopped=True)
+                return
             yield 'data: {"progress": 50, "message": "Starting your server."}\n\n'
             await asyncio.sleep(self.pause)
             if why := self.failing.get(name):

@@ -262,3 +262,26 @@ async def test_when_the_last_listener_goes_the_launch_is_cancelled(public):
     await until(lambda: len(service.site.desk.story(launch).events) >= 4)
     listening.cancel()
     await until(lambda: service.store.launches.kept[launch.id].state is State.CANCELLED)
+
+
+async def test_who_waits_in_line_hears_it_as_binder_says_it(public):
+    service, browse = public
+    service.hub.line = ["You are next in line."]
+    answer = await ask(browse())
+    told = [message for _, _, message in parse_stream(answer.text)]
+    (waiting,) = [one for one in told if "in line" in one["message"]]
+    assert waiting == {"phase": "waiting", "message": "You are next in line.\n"}
+    assert told.index(waiting) > [one["phase"] for one in told].index("built")
+    assert told[-1]["phase"] == "ready"
+
+
+async def test_a_listener_who_goes_while_waiting_in_line_gives_up_the_place(public):
+    service, browse = public
+    service.hub.line, service.hub.step = ["You are next in line."], 60
+    listening = asyncio.create_task(ask(browse()))
+    await until(lambda: service.hub.started)
+    ((owner, name, _),) = service.hub.started
+    listening.cancel()
+    await until(lambda: service.hub.users[owner]["servers"][name]["stopped"])
+    launch = next(iter(service.store.launches.kept.values()))
+    await until(lambda: service.store.launches.kept[launch.id].state is State.CANCELLED)

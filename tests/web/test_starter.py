@@ -124,3 +124,43 @@ async def test_what_could_not_be_had_is_noted_when_the_server_is_ready(browse, s
 def test_the_page_of_a_server_tells_which_server_it_is(base, opening):
     server = f"{base}user/ada%2Fb/engine/"
     assert server_of(join(server, opening), base) == server
+
+
+LINE = ["You are 2nd in line; about 5 seconds.", "You are next in line; about 5 seconds."]
+
+
+async def test_who_waits_in_line_sees_where(browse, service):
+    service.hub.line = LINE
+    ada = browse()
+    launch = await launched(service, ada)
+    assert launch.state is State.READY
+    events = service.site.desk.story(launch).events
+    assert [event.message for event in events if event.phase == "wait"] == LINE
+    assert LINE[1] in (await ada.get(f"launches/{launch.id}")).text
+
+
+async def test_a_hub_that_is_restarted_meanwhile_is_asked_again(browse, service, monkeypatch):
+    async def nap(seconds):
+        pass
+
+    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    service.hub.line, service.hub.breaks = LINE, 2
+    launch = await launched(service, browse())
+    assert launch.state is State.READY
+    assert len(service.hub.started) == 3
+    assert any("waiting until it is back" in line for line in said(service, launch))
+
+
+async def test_a_hub_that_does_not_come_back_is_not_waited_for_without_end(
+    browse, service, monkeypatch
+):
+    naps = []
+
+    async def nap(seconds):
+        naps.append(seconds)
+
+    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    service.hub.breaks, service.hub.down = 1, True
+    launch = await launched(service, browse())
+    assert launch.error == "JupyterHub does not answer."
+    assert naps.count(1) == 60

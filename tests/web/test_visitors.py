@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from atoll.errors import BuildFailed, Unreachable
+from atoll.launching.desk import State
 from atoll.web.visitors import Visitors
 from support.browsing import PREFIX, running, until
 from support.web_service import REPO, make_service
@@ -206,3 +208,21 @@ async def test_behind_a_proxy_of_the_operators_each_visitor_has_an_address_of_th
             await liar.get("")
             page = await liar.post("launches", repository=REPO)
             assert page.status_code == 429, lie
+
+
+async def test_a_visitor_who_leaves_the_page_gives_up_the_launch_and_a_persons_goes_on(
+    public, browse
+):
+    service, as_visitor = public
+    service.hub.line, service.hub.step = ["You are next in line."], 60
+    visitor = as_visitor()
+    launch = await visitor.launch(REPO)
+    page = await visitor.get(f"launches/{launch}")
+    assert "Keep this page open" in page.text
+    assert "You may close this page" not in page.text
+    watching = asyncio.create_task(visitor.events(launch))
+    await until(lambda: service.hub.started)
+    ((owner, name, _),) = service.hub.started
+    watching.cancel()
+    await until(lambda: service.hub.users[owner]["servers"][name]["stopped"])
+    await until(lambda: service.store.launches.kept[launch].state is State.CANCELLED)

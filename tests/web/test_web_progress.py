@@ -54,3 +54,11 @@ def test_a_reader_goes_on_where_it_stopped():
 def test_a_reader_of_a_telling_before_a_restart_begins_anew():
     for odd in ("123-2", "x", f"{mark_of(STORY)}-x", f"{mark_of(STORY)}-{'9' * 5000}"):
         assert after(odd, STORY) == 0
+
+
+def test_standing_in_line_is_the_first_part_of_the_start():
+    waiting = [*STORY[:5], Event("start", "Starting", at=105.0), Event("wait", "2nd", at=106.0)]
+    assert states(waiting)[-1] == ("now", None)
+    assert steps(waiting)[-1].said == "2nd"
+    over = [*waiting, Event("start", "Starting", at=120.0), Event("ready", "/", at=121.0)]
+    assert states(over)[-2:] == [("done", 2.0), ("done", 16.0)]

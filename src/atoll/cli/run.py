@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import signal
 import webbrowser
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from atoll.engines.local.runner import Record, open_gate
 from atoll.errors import BadRequest, Cancelled
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
+from atoll.launching.room import Room, queue_for
+from atoll.queue import Place
 from atoll.servers import Limits, Network, ServerPlan, older_files
 from atoll.settings import Settings, parse_size
 from atoll.sources.parsing import check_opening, parse
@@ -159,17 +163,41 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
             for note in await _differences(machine, running, plan):
                 progress.tell(Event("start", note, note=True))
             return reopen(machine, running, plan.opening, clock.seconds)
-        with clock.phase("start"):
+        token = secrets.token_urlsafe(24)
+        async with _turn(machine, plan, progress, clock):
             progress.tell(Event("start", f"Starting server {plan.name}"))
-            token = secrets.token_urlsafe(24)
             server = await machine.runner.start(plan, {"JUPYTER_TOKEN": token})
-            for note in server.notes:
-                progress.tell(Event("start", note, note=True))
-            record = machine.runner.find(server.handle)
-            if record is None:
-                raise Cancelled("The server was stopped while it started.")
-            machine.runner.keep_token(record.handle, token)
-            return reopen(machine, record, plan.opening, clock.seconds)
+        for note in server.notes:
+            progress.tell(Event("start", note, note=True))
+        record = machine.runner.find(server.handle)
+        if record is None:
+            raise Cancelled("The server was stopped while it started.")
+        machine.runner.keep_token(record.handle, token)
+        return reopen(machine, record, plan.opening, clock.seconds)
+
+
+@contextlib.asynccontextmanager
+async def _turn(
+    machine: Laptop, plan: ServerPlan, progress: Progress, clock: Clock
+) -> AsyncIterator[None]:
+    """Wait until there is room for *plan*'s server, and time both the wait and the start.
+
+    Only we are in this line; what it waits for is shared with all others of this machine.
+    """
+
+    def running() -> int:
+        return sum(alive for _, alive in machine.runner.all())
+
+    room = Room(machine.atoll.settings.servers, running, machine.runner.memory)
+
+    def tell(place: Place) -> None:
+        progress.tell(Event("wait", place.why))
+
+    async with contextlib.AsyncExitStack() as stack:
+        with clock.phase("wait"):
+            await stack.enter_async_context(queue_for(room).turn(plan.owner.name, tell))
+        with clock.phase("start"):
+            yield
 
 
 def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:

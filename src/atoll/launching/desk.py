@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -97,6 +98,10 @@ class Starter(Protocol):
         """Return the names of *owner*'s servers that are not stopped, or raise `Unreachable`."""
         ...
 
+    async def abandon(self, owner: str, name: str) -> None:
+        """Start *owner*'s server *name* no more if it does not run yet, or raise `Unreachable`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -164,7 +169,9 @@ class Desk:
         """Take up again whatever a restart interrupted; return how many launches that were."""
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
-            self._begin(replace(launch, state=State.PREPARING))
+            # Under its name, even if that was made up: its server may be in line already.
+            request = replace(launch.request, name=launch.name or launch.request.name)
+            self._begin(replace(launch, request=request, state=State.PREPARING))
         return len(waiting)
 
     async def get(self, launch_id: str, person: Person) -> Launch:
@@ -218,6 +225,7 @@ class Desk:
             if stop.args == ("closing",):
                 story.end()
                 raise
+            await self._abandon(launch)
             launch = replace(launch, state=State.CANCELLED, error="Cancelled.")
         except Cancelled as error:
             launch = replace(launch, state=State.CANCELLED, error=str(error), hint=error.hint)
@@ -240,7 +248,7 @@ class Desk:
                 hint="Try again; if it stays so, tell the operator and name this launch's id.",
             )
         await self.launches.put(launch)
-        await self.records.add(_record(launch, clock))
+        await self.records.add(_record(launch, _seconds(clock, story.events)))
         story.tell(_ending(launch))
         story.end()
         self._forget_later(launch.id)
@@ -263,6 +271,15 @@ class Desk:
             url = await self.starter.start(plan, story.tell)
         return replace(launch, state=State.READY, url=url)
 
+    async def _abandon(self, launch: Launch) -> None:
+        """Give up the place in line, or whatever of a server is there already."""
+        known = await self.launches.get(launch.id)
+        if known and known.state is State.STARTING:
+            try:
+                await self.starter.abandon(known.request.person.name, known.name)
+            except AtollError as error:
+                log.warning("server %s could not be abandoned: %s", known.name, error)
+
     def _forget_later(self, launch_id: str, seconds: float = 3600) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._stories.pop, launch_id, None)
@@ -274,7 +291,17 @@ def _ending(launch: Launch) -> Event:
     return Event("failed", launch.error or "The service was restarted.")
 
 
-def _record(launch: Launch, clock: Clock) -> LaunchRecord:
+def _seconds(clock: Clock, events: Sequence[Event]) -> Mapping[str, float]:
+    """Return how long each phase took; standing in line is no part of the start."""
+    waits = [number for number, event in enumerate(events) if event.phase == "wait"]
+    if not waits or "start" not in clock.seconds:
+        return clock.seconds
+    after = events[waits[-1] + 1 :]
+    wait = round((after[0].at if after else time.time()) - events[waits[0]].at, 3)
+    return {**clock.seconds, "wait": wait, "start": round(clock.seconds["start"] - wait, 3)}
+
+
+def _record(launch: Launch, seconds: Mapping[str, float]) -> LaunchRecord:
     request, facts = launch.request, launch.facts
     return LaunchRecord(
         id=launch.id,
@@ -287,7 +314,7 @@ def _record(launch: Launch, clock: Clock) -> LaunchRecord:
         ref=launch.ref,
         key=launch.key,
         cached=launch.cached,
-        seconds=clock.seconds,
+        seconds=seconds,
         error=launch.error,
         origin=facts.get("origin", ""),
         request_origin=facts.get("request_origin", ""),

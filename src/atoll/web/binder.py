@@ -16,7 +16,13 @@ from atoll.sources import RepoRef
 from atoll.sources.parsing import binder_spec
 from atoll.web.guard import plain
 
-PHASES = {"resolve": "waiting", "fetch": "fetching", "build": "building", "start": "launching"}
+PHASES = {
+    "resolve": "waiting",
+    "fetch": "fetching",
+    "build": "building",
+    "wait": "waiting",
+    "start": "launching",
+}
 
 
 @dataclass(slots=True)

@@ -53,6 +53,17 @@ class Listeners:
     linger: float = 60.0
     counts: Counter[str] = field(default_factory=Counter)
 
+    async def attended(
+        self, launch: Launch, messages: AsyncIterator[ServerSentEvent]
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Yield *messages* to somebody who waits for *launch* for as long as they listen."""
+        self.come(launch)
+        try:
+            async for message in messages:
+                yield message
+        finally:
+            self.go(launch)
+
     def come(self, launch: Launch) -> None:
         """Somebody listens to *launch*."""
         self.counts[launch.id] += 1
@@ -78,7 +89,7 @@ async def build(request: Request) -> Response:
         return _refusal(request, error)
     listeners: Listeners = request.app.state.listeners
     return EventSourceResponse(
-        _stream(request, launch, start, listeners),
+        listeners.attended(launch, _stream(request, launch, start, listeners.linger)),
         headers=cors(request) | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         ping=KEEPALIVE,
         ping_message_factory=lambda: ServerSentEvent(comment="keepalive"),
@@ -183,25 +194,21 @@ def _request(target: Target, person: Person, rules: ServerSettings) -> LaunchReq
 
 
 async def _stream(
-    request: Request, launch: Launch, start: int, listeners: Listeners
+    request: Request, launch: Launch, start: int, linger: float
 ) -> AsyncIterator[ServerSentEvent]:
     site = site_of(request)
-    listeners.come(launch)
-    try:
-        number = 0
-        translator = binder.Translator()
-        async for _, event in site.desk.story(launch).follow():
-            if event.phase == "start" and not translator.image:
-                now = await site.desk.launches.get(launch.id) or launch
-                translator.image = binder.image_of(now)
-            for message in translator.messages(event):
-                if number >= start:
-                    yield _event(launch, number, message)
-                number += 1
-        yield _event(launch, number, await _last_word(request, site, launch))
-        await asyncio.sleep(listeners.linger)  # else an EventSource would ask again
-    finally:
-        listeners.go(launch)
+    number = 0
+    translator = binder.Translator()
+    async for _, event in site.desk.story(launch).follow():
+        if event.phase == "start" and not translator.image:
+            now = await site.desk.launches.get(launch.id) or launch
+            translator.image = binder.image_of(now)
+        for message in translator.messages(event):
+            if number >= start:
+                yield _event(launch, number, message)
+            number += 1
+    yield _event(launch, number, await _last_word(request, site, launch))
+    await asyncio.sleep(linger)  # else an EventSource would ask again
 
 
 async def _last_word(request: Request, site: Site, launch: Launch) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from atoll.launching.desk import Launch, State
 from atoll.people import Person
 from atoll.sources.parsing import binder_spec, parse_binder
 from atoll.web import progress
-from atoll.web.build import launch_facts, raw_spec
+from atoll.web.build import Listeners, launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
 from atoll.web.launch_form import LaunchForm, most_cpus, request_from
 from atoll.web.links import field_from, shown
@@ -41,7 +41,6 @@ from atoll.web.recognition import (
 )
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
-from atoll.web.starter import HubStarter
 from atoll.web.visitors import Visitors
 
 SHOWN = 500  # lines of a log that are in the page already; the rest comes as a stream
@@ -237,13 +236,19 @@ async def _version_and_opening(site: Site, begun: Launch) -> tuple[str, str]:
 
 
 async def follow(request: Request) -> Response:
-    """GET launches/ID/events: the same as a stream; Last-Event-ID or ?seen= says what is known."""
+    """GET launches/ID/events: the same as a stream; Last-Event-ID or ?seen= says what is known.
+
+    A visitor who leaves gives up the launch, and a place in line, since nobody comes back to it; a
+    person's goes on.
+    """
     session = await session_of(request)
     begun = await _launch_of(request, session)
     story = site_of(request).desk.story(begun)
     seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+    listeners: Listeners = request.app.state.listeners
+    told = _tell(request, begun, story, seen)
     return EventSourceResponse(
-        _tell(request, begun, story, seen),
+        listeners.attended(begun, told) if begun.request.person.visitor else told,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         ping=15,
     )
@@ -277,9 +282,6 @@ async def cancel(request: Request) -> Response:
     site = site_of(request)
     begun = await _launch_of(request, session)
     await site.desk.cancel(begun)
-    if begun.state is State.STARTING:
-        starter = HubStarter(site.hub, site.atoll.store.plans)
-        await starter.abandon(begun.request.person.name, begun.name)
     return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
 
 

@@ -38,9 +38,10 @@ def steps(events: Sequence[Event]) -> list[Step]:
     firsts: dict[str, float] = {}
     said: dict[str, str] = {}
     for event in events:
-        firsts.setdefault(event.phase, event.at)
+        phase = "start" if event.phase == "wait" else event.phase  # whose first part it is
+        firsts.setdefault(phase, event.at)
         if not event.detail:
-            said[event.phase] = plain(event.message)
+            said[phase] = plain(event.message)
     names = [phase for phase, _ in STEPS]
     last = max((names.index(p) for p in firsts if p in names), default=-1)
     over = firsts.get("ready") or firsts.get("failed")

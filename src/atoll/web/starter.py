@@ -17,12 +17,14 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from atoll.errors import NotFound, StartFailed
+from atoll.errors import NotFound, StartFailed, Unreachable
 from atoll.events import Event, Tell
 from atoll.servers import Plans, ServerPlan
 from atoll.web.hub_api import HubApi, HubServer
 
 STOPPING_PATIENCE = 60  # seconds to wait for a server that is just being stopped
+RETURN_PATIENCE = 60  # seconds to wait for a JupyterHub that is being restarted
+RETURNS = 3  # restarts that one launch outlives
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class HubStarter:
 
     async def start(self, plan: ServerPlan, tell: Tell) -> str:
         """Start *plan* for its owner and return where its page is, or raise `StartFailed`."""
+        for _ in range(RETURNS):
+            try:
+                return await self._start(plan, tell)
+            except Unreachable:  # it took whoever was starting, or in line, down with it
+                tell(Event("start", "JupyterHub does not answer; waiting until it is back"))
+                await self._return()
+        return await self._start(plan, tell)
+
+    async def _start(self, plan: ServerPlan, tell: Tell) -> str:
         owner, name = plan.owner.name, plan.name
         try:
             up = await self.hub.start(owner, name, plan.id)
@@ -43,13 +54,21 @@ class HubStarter:
             if server.ready:
                 await self._tell_of_running(server, plan, tell)
                 return join(server.url, plan.opening)
-            if before.pending != "stop":
+            if before.pending not in {"stop", "check"}:
                 raise
             up = await self.hub.start(owner, name, plan.id)
         if not up:
             tell(Event("start", "JupyterHub is starting the server"))
         url = await self._follow(owner, name, tell)
         return join(url, plan.opening)
+
+    async def _return(self) -> None:
+        """Wait until JupyterHub answers again, or raise `Unreachable`."""
+        for _ in range(RETURN_PATIENCE):
+            await asyncio.sleep(1)
+            if await self.hub.healthy():
+                return
+        raise Unreachable("JupyterHub does not answer.", hint="Try again in a few minutes.")
 
     async def up(self, owner: str) -> Collection[str]:
         """Return the names of *owner*'s servers that are not stopped."""
@@ -110,8 +129,8 @@ class HubStarter:
                 )
             if message:
                 told.add(message)
-                tell(Event("start", message))
-        raise StartFailed("JupyterHub stopped telling how the start goes.", hint="Try again.")
+                tell(Event("wait" if event.get("waiting") else "start", message))
+        raise Unreachable("JupyterHub stopped telling how the start goes.", hint="Try again.")
 
 
 def join(server_url: str, opening: str) -> str:
