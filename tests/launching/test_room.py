@@ -63,7 +63,7 @@ def test_nobody_is_promised_what_nobody_knows():
         "We cannot say when that is."
     )
     (known,) = room(running=2, at_once=2, memory_free=0, stop=700).bounds(0)
-    assert known.why.endswith("One that is not used until then is stopped in about 12 minutes.")
+    assert known.why.endswith("The next one that nobody uses is stopped in about 12 minutes.")
 
 
 def test_somebody_behind_others_hears_nothing_of_a_stop_that_is_not_theirs():

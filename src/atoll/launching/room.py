@@ -50,7 +50,7 @@ class Room:
         seconds = self.next_stop()
         if seconds is None:
             return f"{said} We cannot say when that is."
-        return f"{said} One that is not used until then is stopped in {about(seconds)}."
+        return f"{said} The next one that nobody uses is stopped in {about(seconds)}."
 
 
 def queue_for(room: Room) -> Queue:
