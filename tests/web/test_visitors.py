@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from atoll.errors import BuildFailed, Unreachable
+from atoll.launching import Launcher, LaunchRequest
 from atoll.launching.desk import State
+from atoll.people import Person
+from atoll.sources import RepoRef
+from atoll.web.hub_api import HubApi
 from atoll.web.visitors import Visitors
 from support.browsing import PREFIX, running, until
 from support.web_service import REPO, make_service
@@ -226,3 +231,55 @@ async def test_a_visitor_who_leaves_the_page_gives_up_the_launch_and_a_persons_g
     watching.cancel()
     await until(lambda: service.hub.users[owner]["servers"][name]["stopped"])
     await until(lambda: service.store.launches.kept[launch].state is State.CANCELLED)
+
+
+async def test_nobody_is_swept_away_who_is_just_coming(public, monkeypatch):
+    service, _ = public
+    visitors = visitors_of(service)
+    made, go_on = asyncio.Event(), asyncio.Event()
+    name_for = Launcher.name_for
+
+    async def slow(self, request):
+        made.set()
+        await go_on.wait()
+        return await name_for(self, request)
+
+    monkeypatch.setattr(Launcher, "name_for", slow)
+    request = LaunchRequest(Person(""), RepoRef("git", REPO))
+    coming = asyncio.create_task(visitors.open(request, "192.0.2.1", "", {}))
+    await made.wait()
+    sweeping = asyncio.create_task(visitors.sweep(datetime.now(UTC)))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    launch = await coming
+    await sweeping
+    assert launch.request.person.name in service.hub.users
+
+
+async def test_a_sweep_does_not_undo_what_has_come_up_while_it_looked(public, monkeypatch):
+    service, browse = public
+    visitor = browse()
+    service.hub.pause = 0.2
+    launch = await visitor.launch(REPO)
+    name = service.store.launches.kept[launch].request.person.name
+    visitors = visitors_of(service)
+    users = HubApi.users
+
+    async def long_ago(self, prefix):
+        found = await users(self, prefix)
+        await visitor.events(launch)
+        return [replace(one, servers={}, last_activity="") for one in found]
+
+    monkeypatch.setattr(HubApi, "users", long_ago)
+    await visitors.sweep(datetime.now(UTC))
+    assert service.hub.users[name]["servers"]
+
+
+async def test_whose_launch_a_restart_interrupted_is_not_swept_away(public):
+    service, browse = public
+    service.engine.builder.pause = 60
+    launch = await browse().launch(REPO)
+    name = service.store.launches.kept[launch].request.person.name
+    visitors = visitors_of(service)  # a new one, who has not seen anybody come
+    await visitors.sweep(datetime.now(UTC))
+    assert name in service.hub.users

@@ -174,6 +174,10 @@ class Desk:
             self._begin(replace(launch, request=request, state=State.PREPARING))
         return len(waiting)
 
+    def people(self) -> set[str]:
+        """Return the names of all whose launches are in progress."""
+        return {launch.request.person.name for launch in self._going.values()}
+
     async def get(self, launch_id: str, person: Person) -> Launch:
         """Return *person*'s launch, or raise `NotFound`: nobody else's is there for them."""
         launch = await self.launches.get(launch_id)

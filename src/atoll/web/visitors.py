@@ -153,13 +153,21 @@ class Visitors:
 
     async def sweep(self, now: datetime) -> None:
         """Stop what has not been used for long, and forget visitors who have nothing left."""
-        for user in await self.hub.users(VISITOR):
-            if user.name in self.launching.values():
+        async with self._door:  # between making a visitor and that visitor's launch nobody looks
+            launching = self._launching()
+            users = await self.hub.users(VISITOR)
+        for user in users:
+            # What the hub has said of these may be old: a server of theirs has just come up.
+            if user.name in launching | self._launching():
                 continue
             try:
                 await self._sweep_one(user, now)
             except AtollError as error:  # one visitor's trouble is not everybody's
                 log.warning("could not clear up after %s: %s", user.name, error)
+
+    def _launching(self) -> set[str]:
+        """Return who launches something, also if that began before the service was restarted."""
+        return {*self.launching.values(), *self.desk.people()}
 
     async def _sweep_one(self, user: HubUser, now: datetime) -> None:
         for server in user.servers.values():
