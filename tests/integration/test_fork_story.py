@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -58,6 +61,15 @@ def keepers(hub):
     return []
 
 
+def launch_as(hub, token, repository):
+    """Launch with *token* and return the `ready` event."""
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    url = f"{hub.home}/build/git/{quote(repository, safe='')}/main"
+    with httpx2.stream("GET", url, headers=headers, timeout=300) as stream:
+        events = (json.loads(line[6:]) for line in stream.iter_lines() if line[:6] == "data: ")
+        return next(event for event in events if event["phase"] in {"ready", "failed"})
+
+
 def works(ready):
     headers = {"Authorization": f"token {ready['token']}"}
     answer = httpx2.get(f"{ready['url']}api/contents/a.txt", headers=headers, timeout=30)
@@ -104,3 +116,30 @@ def test_a_visitors_link_opens_the_lab_and_its_cookies_are_that_servers_alone(hu
         assert (opened.status_code, "<title>JupyterLab</title>" in opened.text) == (200, True)
         paths = {cookie.path for cookie in browser.cookies.jar}
         assert paths == {httpx2.URL(ready["url"]).path}
+
+
+def test_a_crowd_gets_its_labs_when_the_fork_server_is_killed_in_its_middle(hub):
+    up, base = hub
+    assert works(launch(up, f"{base}/one")) == "one"  # the environment is built
+    tokens = [up.person(f"person-{number}") for number in range(6)]
+    runner = LocalRunner(up.settings)
+
+    def forked():
+        return [record.fork > 0 for record, alive in runner.all() if alive and "-" in record.owner]
+
+    with ThreadPoolExecutor(6) as pool:
+        crowd = [pool.submit(launch_as, up, token, f"{base}/one") for token in tokens]
+        eventually(lambda: any(forked()), 60)
+        before = keepers(up)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        late = launch_as(up, tokens[0], f"{base}/two")  # before there is another one
+        ready = [*(one.result() for one in crowd), late]
+    assert [works(one) for one in ready] == ["one"] * 6 + ["two"]
+    plainly = forked().count(False)
+    print(f"{plainly} of {len(ready)} servers were started plainly.")
+    assert 1 <= plainly < len(ready)
+
+    eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
+    assert works(launch_as(up, tokens[0], f"{base}/three")) == "three"
+    assert [record.fork > 0 for record, _ in runner.all() if record.name == "three"] == [True]
