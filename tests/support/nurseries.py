@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from atoll.engines.local import commands
 from atoll.engines.local.runner import LocalRunner, open_gate
+from atoll.engines.local.volumes import kept_home
 from support.building import Site
 from support.plans import make_plan
 
@@ -17,16 +18,16 @@ ENVIRON = {"JUPYTER_TOKEN": "s3cret"}
 class Class:
     """An installation with one environment; `opened` starts a server in it."""
 
-    def __init__(self, folder, forks):
+    def __init__(self, folder, forks, files=None, at="2026-09-01"):
         self.site = Site(folder, "")
         self.runner = LocalRunner(self.site.settings)
         commands.run_folder(self.site.settings).mkdir(parents=True, exist_ok=True)
         forks.serve(self.site.settings)
-        self.environment = asyncio.run(self._build())
+        self.environment = asyncio.run(self._build(files or {"requirements.txt": ""}, at))
         self.layer = commands.layer(self.site.settings, self.plan())
 
-    async def _build(self):
-        made = await self.site.build({"requirements.txt": ""}, at="2026-09-01")
+    async def _build(self, files, at):
+        made = await self.site.build(files, at=at)
         await self.site.settle()
         return made
 
@@ -43,13 +44,17 @@ class Class:
         return place
 
     @contextlib.asynccontextmanager
-    async def opened(self, name="one"):
+    async def opened(self, name="one", plan=None):
         """Start a server; yield its URL."""
-        server = await self.runner.start(self.plan(name), ENVIRON)
+        server = await self.runner.start(plan or self.plan(name), ENVIRON)
         try:
             yield f"http://127.0.0.1:{open_gate(self.runner.find(server.handle))}/"
         finally:
             await self.runner.stop(server.handle, now=True)
+
+    def home(self, name):
+        """Return the folder of the files of the server *name*."""
+        return kept_home(self.site.settings, self.plan(name).owner.name, name)
 
     def close(self):
         self.runner.nursery.close()
