@@ -6,6 +6,10 @@ class Script:
 
     def __init__(self, code):
         self.code = code
+        self.io_loop = self
+
+    def add_callback(self, callback):
+        callback()
 
     @classmethod
     def initialize_server(cls, argv):

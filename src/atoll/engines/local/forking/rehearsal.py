@@ -1,7 +1,7 @@
-"""The rehearsal: a whole start of a server, once, to learn which modules one loads.
+"""The rehearsal: a whole start of a server, once, to learn what it loads, and its routes.
 
-So no list of them is kept that the next JupyterLab makes wrong. It runs in a process of its own, in
-an empty folder, with a stand-in for the hub that says yes to everything.
+So no list of these is kept that the next JupyterLab makes wrong. It runs in a process of its own,
+in an empty folder, with a stand-in for the hub that says yes to everything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -36,12 +38,22 @@ VISITS = (
 INSIDE = Path(__file__).parents[1] / "inside"
 
 
-def rehearsed(folder: Path) -> list[str]:
-    """Return the names of the modules that a server has loaded once its pages answer, in order.
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a rehearsal teaches: nothing if it did not end in time.
+
+    ``modules`` are the names of those that a server has loaded once its pages answer, in order;
+    ``routes`` the patterns of its addresses, from the slash after its own path on.
+    """
+
+    modules: Sequence[str] = ()
+    routes: Sequence[str] = ()
+
+
+def rehearsed(folder: Path) -> Learnt:
+    """Start a server and learn from it.
 
     *folder* is removed afterwards; what one that was killed has left in it, before.
-
-    An empty list if it could not be found out in time: then every server loads them by itself.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(0o700, exist_ok=True)
@@ -63,7 +75,7 @@ def rehearsed(folder: Path) -> list[str]:
     os.waitpid(child, 0)
     shutil.rmtree(folder, ignore_errors=True)
     told = b"".join(parts)
-    return json.loads(told) if told else []
+    return Learnt(**json.loads(told)) if told else Learnt()
 
 
 def _perform(folder: Path, report: int) -> None:
@@ -88,7 +100,9 @@ def _perform(folder: Path, report: int) -> None:
         JUPYTERHUB_SERVICE_URL=f"http+unix://{BASE}",
     )
     threading.Thread(target=_Hub(str(hub), _Yes).serve_forever, daemon=True).start()
-    threading.Thread(target=_visit, args=(lab, report), daemon=True).start()
+    routes: list[str] = []
+    _note(routes)
+    threading.Thread(target=_visit, args=(lab, report, routes), daemon=True).start()
     application(ALONE[1])  # loads what servers without a hub need
     options = [f"--ServerApp.sock={lab}", f"--ServerApp.root_dir={folder}"]
     options += [f"--ServerApp.base_url={BASE}", "--ServerApp.allow_root=True"]
@@ -101,7 +115,20 @@ def application(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _visit(lab: Path, report: int) -> None:
+def _note(routes: list[str]) -> None:
+    """Have the patterns noted in *routes* of which tornado makes routes from now on."""
+    matches = importlib.import_module("tornado.routing").PathMatches
+    init = matches.__init__
+
+    def noting(self: Any, pattern: Any) -> None:
+        init(self, pattern)
+        if self.regex.pattern.startswith(BASE):
+            routes.append(self.regex.pattern.removeprefix(BASE[:-1]))
+
+    matches.__init__ = noting
+
+
+def _visit(lab: Path, report: int, routes: list[str]) -> None:
     """Ask for pages until they answer, then report and end the process."""
     while not lab.exists():
         threading.Event().wait(0.05)
@@ -112,7 +139,8 @@ def _visit(lab: Path, report: int) -> None:
             connection.sock.connect(str(lab))
             connection.request("GET", BASE + path, headers={"Authorization": "token rehearsal"})
             connection.getresponse().read()
-    os.write(report, json.dumps([name for name in sys.modules if name != "__main__"]).encode())
+    modules = [name for name in sys.modules if name != "__main__"]
+    os.write(report, json.dumps({"modules": modules, "routes": routes}).encode())
     os._exit(0)
 
 

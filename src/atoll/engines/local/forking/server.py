@@ -23,17 +23,25 @@ from setproctitle import setproctitle
 
 from atoll.engines.local.forking.keeping import enter, freeze, keep, refresh, seal
 from atoll.engines.local.forking.rehearsal import application, rehearsed
+from atoll.engines.local.forking.warming import warm
 
 
 def main(path: str) -> NoReturn:
     """Be the keeper of the fork server at *path*."""
     seal()
     setproctitle("atoll: fork server")
+    keep(path, partial(become, dice=prepare(Path(path).parent / "rehearsal")))
+
+
+def prepare(folder: Path) -> list[random.Random]:
+    """Load all that a server needs, as a rehearsal in *folder* finds out, and share it."""
     _spare()
-    for module in rehearsed(Path(path).parent / "rehearsal"):
+    learnt = rehearsed(folder)
+    for module in learnt.modules:
         with contextlib.suppress(Exception):
             importlib.import_module(module)
-    keep(path, partial(become, dice=freeze()))
+    sys.stderr.writelines(f"Not warmed: {why}\n" for why in warm(learnt.routes))
+    return freeze()
 
 
 def _spare() -> None:
@@ -78,10 +86,16 @@ def _close(fd: int) -> None:
 
 def run(app: str, arguments: list[str], caller: socket.socket) -> None:
     """Run the Jupyter Server extension application *app*; tell *caller* once it listens."""
+    gc.disable()  # next to nothing of what is made now is thrown away
     server = application(app).initialize_server(argv=arguments)
-    with contextlib.suppress(OSError):
-        caller.send(b"{}")
-    caller.close()
+    gc.enable()
+
+    def tell() -> None:
+        with contextlib.suppress(OSError):
+            caller.send(b"{}")
+        caller.close()
+
+    server.io_loop.add_callback(tell)  # after the one that takes the socket's place
     server.start()
 
 
