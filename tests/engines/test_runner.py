@@ -47,6 +47,22 @@ async def servers(settings, request):
         child.process.wait(5)
 
 
+def test_what_is_known_of_a_server_is_what_stands_in_its_folder_now(settings):
+    local = LocalRunner(settings)
+    file = settings.data / "servers" / "abc" / "server.json"
+    file.parent.mkdir(parents=True)
+    known = {"handle": "abc", "plan": "p", "owner": "ada", "name": "n", "init": 0, "born": ""}
+    known |= {"socket": "", "temporary": False, "started": 0.0, "notes": ()}
+    assert local.find("abc") is None
+    for process in (7, 8):
+        aside = file.with_name("aside")
+        aside.write_text(json.dumps(known | {"init": process}))
+        aside.replace(file)
+        assert [local.find("abc").init for _ in range(2)] == [process] * 2
+    file.unlink()
+    assert local.find("abc") is None
+
+
 def client(server):
     transport = httpx2.AsyncHTTPTransport(uds=server.socket)
     return httpx2.AsyncClient(transport=transport, base_url="http://lab", timeout=30)

@@ -71,6 +71,7 @@ class LocalRunner:
     nursery: Nursery = field(init=False)
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
     _callers: dict[str, socket.socket] = field(default_factory=dict)
+    _read: dict[str, tuple[tuple[int, int], Record]] = field(default_factory=dict)  # and of when
     _each: tuple[float, int] = (-math.inf, 0)  # when it was measured, and what a server takes
 
     def __post_init__(self) -> None:
@@ -197,12 +198,22 @@ class LocalRunner:
             return token, port if port and probe.connect_ex(("127.0.0.1", port)) == 0 else 0
 
     def find(self, handle: str) -> Record | None:
-        """Return what is known of *handle*, if it was started and not cleared up."""
+        """Return what is known of *handle*, if it was started and not cleared up.
+
+        What was read is remembered: every start looks at all servers, in the hub's only thread.
+        """
+        file = self._folder(handle) / "server.json"
         try:
-            known = json.loads((self._folder(handle) / "server.json").read_bytes())
+            found = file.stat()
+            mark = (found.st_ino, found.st_mtime_ns)
+            if handle not in self._read or self._read[handle][0] != mark:
+                known = json.loads(file.read_bytes())
+                record = Record(**{**known, "notes": tuple(known["notes"])})
+                self._read[handle] = (mark, record)
+            return self._read[handle][1]
         except (OSError, ValueError):
+            self._read.pop(handle, None)
             return None
-        return Record(**{**known, "notes": tuple(known["notes"])})
 
     def all(self) -> Iterator[tuple[Record, bool]]:
         """Yield every server there is, and whether it runs."""
