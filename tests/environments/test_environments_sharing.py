@@ -233,3 +233,41 @@ async def test_closing_stops_what_is_being_built(environments, builder):
     with pytest.raises((Cancelled, asyncio.CancelledError)):
         await waiting
     assert builder.stopped == 1
+
+
+def spec_of(name):
+    return EnvSpec("python", "p", (("requirements.txt", name.encode()),))
+
+
+async def test_who_waits_for_other_builds_sees_where_in_line_and_when_it_is_their_turn(builder):
+    environments = Environments(builder, Shelf(), width=1)
+    heard = []
+    first = ask(environments)
+    await asyncio.sleep(0.01)
+    other = spec_of("other")
+    second = asyncio.create_task(environments.ensure(other, Path(), heard.append))
+    await asyncio.sleep(0.01)
+    assert lines(heard)[-1].startswith("You are next in line. Other builds are under way")
+    assert builder.built == 1
+    builder.go.set()
+    await asyncio.gather(first, second)
+    said = [event.message for event in heard if not event.detail]
+    assert said[-1] == f"Building environment {other.key}"
+
+
+async def test_one_persons_builds_do_not_hold_up_the_next_persons(builder):
+    environments = Environments(builder, Shelf(), width=1)
+    order = []
+
+    async def wait(name, whose):
+        await environments.ensure(spec_of(name), Path(), lambda _: None, whose=whose)
+        order.append(name)
+
+    asked = [("a1", "ada"), ("a2", "ada"), ("a3", "ada"), ("b", "bob")]
+    tasks = []
+    for name, whose in asked:
+        tasks.append(asyncio.create_task(wait(name, whose)))
+        await asyncio.sleep(0.01)
+    builder.go.set()
+    await asyncio.gather(*tasks)
+    assert order == ["a1", "b", "a2", "a3"]

@@ -17,6 +17,7 @@ from typing import NewType, Protocol
 
 from atoll.errors import AtollError, BadSpecification, BuildFailed, Cancelled
 from atoll.events import Event, Story, Tell
+from atoll.queue import Bound, Place, Queue
 
 EnvKey = NewType("EnvKey", str)
 Say = Callable[[str], None]
@@ -24,6 +25,8 @@ Say = Callable[[str], None]
 # What a specification is to blame for, and would fail with again. What else goes wrong in a build
 # (the network, a full disk, a missing interpreter, somebody who stops it) may have passed.
 REMEMBERED = (BadSpecification, BuildFailed)
+
+UNKNOWN = "Other builds are under way; we cannot say how long they take."
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,10 @@ class Environments:
     grace: float = 60.0
     width: int = 2
     _running: dict[EnvKey, _Build] = field(default_factory=dict)
-    _slots: asyncio.Semaphore | None = None
+    _queue: Queue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._queue = Queue(self.width, lambda building: [Bound(self.width - building, UNKNOWN)])
 
     async def find(self, spec: EnvSpec) -> Environment | None:
         """Return the environment if it is there and healthy; never build."""
@@ -186,9 +192,11 @@ class Environments:
         return known if known and await self.builder.healthy(known.handle) else None
 
     async def ensure(
-        self, spec: EnvSpec, tree: Path, tell: Tell, *, retry: bool = False
+        self, spec: EnvSpec, tree: Path, tell: Tell, *, retry: bool = False, whose: str = ""
     ) -> Environment:
         """Return a working environment; callers wanting one at once share the build and its log.
+
+        If other builds come first it waits in line, where *whose* builds share their turns.
 
         A build that failed for its specification is not tried again unless *retry* is true: its
         error is raised anew and says so (see `REMEMBERED`). Cancelling the last waiter cancels
@@ -203,12 +211,12 @@ class Environments:
                 tell(Event("build", f"This build failed {failed.when}; it is not tried again"))
                 raise failed.again()
             tell(Event("build", f"Building environment {spec.key}"))
-            build = self._running.get(spec.key) or self._begin(spec, tree)
+            build = self._running.get(spec.key) or self._begin(spec, tree, whose)
         return await self._wait(spec.key, build, tell)
 
-    def _begin(self, spec: EnvSpec, tree: Path) -> _Build:
+    def _begin(self, spec: EnvSpec, tree: Path, whose: str) -> _Build:
         story = Story()
-        build = _Build(asyncio.create_task(self._build(spec, tree, story)), story)
+        build = _Build(asyncio.create_task(self._build(spec, tree, story, whose)), story)
         self._running[spec.key] = build
 
         def done(_: object) -> None:
@@ -218,14 +226,20 @@ class Environments:
         build.task.add_done_callback(done)
         return build
 
-    async def _build(self, spec: EnvSpec, tree: Path, story: Story) -> Environment:
+    async def _build(self, spec: EnvSpec, tree: Path, story: Story, whose: str) -> Environment:
         def say(line: str) -> None:
             story.tell(Event("build", line, detail=True))
 
-        self._slots = self._slots or asyncio.Semaphore(self.width)
-        if self._slots.locked():
-            say("Waiting for another build to finish")
-        async with self._slots, self.builder.lock(spec.key):
+        waited = False
+
+        def tell(place: Place) -> None:
+            nonlocal waited
+            waited = True
+            story.tell(Event("build", str(place)))
+
+        async with self._queue.turn(whose or spec.key, tell), self.builder.lock(spec.key):
+            if waited:
+                story.tell(Event("build", f"Building environment {spec.key}"))
             if known := await self.find(spec):  # another process built it while we waited
                 return known
             try:

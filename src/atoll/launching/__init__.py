@@ -17,6 +17,7 @@ from atoll.environments import Environments, EnvSpec
 from atoll.environments.reading import index_day, read_spec, start_script
 from atoll.errors import BadRequest
 from atoll.events import Event, Phase, Tell
+from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
@@ -99,7 +100,11 @@ class Launcher:
             tell(Event("build", f"Looking for environment {spec.key}"))
             known = await self.environments.find(spec)
             environment = known or await self.environments.ensure(
-                spec, checkout.path, tell, retry=request.retry
+                spec,
+                checkout.path,
+                tell,
+                retry=request.retry,
+                whose=party(request.person.name),
             )
             tell(Event("build", "The environment is there already" if known else "Built"))
             for note in (*spec.notes, *environment.notes):
