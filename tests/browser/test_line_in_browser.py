@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from contextlib import contextmanager
-from urllib.parse import quote
-
-import httpx2
 import pytest
 
 from support.chromium import check_everywhere
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
+from support.streams import launching
 
 PATIENCE = 120_000  # milliseconds
 NEXT = "You are next in line. No more than 1 server may run here at once"
@@ -35,27 +30,6 @@ def hub(tmp_path):
             yield one, f"{base}/course"
         finally:
             one.end()
-
-
-@contextmanager
-def launching(hub, repository, person):
-    """Launch for *person* as a program does; yield what it has heard so far."""
-    heard: list[dict] = []
-    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {hub.person(person)}"}
-    url = f"{hub.home}/build/git/{quote(repository, safe='')}/main"
-
-    def listen():
-        with httpx2.stream("GET", url, headers=headers, timeout=120) as stream:
-            for line in stream.iter_lines():
-                heard.extend([json.loads(line[6:])] if line.startswith("data: ") else [])
-                if heard and heard[-1]["phase"] in {"ready", "failed"}:
-                    return
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    yield heard
-    thread.join(60)
-    assert heard[-1]["phase"] == "ready", heard[-1]
 
 
 def stop(hub, person):

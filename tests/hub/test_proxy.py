@@ -180,3 +180,20 @@ def test_the_lock_file_names_no_registry_and_has_every_checksum():
     assert packages
     assert all("resolved" not in one for one in packages)
     assert all(one["integrity"].startswith("sha512-") for one in packages)
+
+
+async def test_an_answer_that_breaks_off_breaks_off_for_its_reader_too(proxy, tmp_path):
+    url, orders = proxy
+
+    async def die(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await writer.drain()
+        writer.transport.abort()
+
+    socket = tmp_path / "dies.sock"
+    async with await asyncio.start_unix_server(die, socket):
+        assert await asyncio.to_thread(add_route, orders, "/dies", socket) == 201
+        async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await client.get(f"{url}/dies")

@@ -88,6 +88,12 @@ const proxy = new Proxy({
   xfwd: true,
 });
 
+// A program that dies in the middle of an answer, a stream of events above all, would leave whoever
+// reads it waiting for ever: a pipe ends with what it reads from, but does not break off with it.
+proxy.proxy.on("proxyRes", (answer, request, response) => {
+  answer.on("close", () => answer.complete || response.destroy());
+});
+
 function fail(error) {
   log.error("Cannot listen: " + error.message);
   process.exit(1);
