@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from contextlib import contextmanager
+from urllib.parse import quote
+
 import pytest
 
 from support.chromium import check_everywhere
+from support.clients import binderhub_client
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
@@ -32,6 +38,21 @@ def hub(tmp_path):
             one.end()
 
 
+@contextmanager
+def binder_client(one, repository, person):
+    """Launch for *person* with BinderHub's own client; yield a way to see what it has heard."""
+    spec = f"git/{quote(repository, safe='')}/main"
+    command = [*binderhub_client(), spec, f"{one.home}/build/", one.person(person)]
+    output = one.file.with_name("heard.txt")
+
+    def heard():
+        return [json.loads(line) for line in output.read_text().splitlines()]
+
+    with output.open("w") as out, subprocess.Popen(command, stdout=out) as client:
+        yield heard
+        client.wait(PATIENCE / 1000)
+
+
 def stop(hub, person):
     hub.api("DELETE", f"users/{person}/servers/course")
 
@@ -49,15 +70,15 @@ def test_who_waits_sees_where_in_line_wherever_they_look_and_gets_a_lab(page, hu
     page.locator("#steps").get_by_text(NEXT).wait_for(timeout=PATIENCE)
     page.locator("#steps").get_by_text(STOPS).wait_for()
     check_everywhere(page, "line-launch")
-    with launching(one, repository, "cleo") as cleo:
-        # A program that was written for Binder hears it in Binder's words.
-        heard = eventually(lambda: [told for told in cleo if "2nd in line" in told["message"]])
-        assert heard[0]["phase"] == "waiting"
+    with binder_client(one, repository, "cleo") as heard:
+        second = eventually(lambda: [told for told in heard() if "2nd in line" in told["message"]])
+        assert second[0]["phase"] == "waiting"
         stop(one, "bob")
         page.wait_for_url("**/user/admin/course/lab**", timeout=PATIENCE)
-        eventually(lambda: "next in line" in cleo[-1]["message"])
+        eventually(lambda: "next in line" in heard()[-1]["message"])
         page.goto(f"{one.home}/services/atoll/servers")
         page.get_by_role("button", name="Stop course").click()
+    assert heard()[-1]["phase"] == "ready"
     assert one.server("cleo", "course")["ready"]
 
     # JupyterHub's own page says the same.
