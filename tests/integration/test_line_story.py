@@ -20,6 +20,7 @@ def hub(tmp_path_factory):
             folder / "hub",
             sources={"allow": [base.split("//")[1]]},
             servers={"network": "none", "networks": ["none"], "at_once": 1},
+            builds={"grace": "10m"},  # for which a launch goes on without its listener
         )
         try:
             one.start()

@@ -146,6 +146,17 @@ async def test_who_is_cancelled_while_it_starts_gives_up_the_place_and_before_ha
     assert desk.starter.abandoned == [("ada", "course")]
 
 
+async def test_a_place_that_another_launch_of_theirs_needs_is_not_given_up(desk):
+    desk.starter.gate.clear()
+    one, other = await desk.open(REQUEST), await desk.open(REQUEST)
+    await starting(desk, one)
+    await starting(desk, other)
+    await desk.cancel(one)
+    assert desk.starter.abandoned == []
+    await desk.cancel(other)
+    assert desk.starter.abandoned == [("ada", "course")]
+
+
 async def test_standing_in_line_is_no_part_of_how_long_the_start_took(desk):
     desk.starter.line = ["2nd", "next"]
     await watch(desk, await desk.open(REQUEST))
@@ -173,7 +184,7 @@ async def test_a_restart_takes_up_what_was_not_finished(desk, builder):
     await starting(desk, launch)
     await desk.close()
     after = Desk(desk.launcher, desk.launches, desk.records, Starter())
-    assert await after.resume() == 1
+    assert [one.id for one in await after.resume()] == [launch.id]
     events = await watch(after, await after.get(launch.id, ADA))
     assert events[-1].phase == "ready"
     assert (await after.get(launch.id, ADA)).state is State.READY

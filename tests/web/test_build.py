@@ -285,3 +285,14 @@ async def test_a_listener_who_goes_while_waiting_in_line_gives_up_the_place(publ
     await until(lambda: service.hub.users[owner]["servers"][name]["stopped"])
     launch = next(iter(service.store.launches.kept.values()))
     await until(lambda: service.store.launches.kept[launch.id].state is State.CANCELLED)
+
+
+async def test_after_a_restart_a_launch_goes_on_only_if_its_listener_comes_back(public):
+    service, browse = public
+    service.engine.builder.pause = 60
+    listening = asyncio.create_task(ask(browse()))
+    launch = await until(lambda: next(iter(service.store.launches.kept.values()), None))
+    await service.site.desk.close()
+    listening.cancel()
+    async with running(service):  # the next service, on the same store
+        await until(lambda: service.store.launches.kept[launch.id].state is State.CANCELLED)

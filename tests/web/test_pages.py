@@ -231,7 +231,7 @@ async def test_a_launch_goes_on_after_a_restart_of_the_service(tmp_path, service
     await until(lambda: service.site.desk._tasks.get(launch))
     await service.site.desk.close()
     service.engine.builder.pause = 0
-    assert await service.site.desk.resume() == 1
+    assert len(await service.site.desk.resume()) == 1
     assert (await ada.events(launch, Last_Event_ID="0-3"))[0][1] == "anew"
     assert service.store.launches.kept[launch].state is State.READY
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from atoll.hub.line import STARTING
 from atoll.hub.persons import PersonsSpawner
 from atoll.hub.places import (
     BOX_HUB,
@@ -32,7 +33,6 @@ IDLE_SCOPES = [
 ]
 
 SLOW = 1.0  # seconds after which JupyterHub says that a server is still starting
-STARTING = 120  # seconds that a start may take, once it is its turn
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -56,7 +56,7 @@ def configure(c: Any, settings: Settings) -> None:
     c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
     c.Spawner.hub_connect_url = http_unix(f"{BOX_HUB}/{places.hub_socket.name}")
     c.Spawner.poll_interval = 10  # seconds; asking an engine is cheap
-    c.Spawner.start_timeout = math.ceil(settings.servers.wait) + STARTING
+    c.Spawner.start_timeout = math.ceil(settings.servers.wait + STARTING) + 1
     c.Spawner.http_timeout = 60
 
 

@@ -11,6 +11,8 @@ from atoll.hub.spawner import AtollSpawner, installation
 from atoll.launching.room import Room, queue_for
 from atoll.people import VISITOR
 
+STARTING = 120.0  # seconds that a start may take when it is its turn
+
 
 class Line:
     """Who waits, and which servers run; what runs is heard from the spawners themselves."""

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyterhub.utils import utcnow
-from traitlets import Instance, Integer
+from traitlets import Float, Instance, Integer
 
-from atoll.errors import Busy
-from atoll.hub.line import line
+from atoll.errors import Busy, StartFailed
+from atoll.hub.line import STARTING, line
 from atoll.hub.spawner import AtollSpawner, installation, refusal
 from atoll.launching.room import party
-from atoll.queue import Place
+from atoll.queue import Place, words
 from atoll.servers import too_many
 
 
@@ -25,6 +25,9 @@ class PersonsSpawner(AtollSpawner):
     """
 
     per_person = Integer(10, min=1, help="Servers of one person at once.").tag(config=True)
+    turn_timeout = Float(
+        STARTING, min=0, help="Seconds that a start may take when it is its turn."
+    ).tag(config=True)
     admitted = False
     place: Place | None = None  # in line, while there is one
     turn = False  # whether it has come
@@ -43,11 +46,15 @@ class PersonsSpawner(AtollSpawner):
         try:
             async with line(self.wiring).queue.turn(party(self.user.name), self._move):
                 self._begin()
-                url = await super().start()
+                async with asyncio.timeout(self.turn_timeout):  # others wait for this turn to end
+                    url = await super().start()
                 line(self.wiring).hear(self)
                 return url
         except Busy as error:
             raise refusal(error) from error
+        except TimeoutError as error:
+            message = f"The server did not start within {words(self.turn_timeout)}."
+            raise refusal(StartFailed(message, hint="Try again in a while.")) from error
         finally:
             self.admitted = False
             self._move(None)

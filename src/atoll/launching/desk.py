@@ -165,14 +165,14 @@ class Desk:
         if launch.name not in taken and len(taken) >= self.bounds.servers:
             raise too_many(self.bounds.servers, up)
 
-    async def resume(self) -> int:
-        """Take up again whatever a restart interrupted; return how many launches that were."""
+    async def resume(self) -> list[Launch]:
+        """Take up again whatever a restart interrupted; return those launches."""
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
             # Under its name, even if that was made up: its server may be in line already.
             request = replace(launch.request, name=launch.name or launch.request.name)
             self._begin(replace(launch, request=request, state=State.PREPARING))
-        return len(waiting)
+        return waiting
 
     def people(self) -> set[str]:
         """Return the names of all whose launches are in progress."""
@@ -276,11 +276,15 @@ class Desk:
         return replace(launch, state=State.READY, url=url)
 
     async def _abandon(self, launch: Launch) -> None:
-        """Give up the place in line, or whatever of a server is there already."""
+        """Give up the place in line, or what there is of a server, if no other launch needs it."""
         known = await self.launches.get(launch.id)
-        if known and known.state is State.STARTING:
+        if known is None or known.state is not State.STARTING:
+            return
+        server = (known.request.person.name, known.name)
+        others = (one for one in self._going.values() if one.id != launch.id)
+        if server not in {(one.request.person.name, one.name) for one in others}:
             try:
-                await self.starter.abandon(known.request.person.name, known.name)
+                await self.starter.abandon(*server)
             except AtollError as error:
                 log.warning("server %s could not be abandoned: %s", known.name, error)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.errors import AtollError
-from atoll.servers import Server, ServerPlan
+from atoll.servers import Memory, Server, ServerPlan
 
 
 @dataclass(slots=True)
@@ -81,6 +81,10 @@ class FakeRunner:
 
     async def forget(self, owner: str) -> None:
         """Nothing is kept."""
+
+    def memory(self) -> Memory:
+        """There is a lot."""
+        return Memory(2**50)
 
     async def remove(self, owner: str, name: str) -> None:
         """Note it."""

@@ -24,7 +24,7 @@ from atoll.servers import Companion, Memory, Server, ServerPlan
 class TinyRunner:
     """Starts tiny servers, which outlive whoever started them.
 
-    A plan whose ``opening`` is "broken" cannot be started.
+    A plan whose ``opening`` is "broken" cannot be started; one with "stuck" never comes up.
     """
 
     engine = "tiny"
@@ -41,6 +41,8 @@ class TinyRunner:
         """Start a process that answers at a socket, and wait until it does."""
         if plan.opening == "broken":
             raise StartFailed("It is broken.", hint="Mend it.", log="tiny")
+        if plan.opening == "stuck":
+            await asyncio.Event().wait()
         socket = self.folder / f"{plan.id}.sock"
         socket.unlink(missing_ok=True)
         process = Popen(  # noqa: ASYNC220 - it is to outlive this event loop

@@ -162,7 +162,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         resumed = await site.desk.resume()
         stack.push_async_callback(site.desk.close)
         if resumed:
-            log.info("took up %d launches that a restart had interrupted", resumed)
+            log.info("took up %d launches that a restart had interrupted", len(resumed))
+        app.state.listeners.resume(resumed)
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(app.state.culling)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,12 @@ class Listeners:
         finally:
             self.go(launch)
 
+    def resume(self, launches: Sequence[Launch]) -> None:
+        """After a restart, wait for those to come back without whom a launch does not go on."""
+        for launch in launches:
+            if launch.request.person.visitor or STREAM in launch.facts:
+                self.expect(launch)
+
     def come(self, launch: Launch) -> None:
         """Somebody listens to *launch*."""
         self.counts[launch.id] += 1
@@ -72,7 +78,11 @@ class Listeners:
         """Somebody has gone; if nobody comes back within the grace period, stop."""
         self.counts[launch.id] -= 1
         if self.counts[launch.id] <= 0:
-            asyncio.get_running_loop().call_later(self.grace, self._give_up, launch)
+            self.expect(launch)
+
+    def expect(self, launch: Launch) -> None:
+        """If nobody is listening when the grace period is over, stop."""
+        asyncio.get_running_loop().call_later(self.grace, self._give_up, launch)
 
     def _give_up(self, launch: Launch) -> None:
         if self.counts[launch.id] <= 0:
