@@ -203,6 +203,21 @@ async def test_a_launch_that_fails_leaves_no_visitor_behind(public):
     assert (await visitor.events(again.url.path.rsplit("/", 1)[-1]))[-1][2]["state"] == "ready"
 
 
+async def test_a_launch_that_a_restart_interrupted_is_watched_over_again(public):
+    service, browse = public
+    service.engine.builder.pause = 60
+    visitor, visitors = browse(), visitors_of(service)
+    launch = await visitor.launch(REPO)
+    name = service.store.launches.kept[launch].request.person.name
+    async with visitors.sweeping():  # the next service's
+        assert visitors.launching == {launch: name}
+        await visitors.sweep(datetime.now(UTC) + timedelta(days=1))
+        assert name in service.hub.users
+        await visitor.get(f"launches/{launch}")
+        await visitor.post(f"launches/{launch}/cancel")
+        await until(lambda: not visitors.launching)
+
+
 async def test_behind_a_proxy_of_the_operators_each_visitor_has_an_address_of_their_own(tmp_path):
     access = {"anonymous": True, "per_address": 1, "proxies": 1}
     async with running(make_service(tmp_path, access=access)) as browse:

@@ -64,10 +64,13 @@ class Visitors:
                 await self.hub.add_user(name)
             asked = _as_visitor(request, name)
             launch = await self.desk.open(asked, facts)
-            self.launching[launch.id] = name
+            self._watch_over(launch)
+        return launch
+
+    def _watch_over(self, launch: Launch) -> None:
+        self.launching[launch.id] = launch.request.person.name
         watcher = asyncio.create_task(self._watch(launch), name=f"visitor {launch.id}")
         watcher.add_done_callback(_note)
-        return launch
 
     async def _watch(self, launch: Launch) -> None:
         """Count *launch* until it is over; whoever got nothing out of it is forgotten at once."""
@@ -133,7 +136,13 @@ class Visitors:
 
     @contextlib.asynccontextmanager
     async def sweeping(self) -> AsyncIterator[None]:
-        """Clear up every minute for as long as the service runs."""
+        """Clear up every minute for as long as the service runs.
+
+        Launches that a restart had interrupted count as before, once the desk has taken them up.
+        """
+        for launch in await self.desk.launches.unfinished():
+            if launch.request.person.visitor:
+                self._watch_over(launch)
         task = asyncio.create_task(self._sweep_for_ever(), name="sweep visitors")
         try:
             yield
