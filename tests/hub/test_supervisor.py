@@ -202,6 +202,20 @@ def test_a_second_interrupt_ends_it_at_once(own):
     assert not alive(one.pid("hub"))
 
 
+def test_at_a_stop_the_proxy_ends_first_so_that_nobody_hears_how_the_others_end(own):
+    up = own()
+    up.start()
+    os.kill(up.pid("hub"), signal.SIGSTOP)  # it would take long to end
+    up.process.send_signal(signal.SIGINT)
+
+    def refused():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", up.port)) != 0
+
+    eventually(refused, 8)
+    assert Path(f"/proc/{up.pid('hub')}/exe").exists()
+
+
 def test_a_hub_that_cannot_start_is_said_with_its_last_words(own, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("raise RuntimeError('the operator mistyped')\n")

@@ -103,7 +103,8 @@ class Crew:
                     welcome()
                     await _first(tasks)
             finally:
-                for one in (*self.companions, self.hub, self.service, self.proxy):
+                # The proxy first: nobody is to be told what a program says while it is ended.
+                for one in (self.proxy, *self.companions, self.hub, self.service):
                     await one.end()
                 for task in (*tasks, *beside):
                     task.cancel()

@@ -171,7 +171,9 @@ class HubApi:
             raise Busy(_said(answer))  # which says what to do, be it the hub's limit or ours
         if answer.status_code in {httpx2.codes.CREATED, httpx2.codes.ACCEPTED}:
             return bool(answer.status_code == httpx2.codes.CREATED)
-        raise StartFailed(_said(answer) or f"JupyterHub answered {answer.status_code}.")
+        if said := _said(answer):
+            raise StartFailed(said)
+        raise StartFailed("JupyterHub could not start the server.", hint="Try again in a moment.")
 
     async def progress(self, name: str, server: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield JupyterHub's events while *server* starts; the last has ``ready`` or ``failed``."""
@@ -216,10 +218,12 @@ def _server(name: str, server: str) -> str:
 
 
 def _said(answer: httpx2.Response) -> str:
+    """Return what the hub says, or "" if that is but the status's name, as when it is ended."""
     try:
-        return str(answer.json().get("message", ""))
+        said = str(answer.json().get("message", ""))
     except (ValueError, AttributeError):
         return ""
+    return "" if said == answer.reason_phrase else said
 
 
 def _check(answer: httpx2.Response, doing: str) -> None:
@@ -227,9 +231,10 @@ def _check(answer: httpx2.Response, doing: str) -> None:
         return
     if answer.status_code == httpx2.codes.NOT_FOUND:
         raise NotFound(f"JupyterHub could not {doing}: it is not there.")
+    said = f": {_said(answer)}".removesuffix(": ")
     raise Unreachable(
-        f"JupyterHub could not {doing}: {_said(answer) or answer.status_code}.",
-        hint="The operator finds more in the hub's log.",
+        f"JupyterHub could not {doing}{said}.",
+        hint="Try again; if it stays so, the operator finds more in the hub's log.",
     )
 
 
