@@ -136,9 +136,10 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         """
         path = url_path_join(self.user.base_url, url_escape_path(self.name), "/")
         given = {"user_id": self.user.id, "note": f"Server at {path}"}  # as `User.spawn` notes it
-        for token in self.db.query(APIToken).filter_by(**given):
-            self.db.delete(token)
-        self.db.commit()
+        db = self.user.db
+        for token in db.query(APIToken).filter_by(**given):
+            db.delete(token)
+        db.commit()
 
     async def delete_forever(self) -> None:
         """Delete the files that the server kept; JupyterHub asks when it is deleted for good."""
