@@ -5,11 +5,15 @@ crowd_30    from the moment until the last one's Lab answers, through hub, proxy
             Who gets no Lab within 300 s has “failed”.
 crowd_100   the same with a hundred people.
 crowd_300   300 over a minute, kernels for a third, then idle: the memory of a server without
-            kernel, its box and all. Beside: an idle `jupyter lab`. Also “seconds”, from the first
-            request to the last Lab, and “failed”. It stops asking when the machine has less than
-            1.5 GB left; those who would have come later have failed, too.
+            kernel, its box and all. Beside: an idle `jupyter lab`. Also “with_kernel”, a server
+            and its kernel; “seconds”, from the first request to the last Lab; “failed”, and with
+            which words. It stops asking when the machine has less than 1.5 GB left; those who
+            would have come later have failed, too.
 page_p95    how long a signed-in person waits for “My servers” while 30 launch, in 95 of 100 cases.
             Beside: the same at rest.
+
+Each says “people”: the processor time, in seconds, of this program, which plays them, and “late”:
+how many seconds after its time somebody came because this program was busy. Both are to be small.
 
 Prints a JSON list of figures, medians of --rounds (3); --peers says how many of JupyterHub.
 """
@@ -19,8 +23,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -43,23 +49,42 @@ BREATH = 0.05  # seconds between two looks
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What a crowd got: the seconds until its last Lab, who got one, and who did not and why."""
+    """What a crowd got: the seconds until its last Lab, who got one, and who did not and why.
+
+    ``people`` and ``late`` tell of this program, as said above.
+    """
 
     seconds: float
     got: tuple[Any, ...]
     failures: tuple[str, ...]
+    people: float
+    late: float
+
+    def notes(self) -> dict[str, object]:
+        """Return what is to be known beside a figure."""
+        words = "; ".join(f"{many} × {text[:80]}" for text, many in Counter(self.failures).items())
+        told: dict[str, object] = {"failed": len(self.failures)}
+        return (
+            told
+            | ({"why": words} if words else {})
+            | {
+                "people": round(self.people, 1),
+                "late": round(self.late, 2),
+            }
+        )
 
 
 async def crowd(
     number: int, launch: Callable[[int], Awaitable[Any]], *, over: float = 0.0
 ) -> Crowd:
     """Have *number* people call *launch*, at one moment or evenly *over* so many seconds."""
-    begun = time.monotonic()
-    last = begun
+    begun, worked = time.monotonic(), sum(os.times()[:2])
+    last, late = begun, 0.0
 
     async def one(index: int) -> Any:
-        nonlocal last
+        nonlocal last, late
         await asyncio.sleep(index * over / number)
+        late = max(late, time.monotonic() - begun - index * over / number)
         if memory_left() < LEAST:
             raise Failed("The machine has no memory left.")
         got = await launch(index)
@@ -75,7 +100,7 @@ async def crowd(
     for text in sorted(set(failures)):
         note(f"  {failures.count(text)} failed: {text[:300]}")
     got = tuple(end for end in ends if not isinstance(end, BaseException))
-    return Crowd(last - begun, got, failures)
+    return Crowd(last - begun, got, failures, sum(os.times()[:2]) - worked, late)
 
 
 async def measure(wanted: Wanted) -> list[Row]:
@@ -89,7 +114,7 @@ async def measure(wanted: Wanted) -> list[Row]:
                 ours = [await _visitors(atoll, number) for _ in range(wanted.rounds or ROUNDS)]
                 rows.append(await _beside_jupyterhub(name, number, ours, where, wanted))
         if wanted.any("crowd_300"):
-            rows.append(await _class_of_300(atoll, where))
+            rows.append(await _class(atoll, where))
     return rows
 
 
@@ -120,7 +145,7 @@ async def _beside_jupyterhub(
         "s",
         "JupyterHub, its own spawner, waiting 300 s",
         [one.seconds for one in theirs if one.got],
-        failed=max(len(one.failures) for one in ours),
+        **max(ours, key=lambda one: (len(one.failures), one.seconds)).notes(),
         first=round(statistics.median(min(_pages_of(one), default=0) for one in ours), 3),
         beside_failed=max(len(one.failures) for one in theirs),
         beside_rounds=len(theirs),
@@ -131,25 +156,30 @@ def _pages_of(found: Crowd) -> list[float]:
     return [one.page for one in found.got if isinstance(one, Launched)]
 
 
-async def _class_of_300(atoll: Installation, where: Path) -> Row:
-    """Have 300 people come over a minute, every third of whom runs a cell."""
+async def _class(atoll: Installation, where: Path, number: int = 300, over: float = 60) -> Row:
+    """Have *number* people come *over* so many seconds, every third of whom runs a cell."""
+    begun = seen = time.monotonic()
 
     async def launch(index: int) -> tuple[Launched, bool]:
+        nonlocal seen
         launched = await atoll.launch()
+        seen = time.monotonic()
         if index % 3 == 0:
             await first_cell(launched.url, launched.token)
         return launched, index % 3 == 0
 
-    found = await crowd(300, launch, over=60)
-    note(f"300: {found.seconds:.2f} s, {len(found.failures)} failed")
-    await calm(0.5)
-    without, kernels = [], []
-    for launched, kernel in found.got:
-        parts = atoll.weights(launched)
+    found = await crowd(number, launch, over=over)
+    note(f"{number}: {seen - begun:.2f} s, {len(found.failures)} failed")
+    await calm(0.5, 60)
+    without, kernels, alone = [], [], []
+    boxes = atoll.weights([launched for launched, _ in found.got])
+    for parts, (_, kernel) in zip(boxes, found.got, strict=True):
+        whole = sum(parts.values(), Weight())
         if kernel:
-            kernels.append(parts["kernels"].pss)
+            kernels.append(whole.pss)
+            alone.append(parts["kernels"].pss)
         else:
-            without.append(sum(parts.values(), Weight()))
+            without.append(whole)
     (plain := where / "plain").mkdir(exist_ok=True)
     async with plain_lab(plain) as lab:
         await asyncio.sleep(2)
@@ -162,9 +192,10 @@ async def _class_of_300(atoll: Installation, where: Path) -> Row:
         "an idle jupyter lab",
         [theirs.pss],
         private=round(statistics.median([one.private for one in without] or [0])),
-        kernel=round(statistics.median(kernels or [0])),
-        seconds=round(found.seconds, 3),
-        failed=len(found.failures),
+        with_kernel=round(statistics.median(kernels or [0])),
+        kernel=round(statistics.median(alone or [0])),
+        seconds=round(seen - begun, 3),
+        **found.notes(),
     ) | {"rounds": 1}
 
 

@@ -78,7 +78,7 @@ async def _pages(
     seen["ready"].append(launched.ready)
     if weigh:
         await asyncio.sleep(SETTLING)
-        parts = atoll.weights(launched)
+        (parts,) = atoll.weights([launched])
         for part, one in parts.items():
             seen[part].append(one.pss)
         whole = sum(parts.values(), Weight())

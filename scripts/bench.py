@@ -134,8 +134,9 @@ def notes(row: dict[str, Any]) -> str:
     """Return what else is known of a figure: sizes are above a million."""
     rest = {key: row[key] for key in row if key not in NEEDED | {"parts"}}
     told = [
-        f"{key} {said(value, 'bytes' if value and value > MEGA else '')}"
+        f"{key} {value if isinstance(value, str) else said(value, 'bytes' if value > MEGA else '')}"
         for key, value in rest.items()
+        if value is not None
     ]
     return "; ".join(told).replace("_", " ")
 

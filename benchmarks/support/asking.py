@@ -9,23 +9,27 @@ import uuid
 from typing import Any
 
 import httpx2
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClosedError, websocket_connect
 
 OK = httpx2.codes.OK
+WRONG = (TimeoutError, httpx2.HTTPError, HTTPClientError, WebSocketClosedError, OSError)
 PATIENCE = 120.0  # seconds
-EXECUTE = {"code": "6 * 7", "silent": False, "allow_stdin": False}
+CELL, ANSWER = "6 * 7", "42"
 
 
 class Failed(Exception):
     """Somebody did not get what they asked for."""
 
 
-def client(token: str = "") -> httpx2.AsyncClient:
-    """Return a browser of one person's own, with a *token* if it has one."""
+def client(token: str = "", *, seconds: float = PATIENCE) -> httpx2.AsyncClient:
+    """Return a browser of one person's own, with a *token* if it has one.
+
+    It waits so many *seconds* for a word.
+    """
     headers = {"Authorization": f"token {token}"} if token else {}
     return httpx2.AsyncClient(
-        headers=headers, timeout=PATIENCE, trust_env=False, verify=False, follow_redirects=True
+        headers=headers, timeout=seconds, trust_env=False, verify=False, follow_redirects=True
     )
 
 
@@ -42,7 +46,9 @@ async def page(http: httpx2.AsyncClient, url: str, *, seconds: float = PATIENCE)
     raise Failed(f"{url.partition('?')[0]} did not answer within {seconds:.0f} s.")
 
 
-async def first_cell(base: str, token: str, *, seconds: float = PATIENCE) -> None:
+async def first_cell(
+    base: str, token: str, *, cell: str = CELL, answer: str = ANSWER, seconds: float = PATIENCE
+) -> None:
     """Start a kernel at *base*, which ends in a slash, and hear a cell's answer. Raises `Failed`.
 
     As a page does it: over the REST interface, and then over a web socket.
@@ -55,23 +61,23 @@ async def first_cell(base: str, token: str, *, seconds: float = PATIENCE) -> Non
             url = f"ws{base[4:]}api/kernels/{made.json()['id']}/channels"
             socket = await websocket_connect(HTTPRequest(url, headers=headers))
             try:
-                await socket.write_message(json.dumps(message := _execute()))
+                await socket.write_message(json.dumps(message := _execute(cell)))
                 asked = message["header"]["msg_id"]
                 while True:
                     got = json.loads(await socket.read_message() or "{}")
                     if (got.get("parent_header") or {}).get("msg_id") != asked:
                         continue
                     if got["msg_type"] == "execute_result":
-                        if got["content"]["data"]["text/plain"] != "42":
+                        if got["content"]["data"]["text/plain"] != answer:
                             raise Failed("The cell's answer is wrong.")
                         return
             finally:
                 socket.close()
-    except (TimeoutError, httpx2.HTTPError, OSError, KeyError, ValueError) as error:
+    except (*WRONG, KeyError, ValueError) as error:
         raise Failed(f"No answer of a cell: {error!r}") from error
 
 
-def _execute() -> dict[str, Any]:
+def _execute(cell: str) -> dict[str, Any]:
     header = {
         "msg_id": uuid.uuid4().hex,
         "msg_type": "execute_request",
@@ -83,6 +89,6 @@ def _execute() -> dict[str, Any]:
         "header": header,
         "parent_header": {},
         "metadata": {},
-        "content": EXECUTE,
+        "content": {"code": cell, "silent": False, "allow_stdin": False},
         "channel": "shell",
     }

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -55,14 +57,19 @@ class Launched:
     page: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Installation:
     """An installation that runs, the process that runs it, and a repository to launch."""
 
     settings: Settings
     places: Places
+    command: Sequence[str]
     process: subprocess.Popen[bytes]
     repository: Path
+
+    def begin(self) -> None:
+        """Run it again, after it has ended."""
+        self.process = begin(self.command, self.repository.parent)
 
     @property
     def runner(self) -> LocalRunner:
@@ -79,12 +86,12 @@ class Installation:
         As a visitor, or as whoever's *token* it is.
         """
         try:
-            async with asyncio.timeout(PATIENCE), client() as http:
+            async with asyncio.timeout(PATIENCE), client(seconds=PATIENCE) as http:
                 begun = time.monotonic()
                 url, key = await self._built(http, token)
                 ready = time.monotonic() - begun
                 if see:
-                    await page(http, f"{url}lab?token={key}")
+                    await page(http, f"{url}lab?token={key}", seconds=PATIENCE)
                 return Launched(url, key, ready, time.monotonic() - begun)
         except TimeoutError as error:
             raise Failed(f"The launch took more than {PATIENCE:.0f} s.") from error
@@ -125,25 +132,32 @@ class Installation:
         running = (record for record, alive in self.runner.all() if alive)
         return {f"/user/{one.owner}/{one.name}/": one for one in running}
 
-    def weights(self, launched: Launched) -> dict[str, Weight]:
-        """Return what the server's parts weigh: the server itself, its kernels, and its box."""
-        record = self.records()[urlsplit(launched.url).path]
-        space = _space(record.init)
-        inside = [pid for pid in everybody() if _space(pid) == space]
-        pipes = _pipes(box := parent(record.init)) | _pipes(record.init)
-        helpers = [
-            pid
-            for pid in everybody()
-            if "slirp4netns" in title(pid).partition(" ")[0] and _pipes(pid) & pipes
-        ]
-        kernels = [pid for pid in inside if "ipykernel" in title(pid)]
-        lab = [pid for pid in inside if pid not in {record.init, *kernels}]
-        return {
-            "lab": weight(lab),
-            "kernels": weight(kernels),
-            "box": weight([record.init, box]),
-            "network": weight(helpers),
-        }
+    def weights(self, some: Iterable[Launched]) -> list[dict[str, Weight]]:
+        """Return for each what its parts weigh: the server itself, its kernels, and its box."""
+        records = self.records()
+        spaces: dict[int, list[int]] = defaultdict(list)
+        networks = {}
+        for pid in everybody():  # once: of hundreds of servers there are thousands
+            spaces[_space(pid)].append(pid)
+            if "slirp4netns" in title(pid).partition(" ")[0]:
+                networks[pid] = _pipes(pid)
+        return [_parts(records[urlsplit(one.url).path], spaces, networks) for one in some]
+
+
+def _parts(
+    record: Record, spaces: Mapping[int, list[int]], networks: Mapping[int, set[str]]
+) -> dict[str, Weight]:
+    inside = spaces[_space(record.init)]
+    pipes = _pipes(box := parent(record.init)) | _pipes(record.init)
+    helpers = [pid for pid, theirs in networks.items() if theirs & pipes]
+    kernels = [pid for pid in inside if "ipykernel" in title(pid)]
+    lab = [pid for pid in inside if pid not in {record.init, *kernels}]
+    return {
+        "lab": weight(lab),
+        "kernels": weight(kernels),
+        "box": weight([record.init, box]),
+        "network": weight(helpers),
+    }
 
 
 def _space(pid: int) -> int:
@@ -173,25 +187,26 @@ async def folder() -> AsyncIterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def installation(where: Path, *, warm: bool = True) -> AsyncIterator[Installation]:
+async def installation(
+    where: Path, *, warm: bool = True, rules: Mapping[str, Mapping[str, Any]] | None = None
+) -> AsyncIterator[Installation]:
     """Serve an installation in *where* that lets many visitors in, and stops servers that idle.
 
-    If *warm*, its fork server answers and the repository's environment is built.
+    If *warm*, its fork server answers and the repository's environment is built. *rules* are
+    sections of its settings file, and come before ours.
     """
-    settings = settings_from(
-        {
-            "data": str(where / "data"),
-            "hub": {"bind": f"http://127.0.0.1:{free_port()}"},
-            "access": {"anonymous": True, "per_address": MANY, "total": MANY},
-            "sources": {"allow": [str(where)]},
-            "servers": {"idle": "12h"},
-        }
-    )
+    ours: dict[str, Mapping[str, Any]] = {
+        "hub": {"bind": f"http://127.0.0.1:{free_port()}"},
+        "access": {"anonymous": True, "per_address": MANY, "total": MANY},
+        "sources": {"allow": [str(where)]},
+        "servers": {"idle": "12h"},
+    }
+    sections = {name: {**ours[name], **(rules or {}).get(name, {})} for name in ours}
+    settings = settings_from({"data": str(where / "data"), **sections})
     places = find_places(settings)
     write_settings(settings, file := where / "atoll.toml")
     command = [sys.executable, "-P", "-m", "atoll.cli", "--config", str(file), "up"]
-    process = begin(command, where)
-    here = Installation(settings, places, process, _repository(where))
+    here = Installation(settings, places, command, begin(command, where), _repository(where))
     try:
         async with client() as http:
             await page(http, f"{places.url}health")
@@ -207,7 +222,7 @@ async def installation(where: Path, *, warm: bool = True) -> AsyncIterator[Insta
         await calm()
         yield here
     finally:
-        await end(process)
+        await end(here.process)
         for record, _ in list(here.runner.all()):
             await here.runner.stop(record.handle, now=True)
         shutil.rmtree(places.run, ignore_errors=True)
