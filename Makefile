@@ -2,10 +2,15 @@
 # Python 3.11; CONTRIBUTING.md says more.
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop up test check docs bench lock reference migration clean
+.PHONY: help install develop up test check docs bench soak lock reference migration clean
 ARGS ?=
 ONLY ?=
 NAME ?= change
+MINUTES ?= 10
+PEOPLE ?= 50
+SEED ?=
+AS ?=
+KEEP ?=
 export PYTHON ?= python3
 
 help: ## Say what there is.
@@ -36,6 +41,10 @@ docs: develop ## Build the documentation into site/; a warning is an error.
 
 bench: develop ## Run benchmarks/*.py (ONLY=name: one), print a table, write benchmarks/results.json.
 	@.venv/bin/python scripts/bench.py $(ONLY)
+
+soak: develop ## Use it hard at random, break its parts, look what is left: MINUTES=10 PEOPLE=50 SEED=1.
+	@.venv/bin/python scripts/soak.py --minutes=$(MINUTES) --people=$(PEOPLE) $(if $(SEED),--seed=$(SEED)) \
+		$(if $(AS),--as=$(AS)) $(if $(KEEP),--keep)
 
 lock: ## Choose the newest versions that fit pyproject.toml, and write requirements/*.lock.
 	@scripts/lock.sh --upgrade
