@@ -124,7 +124,7 @@ class HubStarter:
             message = str(event.get("message", "")).strip()
             if event.get("failed"):
                 raise StartFailed(
-                    message.removeprefix("Spawn failed: ") or "The server did not start.",
+                    message.removeprefix("Spawn failed:").strip() or "The server did not start.",
                     hint="Try again; the server's log says more.",
                 )
             if message:
