@@ -104,6 +104,15 @@ def test_kill_9_of_hub_and_proxy_loses_no_server_and_no_file(hub, repositories):
     assert read() == "after proxy"
 
 
+def test_who_opens_a_lab_while_the_hub_is_started_again_waits_for_it(hub, repositories):
+    ready = launch(hub, f"{repositories}/course", token_of(hub))
+    headers = {"Authorization": f"token {ready['token']}"}  # which the Lab has not seen yet
+    hub.kill("hub")
+    answer = httpx2.get(f"{ready['url']}lab", headers=headers, timeout=60)
+    assert answer.status_code == 200
+    assert "jupyter-config-data" in answer.text
+
+
 def test_a_terminal_works_in_the_servers_home(hub, repositories):
     import websocket
 

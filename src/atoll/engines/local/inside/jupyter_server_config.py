@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 
 SAVING = ".~atoll-saving"  # in the home while something is saved; what is written aside, with a -
 ENVIRONMENT = "/srv/env"
+HUB_IS_BACK = 30  # seconds within which it usually is
 saves = []  # that are under way
 guard = threading.Lock()
 
@@ -131,6 +132,32 @@ def belong(config):
     config.HubAuth.allow_token_in_url = in_url == "1"
 
 
+def patient():
+    """Have the server wait for a hub that is being started again.
+
+    It asks the hub whose a token is, every five minutes anew; JupyterHub's own code answers 500 at
+    once when it gets no connection, of a page without a word.
+    """
+    import asyncio
+    import time
+
+    from jupyterhub.services import auth
+
+    fetch = auth.fetch
+
+    async def ask_again(url, **how):
+        until = time.monotonic() + HUB_IS_BACK
+        while True:
+            try:
+                return await fetch(url, **how)
+            except Exception:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.2)
+
+    auth.fetch = ask_again
+
+
 c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -144,6 +171,8 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
     c.KernelProvisionerFactory.default_provisioner_name = seeds()
     belong(c)
+    if "JUPYTERHUB_API_URL" in os.environ:
+        patient()
 idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
 if idle:  # by default one that computes, or that a page is connected to, is not idle
     c.MappingKernelManager.cull_idle_timeout = idle
