@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, Table, event, make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import ColumnElement
@@ -145,3 +146,6 @@ def translated() -> Iterator[None]:
         said = str(error.orig or error).strip().partition("\n")[0]
         message = f"The database does not answer: {said}."
         raise Unreachable(message, hint="Is it running, and is [database] url right?") from error
+    except PoolTimeout as error:
+        message = "The database has too much to do."
+        raise Unreachable(message, hint="Try again in a moment.") from error
