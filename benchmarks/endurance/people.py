@@ -24,7 +24,9 @@ from support.installation import Installation
 
 BOUND = 150.0  # seconds within which whatever a person does must have ended, well or not
 DISTURBED = 25.0  # seconds until the hub has noticed that a server was killed: it looks every 10
+# Words of a program for itself.
 INTERNAL = ("Something went wrong in Atoll itself", "Traceback", "Internal Server Error")
+INTERNAL += ("QueuePool", "Spawn failed:")
 FORM_TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 XSRF = "_xsrf"
 PASSWORD = "a password of everybody's"
@@ -341,7 +343,7 @@ async def ask(
         answer = await http.request(method, url, **how)
     except httpx2.TimeoutException as error:
         raise Silent(f"{method} {_kind(url)}: {error!r}") from error
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, httpx2.TooManyRedirects) as error:
         raise Broken(f"{method} {_kind(url)}: {error!r}") from error
     if answer.is_success or answer.status_code in also:
         return answer
@@ -366,7 +368,7 @@ async def stream(
                     yield json.loads(line[5:]) | number
     except httpx2.TimeoutException as error:
         raise Silent(f"GET {_kind(url)}: {error!r}") from error
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, httpx2.TooManyRedirects) as error:
         raise Broken(f"GET {_kind(url)}: {error!r}") from error
 
 
