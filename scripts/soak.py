@@ -5,7 +5,7 @@
     make soak AS=ordinary-user                  as root: the same as an ordinary user
 
 People launch, write, compute, stop and come back; for the first part of the time, trouble kills,
-wedges and restarts hub, proxy, service, fork server, culler and supervisor; in the last part only
+wedges and restarts hub, proxy, service, fork server and supervisor; in the last part only
 people are there, and the memory of the parts is watched. At the end all servers are stopped, and
 what there is is compared with what there was at the beginning: processes, sockets, mounts, control
 groups, descriptors, memory, disk, rows of the databases; and every file that somebody saved with

@@ -21,11 +21,10 @@ from atoll.engines.local.forking.client import answers, place
 
 MARKS = {  # of a part's command line
     "fork server": "fork server",
-    "culler": "jupyterhub_idle_culler",
     "proxy": "serve.mjs",
-    "hub": "-m jupyterhub ",
+    "hub": "-m atoll.hub -f",
     "service": "-m atoll.web",
-    "supervisor": "-m atoll.cli",
+    "supervisor": "-m atoll.hub.supervisor",
 }
 KILL, TERM, STOP, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT
 # What is done to whom, and how often compared with the others.
@@ -39,11 +38,10 @@ KINDS: dict[tuple[str, signal.Signals], int] = {
     ("answerer", KILL): 2,
     ("fork server", KILL): 2,
     ("answerer", STOP): 1,
-    ("culler", KILL): 1,
     ("supervisor", KILL): 2,
     ("supervisor", INT): 1,
 }
-UNFELT = {"keeper", "answerer", "fork server", "culler"}  # nobody is to notice: no excuse
+UNFELT = {"keeper", "answerer", "fork server"}  # nobody is to notice: no excuse
 LATE = 180.0  # seconds until a part must be back; usually 5, but 90 were seen at a load of 20
 
 
@@ -115,7 +113,7 @@ class Trouble:
             http.timeout = 5
             while time.monotonic() < until:
                 found = parts(self.atoll.process.pid)
-                here = ["hub", "service", "proxy", "culler", *(["answerer"] if self.forks else [])]
+                here = ["hub", "service", "proxy", *(["answerer"] if self.forks else [])]
                 fresh = all(found[one] and found[one][0] not in before[:1] for one in here)
                 if fresh and await self._answer(http):
                     return True
