@@ -19,31 +19,33 @@ async def run_cell(base, code, *, headers, kernel="python3", seconds=90):
         made.raise_for_status()
         url = f"ws{base[4:]}api/kernels/{made.json()['id']}/channels"
         socket = await websocket_connect(HTTPRequest(url, headers=headers))
-        header = {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": "execute_request",
-            "username": "",
-            "session": uuid.uuid4().hex,
-            "version": "5.3",
-        }
-        content = {"code": code, "silent": False, "allow_stdin": False}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
-        await socket.write_message(json.dumps({**message, "channel": "shell"}))
-        said = ""
-        async with asyncio.timeout(seconds):
-            while True:
-                got = json.loads(await socket.read_message())
-                if got["parent_header"].get("msg_id") != header["msg_id"]:
-                    continue
-                kind, content = got["msg_type"], got["content"]
-                if kind == "stream":
-                    said += content["text"]
-                elif kind == "execute_result":
-                    said += content["data"]["text/plain"]
-                elif kind == "error":
-                    said += f"{content['ename']}: {content['evalue']}"
-                elif kind == "status" and content["execution_state"] == "idle":
-                    break
-        socket.close()
+        try:
+            header = {
+                "msg_id": uuid.uuid4().hex,
+                "msg_type": "execute_request",
+                "username": "",
+                "session": uuid.uuid4().hex,
+                "version": "5.3",
+            }
+            content = {"code": code, "silent": False, "allow_stdin": False}
+            message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+            await socket.write_message(json.dumps({**message, "channel": "shell"}))
+            said = ""
+            async with asyncio.timeout(seconds):
+                while True:
+                    got = json.loads(await socket.read_message())
+                    if got["parent_header"].get("msg_id") != header["msg_id"]:
+                        continue
+                    kind, content = got["msg_type"], got["content"]
+                    if kind == "stream":
+                        said += content["text"]
+                    elif kind == "execute_result":
+                        said += content["data"]["text/plain"]
+                    elif kind == "error":
+                        said += f"{content['ename']}: {content['evalue']}"
+                    elif kind == "status" and content["execution_state"] == "idle":
+                        break
+        finally:
+            socket.close()
         await http.delete(f"{base}api/kernels/{made.json()['id']}")
         return said.strip()
