@@ -26,7 +26,7 @@ def base(tmp_path_factory):
     runner = LocalRunner(site.settings)
 
     async def start():
-        made = await site.build(FILES, at="2026-09-01")
+        made = await site.build(FILES, at="2026-11-01")
         await site.settle()
         plan = replace(make_plan(site.settings.data, {}), environment=made)
         return await runner.start(plan, {"JUPYTER_TOKEN": "s3cret"})

@@ -8,6 +8,7 @@ import pytest
 
 from atoll.engines.local import layers
 from atoll.engines.local.pythons import Python
+from support.building import Site
 from support.index import PackageIndex
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
@@ -34,6 +35,11 @@ def index():
             files={"ipykernel/__init__.py": "", "ipykernel_launcher.py": ""},
         )
         yield served
+
+
+@pytest.fixture
+def site(tmp_path, index):
+    return Site(tmp_path, index.url, kernel_forks=1)
 
 
 async def test_environments_with_the_same_kernel_share_a_layer(site, index):
@@ -95,10 +101,12 @@ async def test_where_code_of_the_repository_ran_there_is_no_layer(site, index):
     assert layer_of(site, made) is None
 
 
-def described(folder, name, text, env="env"):
-    info = folder / env / f"lib/python3.{sys.version_info[1]}/site-packages/{name}-1.dist-info"
+def described(folder, name, text, version="1"):
+    site = folder / f"env/lib/python3.{sys.version_info[1]}/site-packages"
+    info = site / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{text}")
+    said = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{text}"
+    (info / "METADATA").write_text(said)
 
 
 def test_what_a_kernel_needs_is_found_in_what_packages_say(tmp_path):
@@ -125,6 +133,14 @@ def test_a_description_without_end_is_not_read(tmp_path):
     with path.open("ab") as file:
         file.truncate(layers.MOST + 1)
     assert layers.wanted(tmp_path, PYTHON) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "has"), [("6.31.0", 1), ("7.0.0a1", 0), ("7.3.0", 0), ("7.4.0", 1), ("odd", 0)]
+)
+def test_kernels_that_may_fall_silent_have_no_layer(tmp_path, version, has):
+    described(tmp_path, "ipykernel", "", version)
+    assert len(layers.wanted(tmp_path, PYTHON)) == has
 
 
 def test_a_python_that_no_fork_server_runs_under_has_no_layer(tmp_path):

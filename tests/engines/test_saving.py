@@ -19,8 +19,9 @@ from atoll.errors import StartFailed
 @pytest.fixture
 def manager(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = {"get_config": Config}
-    code = compile((INSIDE / "jupyter_server_config.py").read_text(), "config", "exec")
+    path = INSIDE / "jupyter_server_config.py"
+    found = {"get_config": Config, "__file__": str(path)}
+    code = compile(path.read_text(), "config", "exec")
     exec(code, found)
     made = found["c"].ServerApp.contents_manager_class(root_dir=str(tmp_path))
     assert isinstance(made, AsyncLargeFileManager)
@@ -80,7 +81,8 @@ import os, signal, sys
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from traitlets.config import Config
 get_config = Config
-exec(open(sys.argv[1]).read())
+__file__ = sys.argv[1]
+exec(open(__file__).read())
 manager = c.ServerApp.contents_manager_class(root_dir=os.environ["HOME"])
 with manager.atomic_writing(sys.argv[2]) as one, manager.atomic_writing(sys.argv[3]) as two:
     for file in one, two:

@@ -17,11 +17,15 @@ from atoll.sources import Checkout, RepoRef, ResolvedRef
 
 
 class Site:
-    """A data folder, a builder that uses *index*, and repositories to build there."""
+    """A data folder, a builder that uses *index*, and repositories to build there.
 
-    def __init__(self, folder, url, *, reach=Network.FULL, builds=None):
+    Without *kernel_forks*, no kernel layers are made, which would take as long as most builds here.
+    """
+
+    def __init__(self, folder, url, *, reach=Network.FULL, builds=None, kernel_forks=0):
         self.folder = folder
-        self.settings = Settings(data=folder / "data", builds=builds or {})
+        servers = {"kernel_forks": kernel_forks}
+        self.settings = Settings(data=folder / "data", builds=builds or {}, servers=servers)
         environ = {"UV_DEFAULT_INDEX": url, "UV_HTTP_RETRIES": "0"} if url else dict(os.environ)
         self.builder = LocalBuilder(self.settings, operators_index(environ), reach)
         self.said = []

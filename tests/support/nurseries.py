@@ -18,8 +18,8 @@ ENVIRON = {"JUPYTER_TOKEN": "s3cret"}
 class Class:
     """An installation with one environment; `opened` starts a server in it."""
 
-    def __init__(self, folder, forks, files=None, at="2026-09-01"):
-        self.site = Site(folder, "")
+    def __init__(self, folder, forks, files=None, at="2026-11-01"):
+        self.site = Site(folder, "", kernel_forks=4)
         self.runner = LocalRunner(self.site.settings)
         commands.run_folder(self.site.settings).mkdir(parents=True, exist_ok=True)
         forks.serve(self.site.settings)

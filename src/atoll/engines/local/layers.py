@@ -19,6 +19,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from atoll.disk import entries, remove
@@ -29,6 +30,9 @@ KERNELS = "kernels"  # the folder of all layers, in the data folder
 KERNEL = "ipykernel"
 NOTE = "kernel.txt"  # in an environment's folder: the key of its layer
 OLDEST = (3, 10)  # the oldest Python that a fork server runs under
+# Versions of ipykernel whose shell channel may fall silent for ever when something comes in while
+# it answers (its issue 1529), as it does sooner in a kernel that is there at once.
+SILENT = SpecifierSet(">=7,<7.4", prereleases=True)
 MOST = 1024**2  # bytes of one package's description
 NEVER_COMPARED = re.compile(r".*\.(dist-info|pth)|__pycache__|_virtualenv\.py")
 
@@ -59,6 +63,8 @@ def wanted(environment: Path, python: Python) -> tuple[Pin, ...]:
                 for need in needs
                 if not need.marker or need.marker.evaluate(known)
             ]
+        if found[KERNEL].version in SILENT:
+            return ()
     except (KeyError, ValueError):  # one is not there, or describes itself in no known way
         return ()
     return tuple(Pin(name, found[name].version, wheel=True) for name in sorted(seen))

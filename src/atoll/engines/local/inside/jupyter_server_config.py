@@ -103,8 +103,8 @@ def at_home(base):
     return EnvironmentSpecs
 
 
-def seeds():
-    """Make the provisioner beside this file known; return its name."""
+def quick(config):
+    """Have kernels start, and pages connected to them, as the modules beside this file do it."""
     from importlib.metadata import EntryPoint
 
     from jupyter_client.provisioning import KernelProvisionerFactory
@@ -113,7 +113,8 @@ def seeds():
     KernelProvisionerFactory.provisioners["atoll-seed"] = EntryPoint(
         "atoll-seed", "seed_provisioner:SeedProvisioner", KernelProvisionerFactory.GROUP_NAME
     )
-    return "atoll-seed"
+    config.KernelProvisionerFactory.default_provisioner_name = "atoll-seed"
+    config.ServerApp.kernel_websocket_connection_class = "quick_connection.QuickConnection"
 
 
 def belong(config):
@@ -169,7 +170,7 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     from jupyter_client.kernelspec import KernelSpecManager
 
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
-    c.KernelProvisionerFactory.default_provisioner_name = seeds()
+    quick(c)
     belong(c)
     if "JUPYTERHUB_API_URL" in os.environ:
         patient()

@@ -7,6 +7,8 @@ this to Labs of Atoll's own.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 PLACE = "\0atoll/kernels"  # where the seed listens
 KERNEL = ["/srv/env/bin/python", "-m", "ipykernel_launcher"]
 PATIENCE = 5.0  # seconds that the seed may take to answer
+SOON = 1.0  # seconds in which a kernel mostly listens; who connects later finds it anyway
 
 
 class Seeded:
@@ -105,4 +108,22 @@ class SeedProvisioner(LocalProvisioner):
         self.process = kernel  # type: ignore[assignment]  # it has what is used of one
         self.pid = self.pgid = kernel.pid
         self.cwd = how.get("cwd") or os.getcwd()
+        await self._listening()
         return self.connection_info
+
+    async def _listening(self) -> None:
+        """Wait a moment until the kernel listens, since it soon does.
+
+        Who connects before that tries again only after 0.1 s, and misses what is said meanwhile.
+        """
+        told = self.connection_info
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SOON if told.get("transport") == "tcp" else 0):
+                while await self.poll() is None:
+                    with contextlib.suppress(OSError):
+                        for name in ("shell_port", "control_port", "iopub_port"):
+                            where = str(told["ip"]), int(str(told[name]))
+                            _, writer = await asyncio.open_connection(*where)
+                            writer.close()
+                        return
+                    await asyncio.sleep(0.005)
