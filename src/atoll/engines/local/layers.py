@@ -21,6 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from atoll.disk import entries, remove
 from atoll.engines.local.locks import Pin
@@ -32,7 +33,7 @@ NOTE = "kernel.txt"  # in an environment's folder: the key of its layer
 OLDEST = (3, 10)  # the oldest Python that a fork server runs under
 # Versions of ipykernel whose shell channel may fall silent for ever when something comes in while
 # it answers (its issue 1529), as it does sooner in a kernel that is there at once.
-SILENT = SpecifierSet(">=7,<7.4", prereleases=True)
+SILENT = SpecifierSet(">=7.dev0,<7.4", prereleases=True)
 MOST = 1024**2  # bytes of one package's description
 NEVER_COMPARED = re.compile(r".*\.(dist-info|pth)|__pycache__|_virtualenv\.py")
 
@@ -63,7 +64,7 @@ def wanted(environment: Path, python: Python) -> tuple[Pin, ...]:
                 for need in needs
                 if not need.marker or need.marker.evaluate(known)
             ]
-        if found[KERNEL].version in SILENT:
+        if Version(found[KERNEL].version) in SILENT:
             return ()
     except (KeyError, ValueError):  # one is not there, or describes itself in no known way
         return ()
