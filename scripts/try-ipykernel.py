@@ -1,6 +1,6 @@
 """Run ipykernel's own tests in a box, once with kernels that start plainly, once with forks.
 
-    .venv/bin/python scripts/try-ipykernel.py CHECKOUT [--requirement ipykernel==7.4.0] [-- PYTEST…]
+    .venv/bin/python scripts/try-ipykernel.py [--requirement ipykernel==7.4.0] CHECKOUT [-- PYTEST…]
 
 CHECKOUT is a checkout of ipykernel's repository, from which `tests` and `pyproject.toml` are
 taken; nothing of it is kept. Prints what differs, and how many kernels were forks; ends with 1 if
