@@ -25,6 +25,8 @@ from atoll.people import VISITOR
 
 PR_SET_CHILD_SUBREAPER = 36
 STAGE = "/run/atoll-stage"
+# The fork servers of kernels stay as long as the hub; for each of `[servers] kernel_forks`, two.
+KEPT, KERNELS, MOST = "from forking.kernels import", "kernels-", 8
 LISTENS = "00010000"  # the flag of a unix socket that listens, in /proc/net/unix
 NOT_KEPT = f"owner like '{VISITOR}%'"
 # Rows that are to be there only while somebody's server is: which, in which database.
@@ -85,6 +87,9 @@ class Look:
 def look(atoll: Installation, handles: Iterable[str], temporary: Path) -> Look:
     """Look at all of it; *handles* are those of all servers that there ever were."""
     pids = [pid for pid in descendants(os.getpid())[1:] if _state(pid)]
+    kept = [pid for pid in pids if KEPT in title(pid)]
+    if len(kept) <= MOST:
+        pids = [pid for pid in pids if pid not in kept]
     roles = parts(atoll.process.pid)
     of = {pid: role for role, found in roles.items() for pid in found}
     data, run = atoll.places.data, atoll.places.run
@@ -131,12 +136,13 @@ def _unknown(pid: int, of: dict[int, str]) -> str:
 
 def _listening(run: Path) -> Counter[str]:
     lines = Path("/proc/net/unix").read_text().splitlines()
-    words = [line.split() for line in lines if str(run) in line]
+    words = [line.split() for line in lines if str(run) in line and KERNELS not in line]
     return Counter(one[7].rpartition(".sock.")[0] or one[7] for one in words if one[3] == LISTENS)
 
 
 def _below(folder: Path) -> Counter[str]:
-    return Counter(str(one.relative_to(folder)) for one in folder.rglob("*"))
+    found = (str(one.relative_to(folder)) for one in folder.rglob("*"))
+    return Counter(one for one in found if not one.startswith(KERNELS))
 
 
 def _names(folder: Path) -> Counter[str]:
