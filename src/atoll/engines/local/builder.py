@@ -299,8 +299,11 @@ class LocalBuilder:
 
     async def _lay(self, target: Path, python: Python, owner: int | None) -> None:
         """Give the environment in *target* the kernel layer that fits it, made if need be."""
+        rules = self.settings.servers
+        if not (rules.forks and rules.kernel_forks):
+            return
         pins = await asyncio.to_thread(layers.wanted, target, python)
-        if not pins or not self.settings.servers.kernel_forks:
+        if not pins:
             return
         name = layers.key(python, pins)
         folder = self.settings.data / layers.KERNELS / name

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from atoll.engines.local import cgroups, sandbox, seccomp
+from atoll.engines.local.commands import ENVIRONMENT
 from atoll.engines.local.sandbox import Box, Running
 from atoll.settings import Settings, run_folder
 
@@ -40,7 +41,6 @@ ENVIRON = {
     "PATH": "/usr/bin:/bin",
     "PYTHONUNBUFFERED": "1",
 }
-ENVIRONMENT = "/srv/env"  # in boxes
 CREDENTIALS = struct.Struct("=iII")  # unix(7): struct ucred
 
 
