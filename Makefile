@@ -28,7 +28,7 @@ develop: install
 test: ## Install what tests need, then check and run everything; ARGS="-k word" runs a part.
 	@scripts/prepare-tests.sh
 	@$(MAKE) --no-print-directory check
-	@.venv/bin/python -m pytest $(ARGS)
+	@scripts/run-tests.sh $(ARGS)
 
 check: develop ## Linters, types and contracts only.
 	@.venv/bin/ruff check .
@@ -40,7 +40,7 @@ docs: develop ## Build the documentation into site/; a warning is an error.
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 bench: develop ## Run benchmarks/*.py (ONLY=name: one), print a table, write benchmarks/results.json.
-	@.venv/bin/python scripts/bench.py $(ONLY)
+	@.venv/bin/python scripts/bench.py $(or $(AS),me) $(ONLY)
 
 soak: develop ## Use it hard at random, break its parts, look what is left: MINUTES=10 PEOPLE=50 SEED=1.
 	@.venv/bin/python scripts/soak.py --minutes=$(MINUTES) --people=$(PEOPLE) $(if $(SEED),--seed=$(SEED)) \

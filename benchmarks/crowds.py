@@ -201,7 +201,7 @@ async def _class(atoll: Installation, where: Path, number: int = 300, over: floa
 
 async def _pages(atoll: Installation, wanted: Wanted) -> Row:
     """Look at “My servers” of the administrator, who has one, at rest and during crowds."""
-    await atoll.launch(token=await _token(atoll))
+    await atoll.launch(token=await _token(atoll), see=False)  # only visitors' links open a Lab
     await calm()
     rest, busy, crowds = [], [], []
     for _ in range(wanted.rounds or ROUNDS):

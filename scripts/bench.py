@@ -4,11 +4,13 @@
     make bench ONLY=crowd_30              one figure
     make bench ONLY=crowds                all figures of the program benchmarks/crowds.py
     make bench ONLY="crowd_30 --rounds 1"   whatever else is written goes to the program
+    make bench AS=ordinary-user           as root: the same as an ordinary user
 
-Each program prints a JSON list of figures; results.json holds the newest of each:
+Each program prints a JSON list of figures; results.json (of an ordinary user:
+results-ordinary-user.json) holds the newest of each:
 {"name", "value", "unit", "beside", "beside_value", "ratio"}: the value, the same of a peer or a
 bound measured in the same run, and the one divided by the other; further keys are notes. The plot
-and the table of docs/explanation/performance.md are made from that file.
+is made from root's file, and the tables of docs/explanation/performance.md from both.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,10 +31,11 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-RESULTS = FOLDER / "results.json"
+ORDINARY = "ordinary-user"
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
 PLOT = PAGE.with_suffix(".png")
-BEGIN, END = "<!-- figures: written by `make bench` -->\n", "<!-- end of figures -->\n"
+BEGIN = "<!-- figures{}: written by `make bench` -->\n"
+END = "<!-- end of figures -->\n"
 NEEDED = {"name", "value", "unit", "beside", "beside_value", "ratio"}
 MEGA = 1e6
 # What the figures are to be: at most so much, and at most so much of what stands beside.
@@ -49,8 +53,10 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
 }
 
 
-def main(only: str = "", *options: str) -> int:
-    """Run what is asked for; return 0 unless a benchmark broke or is not there."""
+def main(user: str = "me", only: str = "", *options: str) -> int:
+    """Run what is asked for as *user*; return 0 unless a benchmark broke or is not there."""
+    ordinary = user == ORDINARY
+    results = FOLDER / (f"results-{ORDINARY}.json" if ordinary else "results.json")
     signal.signal(signal.SIGTERM, interrupted)
     programs = find()
     runs = choose(only, programs)
@@ -59,12 +65,13 @@ def main(only: str = "", *options: str) -> int:
         print(f"There is no benchmark “{only}”. There are: {names}.", file=sys.stderr)
         return 2
     known = (
-        {row["name"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
+        {row["name"]: row for row in json.loads(results.read_text())} if results.exists() else {}
     )
     broken = 0
     for stem, figures in runs.items():
         print(f"… {stem}: {', '.join(figures)}", file=sys.stderr)
-        status, printed = run([str(FOLDER / f"{stem}.py"), "--only", *figures, *options])
+        words = [f"benchmarks/{stem}.py", "--only", *figures, *options]
+        status, printed = run(words, ordinary=ordinary)
         if status:
             print(f"{stem} failed with exit code {status}.", file=sys.stderr)
             broken = 1
@@ -72,11 +79,12 @@ def main(only: str = "", *options: str) -> int:
         known |= {row["name"]: row for row in json.loads(printed)}
     everything = [name for some in programs.values() for name in some]
     rows = [known[name] for name in everything if name in known]
-    RESULTS.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+    results.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
     print(json.dumps(rows, indent=2))
     show(rows)
-    write_table(rows)
-    draw(rows)
+    write_table(rows, BEGIN.format(" of an ordinary user" if ordinary else ""))
+    if not ordinary:
+        draw(rows)
     return broken
 
 
@@ -100,13 +108,18 @@ def choose(only: str, programs: dict[str, tuple[str, ...]]) -> dict[str, tuple[s
     return one if only else programs
 
 
-def run(command: Sequence[str]) -> tuple[int, str]:
+def run(words: Sequence[str], *, ordinary: bool) -> tuple[int, str]:
     """Run a program; when we are interrupted it is, too, and we wait until it has cleared up."""
-    program = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, *words]
+    if ordinary:
+        command = ["scripts/as-ordinary-user.sh", "--develop", ".venv/bin/python", *words]
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+    )
     try:
         printed, _ = program.communicate()
     except KeyboardInterrupt:
-        program.send_signal(signal.SIGTERM)
+        os.killpg(program.pid, signal.SIGTERM)
         with contextlib.suppress(KeyboardInterrupt):
             program.communicate()
         raise
@@ -148,10 +161,10 @@ def aim(row: dict[str, Any]) -> str:
     return "; ".join([*parts, f"{ratio:g} ×"] if ratio else parts)
 
 
-def write_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Write the page's table anew."""
+def write_table(rows: Sequence[dict[str, Any]], begin: str) -> None:
+    """Write the page's table after *begin* anew."""
     text = PAGE.read_text("utf-8")
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(begin)
     _, end, after = rest.partition(END)
     if not end:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -78,7 +79,7 @@ async def open_server(request: Request) -> Response:
     session = await session_of(request)
     site, person, name = site_of(request), _person(session), _name(request)
     server = await _server(site, person, name)
-    plan = await _plan(site, person, server)
+    plan = await _plan(site, person, server, await _newest(site, person, name))
     url = join(server.url, plan.opening if plan else "lab")
     return await go_to(site, person, name, url)
 
@@ -91,7 +92,7 @@ async def start(request: Request) -> Response:
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
     server = await _server(site, person, name)
-    plan = await _plan(site, person, server)
+    plan = await _plan(site, person, server, await _newest(site, person, name))
     if plan is None:
         raise NotFound("Nobody knows any more what this server held.", hint="Launch it again.")
     prefix, base = site.place.prefix, site.place.base
@@ -158,14 +159,17 @@ async def _gone(site: Site, person: Person, name: str) -> None:
 
 
 async def _rows(site: Site, person: Person) -> list[Row]:
-    servers = await _hub_servers(site, person)
-    latest = await site.atoll.store.plans.latest(person.name)
-    stops = await site.atoll.store.stops.latest(person.name)
+    store = site.atoll.store
+    servers, latest, stops = await asyncio.gather(  # at once: in a crowd each waits for its turn
+        _hub_servers(site, person),
+        store.plans.latest(person.name),
+        store.stops.latest(person.name),
+    )
     rows = []
     for name in sorted({*servers, *latest}):
         server = servers.get(name, HubServer(name))
-        plan = await _plan(site, person, server) or (latest[name][0] if name in latest else None)
-        made = latest[name][1] if name in latest else None
+        newest, made = latest.get(name, (None, None))
+        plan = await _plan(site, person, server, newest)
         row = await _row(site, person, server, plan, made)
         end = end_of(server, person, site.atoll.settings)
         rows.append(replace(row, end=end, ended=ended(server, stops.get(name))))
@@ -243,15 +247,19 @@ async def _server(site: Site, person: Person, name: str) -> HubServer:
     raise NotFound(f"You have no server “{name}”.")
 
 
-async def _plan(site: Site, person: Person, server: HubServer) -> ServerPlan | None:
-    """Return what the server was last started with; that is not always the newest plan."""
-    try:
-        if server.plan:
+async def _plan(
+    site: Site, person: Person, server: HubServer, newest: ServerPlan | None
+) -> ServerPlan | None:
+    """Return what the server was last started with; that is not always the *newest* plan."""
+    if server.plan and not (newest and newest.id == server.plan):
+        with contextlib.suppress(AtollError):
             return await site.atoll.store.plans.get(server.plan, person.name)
-    except AtollError:
-        pass
-    latest = await site.atoll.store.plans.latest(person.name)
-    return latest[server.name][0] if server.name in latest else None
+    return newest
+
+
+async def _newest(site: Site, person: Person, name: str) -> ServerPlan | None:
+    plan, _ = (await site.atoll.store.plans.latest(person.name)).get(name, (None, None))
+    return plan
 
 
 def _person(session: Session) -> Person:
