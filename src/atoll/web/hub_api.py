@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx2
 
 from atoll.errors import AtollError, Busy, NotFound, Refused, StartFailed, Unreachable
+from atoll.web.recent import Answer, Recent
 
 PATIENCE = 30.0  # seconds; a POST that starts a server is answered within JupyterHub's 10
 STARTING_PATIENCE = 600.0  # seconds without any word while a server starts
@@ -92,6 +93,7 @@ class HubApi:
     """
 
     http: httpx2.AsyncClient
+    _recent: Recent[HubUser] = field(default_factory=Recent)
 
     @classmethod
     def from_environment(cls) -> HubApi:
@@ -123,6 +125,13 @@ class HubApi:
         answer = await self._ask("GET", url)
         _check(answer, "find the user")
         return _user(answer.json())
+
+    async def user_soon(self, name: str) -> Answer[HubUser]:
+        """Return what `user` does or, if that takes long, what it said a moment ago.
+
+        Not of before we have started or stopped one of the user's servers.
+        """
+        return await self._recent.get(name, lambda: self.user(name))
 
     async def users(self, prefix: str) -> list[HubUser]:
         """Return every user whose name begins with *prefix*, with all servers."""
@@ -166,7 +175,8 @@ class HubApi:
         """
         url = _server(name, server)
         body = {"user_options": {"plan": plan}}
-        answer = await self._ask("POST", url, json=body)
+        with self._changing(name):
+            answer = await self._ask("POST", url, json=body)
         if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
             raise Busy(_said(answer))  # which says what to do, be it the hub's limit or ours
         if answer.status_code in {httpx2.codes.CREATED, httpx2.codes.ACCEPTED}:
@@ -190,7 +200,8 @@ class HubApi:
 
     async def stop(self, name: str, server: str, *, remove: bool = False) -> None:
         """Stop *server*, and forget it if *remove*; what is gone already is fine."""
-        answer = await self._ask("DELETE", _server(name, server), json={"remove": remove})
+        with self._changing(name):
+            answer = await self._ask("DELETE", _server(name, server), json={"remove": remove})
         if answer.status_code != httpx2.codes.NOT_FOUND:
             _check(answer, "stop the server")
 
@@ -199,6 +210,13 @@ class HubApi:
         with contextlib.suppress(AtollError):
             return (await self._ask("GET", "/health", timeout=3)).is_success
         return False
+
+    @contextlib.contextmanager
+    def _changing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._recent.forget(name)
 
     async def _ask(self, method: str, url: str, **how: Any) -> httpx2.Response:
         with _translated():

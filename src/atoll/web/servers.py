@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -19,8 +20,9 @@ from atoll.servers import ServerPlan, Stop, Why
 from atoll.settings import Settings
 from atoll.sources.parsing import binder_spec
 from atoll.web.build import launch_facts
-from atoll.web.hub_api import HubServer
+from atoll.web.hub_api import HubServer, HubUser
 from atoll.web.pages import go_to, page
+from atoll.web.recent import Answer
 from atoll.web.recognition import describe
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
@@ -59,10 +61,11 @@ class Row:
 async def show_servers(request: Request) -> Response:
     """GET servers."""
     session = await session_of(request)
-    rows = await _rows(site_of(request), session.person) if session.person else []
+    rows, late = await _rows(site_of(request), session.person) if session.person else ([], False)
     said = request.query_params.get("done", "")
     done = said if is_slug(said) else ""
-    return page(request, session, "servers.html", rows=rows, done=done, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    return page(request, session, "servers.html", rows=rows, late=late, done=done, now=now)
 
 
 async def show_states(request: Request) -> Response:
@@ -130,7 +133,7 @@ async def ask_delete(request: Request) -> Response:
     session = await session_of(request)
     site, person = site_of(request), _person(session)
     await _server(site, person, _name(request))
-    rows = await _rows(site, person)
+    rows, _ = await _rows(site, person)
     row = next((one for one in rows if one.name == _name(request)), None)
     return page(request, session, "delete.html", row=row)
 
@@ -158,13 +161,15 @@ async def _gone(site: Site, person: Person, name: str) -> None:
     raise BadRequest(f"Server {name} is still being stopped.", hint="Try again in a minute.")
 
 
-async def _rows(site: Site, person: Person) -> list[Row]:
+async def _rows(site: Site, person: Person) -> tuple[list[Row], bool]:
+    """Return the rows of the page, and whether JupyterHub's newest word is yet to come."""
     store = site.atoll.store
-    servers, latest, stops = await asyncio.gather(  # at once: in a crowd each waits for its turn
-        _hub_servers(site, person),
+    answer, latest, stops = await asyncio.gather(  # at once: in a crowd each waits for its turn
+        _soon(site, person),
         store.plans.latest(person.name),
         store.stops.latest(person.name),
     )
+    servers = answer.said.servers
     rows = []
     for name in sorted({*servers, *latest}):
         server = servers.get(name, HubServer(name))
@@ -174,7 +179,7 @@ async def _rows(site: Site, person: Person) -> list[Row]:
         end = end_of(server, person, site.atoll.settings)
         rows.append(replace(row, end=end, ended=ended(server, stops.get(name))))
     order = {"running": 0, "starting": 0, "stopping": 1}
-    return sorted(rows, key=lambda row: order.get(row.state, 2))
+    return sorted(rows, key=lambda row: order.get(row.state, 2)), answer.late
 
 
 async def _row(
@@ -229,12 +234,18 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def _hub_servers(site: Site, person: Person) -> dict[str, HubServer]:
+async def _soon(site: Site, person: Person) -> Answer[HubUser]:
     try:
-        found = (await site.hub.user(person.name)).servers
+        return await site.hub.user_soon(person.name)
+    except NotFound:
+        return Answer(HubUser(person.name))
+
+
+async def _hub_servers(site: Site, person: Person) -> Mapping[str, HubServer]:
+    try:
+        return (await site.hub.user(person.name)).servers
     except NotFound:
         return {}
-    return {name: server for name, server in found.items() if name}
 
 
 async def _server(site: Site, person: Person, name: str) -> HubServer:

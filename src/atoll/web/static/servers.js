@@ -1,5 +1,5 @@
-// My servers: looks again while something is on its way from one state to another, and tells times
-// by the reader's own clock.
+// My servers: looks again while something is on its way from one state to another, or when the page
+// could not wait for JupyterHub's newest word, and tells times by the reader's own clock.
 const list = document.querySelector("#servers");
 const PAUSE = 2000; // milliseconds
 
@@ -7,6 +7,10 @@ function shown() {
   return Object.fromEntries(
     [...list.querySelectorAll(".state")].map((one) => [one.dataset.name, one.dataset.state]),
   );
+}
+
+function moves() {
+  return Object.values(shown()).some((state) => state.endsWith("ing") && state !== "running");
 }
 
 async function look() {
@@ -17,15 +21,14 @@ async function look() {
       ([name, state]) => (now[name] ?? "stopped") !== state,
     );
     if (changed) location.reload();
+    if (!moves()) return;
   } catch {
     // The hub may be restarting; look again.
   }
   setTimeout(look, PAUSE);
 }
 
-if (list && Object.values(shown()).some((state) => state.endsWith("ing") && state !== "running")) {
-  setTimeout(look, PAUSE);
-}
+if (list && (moves() || "late" in list.dataset)) setTimeout(look, PAUSE);
 for (const one of document.querySelectorAll("#servers time")) {
   const when = new Date(one.dateTime);
   const today = when.toDateString() === new Date().toDateString();
