@@ -9,7 +9,7 @@ NAME ?= change
 MINUTES ?= 10
 PEOPLE ?= 50
 SEED ?=
-AS ?=
+AS =
 KEEP ?=
 export PYTHON ?= python3
 
