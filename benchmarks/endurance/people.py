@@ -159,7 +159,8 @@ class Person:
                 if event.get("failed"):
                     raise told(str(event.get("message", "")))
         server.url = f"{self.atoll.places.url}user/{self.name}/{server.name}/"
-        await self._see(server)
+        async with self._using(server):  # JupyterHub may call one ready that was just killed
+            await self._see(server)
 
     async def visitor(self) -> None:
         """Launch without signing in, write and read, and leave: somebody will clear up."""
