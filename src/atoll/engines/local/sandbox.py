@@ -31,7 +31,7 @@ from atoll.servers import DEFAULT_LIMITS, Limits, Network
 
 HOME = "/home/jovyan"
 PROGRAMS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # where those are found that make a box
-COPY, STALE = ".bwrap-", 600  # copies of bubblewrap, and the seconds after which one is left over
+COPY, STALE = ".bwrap-", 60  # copies of bubblewrap, and the seconds after which one is left over
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
 ETC = (
     *("alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
