@@ -74,6 +74,7 @@ def named(value):
 def say(kind, found):
     print(json.dumps([kind, found], default=named))
 
+gc.collect()  # or what was needed for a moment is found as well, now and then
 for one in gc.get_objects():
     if isinstance(one, HasTraits) and id(one) not in before:
         for name, value in traits(one):

@@ -89,6 +89,7 @@ def _perform(folder: Path, report: int) -> None:
     os.chdir(folder)
     os.environ.update(
         HOME=str(folder),
+        PATH="/nonexistent",  # or npm, which extensions run, outlives this and writes there again
         JUPYTER_RUNTIME_DIR=str(folder),
         JUPYTER_CONFIG_PATH=str(INSIDE),
         JUPYTERHUB_API_TOKEN="rehearsal",  # noqa: S106 - nobody else listens there
