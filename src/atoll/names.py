@@ -31,7 +31,7 @@ def default_name(locator: str) -> str:
     An archive's ending says nothing, nor does a number alone.
     """
     if locator.startswith("swh:"):
-        _, _, kind, digits = locator.split(";")[0].split(":")
+        _, _, kind, digits = locator.split(";", maxsplit=1)[0].split(":")
         return slug(f"swh-{kind}-{digits[:10]}")
     path = re.sub(r"\.(?:zip|tar|tgz|tbz2?|txz|tar\.\w+)(?:\?.*)?$", "", locator.rstrip("/"))
     above, _, last = path.rpartition("/")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from atoll.events import Event
+from atoll.providers import deposits
+from atoll.providers.deposits.hosts import Services
 from atoll.providers.git import open_source
 from atoll.settings import settings_from
 from atoll.sources import Checkout, Source
 from atoll.sources.parsing import parse
+from support.depositservers import serve_web
 from support.gitservers import serve
 
 MakeSource = Callable[..., Source]
@@ -58,6 +62,38 @@ def open_text(make_source: MakeSource):
         text: str, source: Source | None = None, told: list[Event] | None = None
     ) -> Checkout:
         source = source or make_source()
+        tell = (told if told is not None else []).append
+        return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
+
+    return fetch
+
+
+@pytest.fixture
+def web():
+    """A web server that answers what is put into it."""
+    with serve_web() as web:
+        yield web
+
+
+@pytest.fixture
+def make_deposits(tmp_path, web):
+    """Make a source of deposits that asks ``web`` for everything."""
+
+    def make(*, trusted=False, allow=("127.0.0.1",), **limits):
+        sources = {"allow": list(allow), **limits}
+        settings = settings_from({"data": str(tmp_path / "data"), "sources": sources})
+        services = Services(*[web.base] * 6)
+        return replace(deposits.open_source(settings, trusted=trusted), services=services)
+
+    return make
+
+
+@pytest.fixture
+def open_deposit(make_deposits):
+    """Resolve and fetch a text; events are added to ``told``."""
+
+    async def fetch(text, source=None, told=None):
+        source = source or make_deposits()
         tell = (told if told is not None else []).append
         return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
 
