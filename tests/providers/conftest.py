@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from atoll.events import Event
-from atoll.providers import deposits
-from atoll.providers.deposits.hosts import Services
 from atoll.providers.git import open_source
 from atoll.settings import settings_from
 from atoll.sources import Checkout, Source
 from atoll.sources.parsing import parse
-from support.depositservers import serve_web
+from support.depositservers import deposits_at, serve_web
 from support.gitservers import serve
 
 MakeSource = Callable[..., Source]
@@ -79,11 +76,8 @@ def web():
 def make_deposits(tmp_path, web):
     """Make a source of deposits that asks ``web`` for everything."""
 
-    def make(*, trusted=False, allow=("127.0.0.1",), **limits):
-        sources = {"allow": list(allow), **limits}
-        settings = settings_from({"data": str(tmp_path / "data"), "sources": sources})
-        services = Services(*[web.base] * 6)
-        return replace(deposits.open_source(settings, trusted=trusted), services=services)
+    def make(*, trusted=False, **limits):
+        return deposits_at(web, tmp_path / "data", trusted=trusted, **limits)
 
     return make
 

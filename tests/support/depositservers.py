@@ -17,11 +17,15 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from atoll.providers.deposits import DepositSource, open_source
+from atoll.providers.deposits.hosts import Services
+from atoll.settings import settings_from
 from atoll.sources import Checkout
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -104,7 +108,7 @@ def make_zip(files: Files, top: str = "", date: tuple[int, ...] = (2018, 3, 4, 5
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, body in files.items():
             info = zipfile.ZipInfo(top + name, date)
-            info.external_attr = 0o100644 << 16
+            info.external_attr, info.compress_type = 0o100644 << 16, zipfile.ZIP_DEFLATED
             archive.writestr(info, body)
     return stream.getvalue()
 
@@ -310,6 +314,13 @@ def heritage_snapshot(web: Web, snapshot: str, revision: str) -> None:
 def unquoted(line: str) -> str:
     """Return the path of a request's *line* as a person reads it."""
     return unquote(line.split()[1])
+
+
+def deposits_at(web: Web, folder: Path, *, trusted: bool = False, **limits: Any) -> DepositSource:
+    """Return a real source with its data in *folder* which asks *web* in place of every service."""
+    settings = settings_from({"data": str(folder), "sources": {"allow": ["127.0.0.1"], **limits}})
+    source = open_source(settings, trusted=trusted)
+    return replace(source, services=Services(*[web.base] * len(fields(Services))))
 
 
 def files_in(checkout: Checkout) -> dict[str, bytes]:

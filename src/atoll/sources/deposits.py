@@ -75,6 +75,20 @@ def place_of(locator: str) -> Place:
     raise BadReference(f"“{locator[:80]}” is not a deposit.")
 
 
+def page_of(repo: RepoRef) -> str:
+    """Return the address at which a person can look at the deposit *repo*."""
+    place = place_of(repo.locator)
+    if place.kind is Kind.ZENODO:
+        number = repo.version if repo.version.isdigit() else place.id
+        return f"https://zenodo.org/records/{number}"
+    if place.kind is Kind.FIGSHARE:
+        version = f".v{repo.version}" if repo.version.isdigit() else ""
+        return f"https://doi.org/10.6084/m9.figshare.{place.id}{version}"
+    if place.kind is Kind.HERITAGE:
+        return f"https://archive.softwareheritage.org/{place.id}"
+    return f"https://doi.org/{place.id}" if place.kind is Kind.DOI else repo.locator
+
+
 def parse_name(text: str) -> Target | None:
     """Return the deposit that *text* names without being a URL, or None if it names none.
 

@@ -27,7 +27,7 @@ from atoll.providers.making import in_time
 from atoll.providers.slots import Slots
 from atoll.providers.uses import prune
 from atoll.settings import Settings
-from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, Source, ignore
+from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, ignore
 from atoll.sources.checking import check_version
 from atoll.sources.deposits import Kind, place_of
 from atoll.sources.parsing import parse
@@ -119,7 +119,7 @@ class DepositSource:
         return deposit
 
 
-def open_source(settings: Settings, *, trusted: bool) -> Source:
+def open_source(settings: Settings, *, trusted: bool) -> DepositSource:
     """Return the provider; *trusted* says that whoever asks runs this process."""
     limits = settings.sources
     most, timeout, data = int(limits.max_size), limits.timeout, settings.data

@@ -138,7 +138,8 @@ async def _unpack(archive: Path, tree: Path, room: Room) -> list[str]:
 
 def _newest(tree: Path) -> datetime | None:
     """Return the date of the newest file in *tree*, None if no author can have meant any."""
-    found = [entry.stat(follow_symlinks=False).st_mtime for entry in entries(tree)]
+    files = (entry for entry in entries(tree) if entry.is_file(follow_symlinks=False))
+    found = [entry.stat().st_mtime for entry in files]
     sane = [at for at in found if FIRST.timestamp() <= at <= datetime.now(UTC).timestamp()]
     return datetime.fromtimestamp(max(sane), UTC) if sane else None
 
