@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -326,6 +327,31 @@ async def test_an_answer_that_makes_no_sense_is_unreachable(web, open_deposit, b
     web.put("/api/records/32/files", body)
     with pytest.raises((Unreachable, NotFound)):
         await open_deposit("zenodo:32")
+
+
+@pytest.mark.parametrize("number", ["../../x", "a b", "x\n<script>", "x" * 400])
+async def test_an_id_that_is_none_is_not_taken_over(web, open_deposit, number):
+    zenodo_record(web, "32", FILES)
+    web.put("/api/records/32", {"id": number, "created": "2020-01-01", "metadata": {}})
+    for path in (f"/api/records/{quote(number, safe='')}/files", "/x"):
+        web.put(path, {"entries": [{"key": "x", "links": {"content": f"{web.base}/x"}}]})
+    with pytest.raises((Unreachable, NotFound)):
+        await open_deposit("zenodo:32")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "http://[", "http://h:99999/", "http:///x", "//h/x", "a:b"]
+)
+async def test_addresses_of_files_that_are_none_are_refused(web, make_deposits, open_deposit, url):
+    zenodo_record(web, "32", FILES)
+    entry = {"key": "x", "links": {"content": url or " "}}
+    web.put("/api/records/32/files", {"entries": [entry]})
+    for trusted in (True, False):
+        with pytest.raises((Refused, Unreachable)):
+            await open_deposit("zenodo:32", make_deposits(trusted=trusted))
+    web.put("/x.zip", b"", 302, Location=url or " ")
+    with pytest.raises((Refused, Unreachable, NotFound)):
+        await open_deposit(f"{web.base}/x.zip")
 
 
 async def test_file_names_that_lead_away_are_refused(web, open_deposit):

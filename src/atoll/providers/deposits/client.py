@@ -23,6 +23,7 @@ from atoll import __version__
 from atoll.errors import NotFound, Refused, TooLarge, Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.addresses import HOPS, PATIENCE, Gate, authorities, check_hop
+from atoll.providers.deposits.deposit import shown
 from atoll.sources.locators import host_of
 
 IDLE = 60.0  # seconds for which a server may be silent
@@ -96,6 +97,7 @@ class Client:
         The answer may have any status but those of a redirect and of a server that is asked too
         often. Raises `Refused` and `Unreachable`.
         """
+        _check_url(url)
         for _ in range(TRIES):
             answer = await self._follow(url, {**HEADERS, **(headers or {})}, method)
             try:
@@ -118,9 +120,7 @@ class Client:
                 answer.extensions["atoll_url"] = url
                 return answer
             await answer.aclose()
-            aim = urljoin(url, location)
-            check_hop(url, aim)
-            url = aim.partition("#")[0]
+            url = _redirected(url, location)
             if answer.status_code not in {307, 308}:
                 method = "GET"
         raise Unreachable(f"{start} redirects more than {HOPS} times.")
@@ -171,9 +171,30 @@ def check_status(answer: httpx2.Response) -> None:
             hint="Restricted deposits cannot be opened; ask its authors.",
         )
     if status in {404, 410}:
-        raise NotFound(f"There is nothing at {url}.", hint="Check how it is spelt.")
+        page = shown(url.partition("?")[0], 200)  # what is behind may be a signature
+        raise NotFound(f"There is nothing at {page}.", hint="Check how it is spelt.")
     hint = "Try again later." if status >= httpx2.codes.INTERNAL_SERVER_ERROR else ""
     raise Unreachable(f"{host_of(url)} answers with status {status}.", hint=hint)
+
+
+def _check_url(url: str) -> None:
+    """Raise `Refused` for what a stranger gives as a URL and is none."""
+    try:
+        good = bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise Refused(f"“{shown(url)}” is given as an address, and is not one.")
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        aim = urljoin(url, location).partition("#")[0]
+        check_hop(url, aim)
+    except ValueError:
+        aim = location
+    _check_url(aim)
+    return aim
 
 
 def pause_of(answer: httpx2.Response) -> float | None:
@@ -220,5 +241,5 @@ def _translated(url: str) -> Iterator[None]:
     except (httpx2.TimeoutException, TimeoutError) as error:
         raise Unreachable(f"{host} does not answer in time.", hint="Try again later.") from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:
-        said = f"{error}".rstrip(".") or type(error).__name__
+        said = shown(error, 200).rstrip(".") or type(error).__name__
         raise Unreachable(f"{host} does not answer: {said}.") from error

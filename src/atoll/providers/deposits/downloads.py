@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hashlib
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -48,10 +51,7 @@ class Room:
         if self.used + size > self.most:
             raise too_large(self.most)
         if shutil.disk_usage(self.folder).free < size + SPARE:
-            raise Lacking(
-                "There is not enough room on this machine's disk.",
-                hint="`atoll environments prune` makes room.",
-            )
+            raise _full()
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ async def save(
     algorithm, _, wanted = file.checksum.partition(":")
     digest = hashlib.new(algorithm or "sha256", usedforsecurity=False)
     sha256 = hashlib.sha256()
-    with target.open("xb") as stream:
+    with translated_disk(), target.open("xb") as stream:
         written = _Written(stream, [sha256, digest] if algorithm else [sha256])
         told = time.monotonic()
         async for part in answer.aiter_raw(CHUNK):
@@ -110,6 +110,24 @@ async def save(
     if wanted and digest.hexdigest() != wanted:
         raise _not_as_said(file, f"its {algorithm.upper()} is another")
     return sha256.hexdigest()
+
+
+@contextlib.contextmanager
+def translated_disk() -> Iterator[None]:
+    """Say in our words that the disk is full, if it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise _full() from error
+
+
+def _full() -> Lacking:
+    return Lacking(
+        "There is not enough room on this machine's disk.",
+        hint="`atoll environments prune` makes room.",
+    )
 
 
 def _progress(file: DepositFile, size: int, expected: int | None) -> str:

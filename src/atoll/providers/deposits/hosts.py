@@ -24,11 +24,13 @@ from atoll.providers.deposits import (
 from atoll.providers.deposits.client import Client
 from atoll.providers.deposits.deposit import Deposit, checked, shown
 from atoll.sources import RepoRef
+from atoll.sources.checking import check_version
 from atoll.sources.deposits import Kind, Place, place_of
 from atoll.sources.locators import host_of
 from atoll.sources.pages import parse_page
 
 LookUp = Callable[[Client, str, str, str], Awaitable[Deposit]]
+NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError)
 KNOWN = (
     "Zenodo and other InvenioRDM sites, Figshare, Dataverse, HydroShare, CKAN, OSF and Software "
     "Heritage are known"
@@ -60,7 +62,8 @@ async def find(client: Client, services: Services, repo: RepoRef) -> Deposit:
     look_up, site = _how(place, services)
     try:
         deposit = checked(await look_up(client, site, place.id, version))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        check_version(deposit.version)
+    except (*NONSENSE, BadReference) as error:
         raise Unreachable(
             f"{host_of(site)} does not answer as a {place.kind.value} is answered for.",
             hint="Does its address lead to what it looks like?",

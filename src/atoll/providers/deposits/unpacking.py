@@ -8,7 +8,6 @@ are created and never opened through what was there before, so that no link redi
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import lzma
 import os
@@ -25,7 +24,7 @@ from typing import IO, Any
 
 from atoll.errors import AtollError, Cancelled, Refused, TooLarge, Unreachable
 from atoll.providers.deposits.deposit import clean_path, shown, warn_of
-from atoll.providers.deposits.downloads import Room
+from atoll.providers.deposits.downloads import Room, translated_disk
 from atoll.providers.sizes import BLOCK
 
 CHUNK = 1024**2  # bytes that are unpacked at once
@@ -185,7 +184,7 @@ def unpack(archive: Path, target: Path, room: Room, stop: threading.Event) -> li
     packed = archive.stat().st_size
     unpacker = _Unpacker(target, room, packed, stop)
     try:
-        with archive.open("rb") as stream:
+        with translated_disk(), archive.open("rb") as stream:
             for number, member in enumerate(_members(stream)):
                 if number >= MOST_MEMBERS:
                     raise TooLarge(f"The archive holds more than {MOST_MEMBERS} files.")
@@ -193,8 +192,6 @@ def unpack(archive: Path, target: Path, room: Room, stop: threading.Event) -> li
     except AtollError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
         raise Unreachable(f"The archive cannot be unpacked: {error.strerror or error}.") from error
     except BROKEN as error:
         raise Unreachable(
