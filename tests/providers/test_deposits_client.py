@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from atoll.errors import Lacking, NotFound, Refused, TooLarge, Unreachable
-from atoll.providers.deposits import client, downloads
+from atoll.providers.deposits import client, room
 from atoll.providers.deposits.client import pause_of
 from support.depositservers import (
     files_in,
@@ -134,7 +134,7 @@ async def test_a_deposit_that_is_too_large_is_not_even_begun(web, make_deposits,
 
 async def test_a_full_disk_is_said(web, open_deposit, monkeypatch):
     zenodo_record(web, "32", FILES)
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(Lacking, match="not enough room"):
         await open_deposit("zenodo:32")
 

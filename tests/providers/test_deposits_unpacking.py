@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bz2
 import gzip
 import io
@@ -10,7 +11,6 @@ import os
 import stat
 import struct
 import tarfile
-import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atoll.errors import AtollError, Cancelled, Refused, TooLarge, Unreachable
-from atoll.providers.deposits import unpacking
-from atoll.providers.deposits.downloads import Room
+from atoll.errors import AtollError, Refused, TooLarge, Unreachable
+from atoll.providers.deposits import unpacker, unpacking
+from atoll.providers.deposits.room import Room
+from atoll.providers.deposits.unpacker import unpack_apart
 from atoll.providers.deposits.unpacking import unpack
 from support.depositservers import make_tar, make_zip
 
@@ -38,13 +39,13 @@ class Unpacked:
     def tree(self) -> Path:
         return self.folder / str(self.count) / "tree"
 
-    def __call__(self, packed: bytes, most: int = 10**9, *, stop=None) -> dict[str, bytes | str]:
+    def __call__(self, packed: bytes, most: int = 10**9) -> dict[str, bytes | str]:
         self.count += 1
         self.tree.parent.mkdir()
         archive = self.tree.with_name("archive")
         archive.write_bytes(packed)
         room = Room(self.tree.parent, most)
-        self.notes = unpack(archive, self.tree, room, stop or threading.Event())
+        self.notes = unpack(archive, self.tree, room)
         assert {path.name for path in self.tree.parent.iterdir()} == {"archive", "tree"}
         return contents(self.tree)
 
@@ -362,11 +363,40 @@ def test_what_is_no_archive_is_said(unpacked, text: bytes):
         unpacked(text)
 
 
-def test_it_stops_when_nobody_waits(unpacked):
-    stop = threading.Event()
-    stop.set()
-    with pytest.raises(Cancelled):
-        unpacked(make_zip(FILES), stop=stop)
+async def test_it_is_done_in_a_process_that_says_what_it_found(tmp_path):
+    archive, tree = tmp_path / "archive", tmp_path / "tree"
+    archive.write_bytes(tar_of((member("a"), b"1"), member("b", LINK, "/etc/passwd")))
+    notes = await unpack_apart(archive, tree, 10**9)
+    assert contents(tree) == {"a": b"1"}
+    assert notes == ["b was left out: they are links that lead out of the archive."]
+    archive.write_bytes(zip_of((zip_entry("../x"), b"bad")))
+    with pytest.raises(Refused, match="outside of its folder"):
+        await unpack_apart(archive, tmp_path / "other", 10**9)
+    archive.write_bytes(make_zip({"zeros": bytes(9 * 1024**2)}))
+    with pytest.raises(TooLarge, match="8 MB") as caught:
+        await unpack_apart(archive, tmp_path / "third", 8 * 1024**2)
+    assert "max_size" in caught.value.hint
+
+
+async def test_a_process_that_takes_too_much_memory_is_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacker, "MEMORY", 4 * 1024**2)
+    (tmp_path / "archive").write_bytes(make_zip(FILES))
+    with pytest.raises(TooLarge, match="too much for this machine"):
+        await unpack_apart(tmp_path / "archive", tmp_path / "tree", 10**9)
+
+
+async def test_it_is_ended_when_nobody_waits(tmp_path):
+    packed = make_tar({f"{n}/{m}": b"x" for n in range(300) for m in range(100)}, kind="")
+    (tmp_path / "archive").write_bytes(packed)
+    task = asyncio.ensure_future(unpack_apart(tmp_path / "archive", tmp_path / "tree", 10**12))
+    while not (tmp_path / "tree/9").exists():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    count = len(os.listdir(tmp_path / "tree"))
+    await asyncio.sleep(0.2)
+    assert len(os.listdir(tmp_path / "tree")) == count < 300
 
 
 names = st.text(st.sampled_from("ab/.\\é\n\0~ "), min_size=1, max_size=12)
@@ -391,7 +421,7 @@ def test_whatever_a_tar_says_nothing_lands_or_leads_outside(tmp_path_factory, me
         tar_of(*[(i, b"x") if i.type == tarfile.REGTYPE else i for i in infos])
     )
     try:
-        unpack(folder / "archive", folder / "tree", Room(folder, 10**9), threading.Event())
+        unpack(folder / "archive", folder / "tree", Room(folder, 10**9))
     except AtollError:
         pass
     else:
@@ -411,7 +441,7 @@ def test_any_bytes_are_an_archive_or_refused_politely(tmp_path_factory, body: by
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "archive").write_bytes(mark + body)
     with pytest.raises(AtollError):
-        unpack(folder / "archive", folder / "tree", Room(folder, 10**9), threading.Event())
+        unpack(folder / "archive", folder / "tree", Room(folder, 10**9))
 
 
 @settings(max_examples=100, deadline=None)
@@ -424,7 +454,7 @@ def test_an_archive_with_one_wrong_byte_ends_in_files_or_in_our_words(
     packed[at % len(packed)] = byte
     (folder / "archive").write_bytes(packed)
     try:
-        unpack(folder / "archive", folder / "tree", Room(folder, 10**9), threading.Event())
+        unpack(folder / "archive", folder / "tree", Room(folder, 10**9))
     except AtollError as error:
         said = str(error)
     else:

@@ -24,7 +24,7 @@ from atoll.sources.deposits import (
 )
 from atoll.sources.locators import climbs, locate_site
 
-OTHER_ARCHIVES = re.compile(r"\.(?:7z|rar|zst|lz|lzma|z|gz|bz2|xz)", re.IGNORECASE)
+OTHER_ARCHIVES = re.compile(r"\.(?:7z|rar|zst|tar\.\w+|gz|bz2|xz)", re.IGNORECASE)
 RECORD = re.compile(r"/records?/(\d+|[a-z0-9]{5}-[a-z0-9]{5})(?:/(.*))?")
 PERSISTENT = re.compile(r"[a-z]+:[-._;()/:+\w]+")
 HERITAGE = "archive.softwareheritage.org"

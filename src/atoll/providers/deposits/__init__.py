@@ -20,8 +20,8 @@ from atoll.providers.deposits.archives import Archives
 from atoll.providers.deposits.checkouts import Checkouts, fetch_all
 from atoll.providers.deposits.client import LONGEST_WAIT, Client
 from atoll.providers.deposits.deposit import Deposit
-from atoll.providers.deposits.downloads import Room
 from atoll.providers.deposits.hosts import Services, find, prepare
+from atoll.providers.deposits.room import Room
 from atoll.providers.flights import Flights
 from atoll.providers.making import in_time
 from atoll.providers.slots import Slots

@@ -25,7 +25,8 @@ from atoll.providers.addresses import Gate
 from atoll.providers.deposits.checkouts import Checkouts
 from atoll.providers.deposits.client import Client, check_status
 from atoll.providers.deposits.deposit import Deposit, DepositFile, shown
-from atoll.providers.deposits.downloads import Room, save
+from atoll.providers.deposits.downloads import save
+from atoll.providers.deposits.room import Room
 from atoll.providers.deposits.unpacking import is_archive
 from atoll.providers.flights import Flights
 from atoll.providers.making import in_time, mark

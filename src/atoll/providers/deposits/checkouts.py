@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from atoll.disk import entries
-from atoll.errors import AtollError, NotFound, Refused, Unreachable
+from atoll.errors import NotFound, Refused, Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.deposits.client import Client
 from atoll.providers.deposits.deposit import Deposit, shown
-from atoll.providers.deposits.downloads import Room, download
+from atoll.providers.deposits.downloads import download
 from atoll.providers.deposits.heritage import git_tree
-from atoll.providers.deposits.unpacking import is_archive, unpack
+from atoll.providers.deposits.room import Room
+from atoll.providers.deposits.unpacker import AT_ONCE, unpack_apart
+from atoll.providers.deposits.unpacking import is_archive
 from atoll.providers.flights import Flights
 from atoll.providers.making import in_time, make_once, mark
 from atoll.providers.slots import Slots
@@ -47,6 +48,7 @@ class Checkouts:
     timeout: float
     slots: Slots
     flights: Flights = field(default_factory=Flights)
+    unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def known(self, repo: RepoRef, version: str) -> ResolvedRef | None:
         """Return *version* of *repo* as it was resolved, if it is here."""
@@ -81,7 +83,8 @@ class Checkouts:
             files.rename(tree)
         else:
             tell(Event("fetch", f"Unpacking {shown(deposit.files[0].path)}"))
-            warnings += await _unpack(packed, tree, Room(aside, self.most))
+            async with self.unpacking:
+                warnings += await unpack_apart(packed, tree, self.most)
             packed.unlink()
         if deposit.git_tree and await asyncio.to_thread(git_tree, tree) != deposit.git_tree:
             warnings.append(
@@ -121,19 +124,6 @@ def _only_archive(files: Path, deposit: Deposit) -> Path | None:
     place = files / one.path
     named = re.search(rf"{ARCHIVE}$", one.path, re.IGNORECASE)
     return place if named and place.is_file() and is_archive(place) else None
-
-
-async def _unpack(archive: Path, tree: Path, room: Room) -> list[str]:
-    """Unpack in a thread; when nobody waits any more, wait until it has stopped."""
-    stop = threading.Event()
-    work = asyncio.ensure_future(asyncio.to_thread(unpack, archive, tree, room, stop))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stop.set()
-        with contextlib.suppress(AtollError, OSError):
-            await work
-        raise
 
 
 def _newest(tree: Path) -> datetime | None:

@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import hashlib
-import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import httpx2
 
-from atoll.errors import Lacking, Unreachable
+from atoll.errors import Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.deposits.client import Client, check_status
 from atoll.providers.deposits.deposit import DepositFile, shown
-from atoll.providers.sizes import BLOCK, too_large
+from atoll.providers.deposits.room import Room, translated_disk
+from atoll.providers.sizes import BLOCK
 from atoll.sources.locators import host_of
 
 CHUNK = 1024**2  # bytes that are written, and hashed, at once
-SPARE = 256 * 1024**2  # bytes of disk that nothing fetched may take
 SAID = 1.0  # seconds between two words about how far a file has come
-LOOKED = 64 * 1024**2  # bytes after which the free disk is looked at again
-
-
-@dataclass(slots=True)
-class Room:
-    """How much may still be written below ``folder``; ``most`` is in bytes, for all together."""
-
-    folder: Path
-    most: int
-    used: int = 0
-    _looked: int = field(default=-LOOKED)
-
-    def take(self, size: int) -> None:
-        """Take *size* bytes of it; raises `TooLarge`, and `Lacking` where the disk is full."""
-        self.used += size
-        if self.used > self.most:
-            raise too_large(self.most)
-        if self.used - self._looked >= LOOKED:
-            self._looked = self.used
-            self.need(0)
-
-    def need(self, size: int) -> None:
-        """Raise, as `take` does, if *size* more bytes would not fit, without taking them."""
-        if self.used + size > self.most:
-            raise too_large(self.most)
-        if shutil.disk_usage(self.folder).free < size + SPARE:
-            raise _full()
 
 
 @dataclass(slots=True)
@@ -110,24 +79,6 @@ async def save(
     if wanted and digest.hexdigest() != wanted:
         raise _not_as_said(file, f"its {algorithm.upper()} is another")
     return sha256.hexdigest()
-
-
-@contextlib.contextmanager
-def translated_disk() -> Iterator[None]:
-    """Say in our words that the disk is full, if it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise _full() from error
-
-
-def _full() -> Lacking:
-    return Lacking(
-        "There is not enough room on this machine's disk.",
-        hint="`atoll environments prune` makes room.",
-    )
 
 
 def _progress(file: DepositFile, size: int, expected: int | None) -> str:

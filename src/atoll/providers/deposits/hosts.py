@@ -6,7 +6,8 @@ address tells of others; where a DOI leads to a page that tells nothing, the hos
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -60,14 +61,9 @@ async def find(client: Client, services: Services, repo: RepoRef) -> Deposit:
         place, pinned = await _registered(client, services, place.id)
         version = pinned if version == "HEAD" else version
     look_up, site = _how(place, services)
-    try:
+    with _sense(place.kind, site):
         deposit = checked(await look_up(client, site, place.id, version))
         check_version(deposit.version)
-    except (*NONSENSE, BadReference) as error:
-        raise Unreachable(
-            f"{host_of(site)} does not answer as a {place.kind.value} is answered for.",
-            hint="Does its address lead to what it looks like?",
-        ) from error
     if version not in {"HEAD", deposit.version}:
         raise NotFound(
             f"{repo.locator} is not in version “{version[:12]}” any more.",
@@ -84,7 +80,20 @@ async def prepare(
 ) -> None:
     """Have *deposit* made ready where it must be, before its files can be downloaded."""
     if place_of(repo.locator).kind is Kind.HERITAGE:
-        await heritage.prepare(client, services.heritage, deposit, tell)
+        with _sense(Kind.HERITAGE, services.heritage):
+            await heritage.prepare(client, services.heritage, deposit, tell)
+
+
+@contextlib.contextmanager
+def _sense(kind: Kind, site: str) -> Iterator[None]:
+    """Turn the mistakes that we make with an answer of nonsense into what they mean."""
+    try:
+        yield
+    except (*NONSENSE, BadReference) as error:
+        raise Unreachable(
+            f"{host_of(site)} does not answer as a {kind.value} is answered for.",
+            hint="Does its address lead to what it looks like?",
+        ) from error
 
 
 def _how(place: Place, services: Services) -> tuple[LookUp, str]:

@@ -13,7 +13,6 @@ import lzma
 import os
 import stat
 import tarfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from atoll.errors import AtollError, Cancelled, Refused, TooLarge, Unreachable
+from atoll.errors import AtollError, Refused, TooLarge, Unreachable
 from atoll.providers.deposits.deposit import clean_path, shown, warn_of
-from atoll.providers.deposits.downloads import Room, translated_disk
+from atoll.providers.deposits.room import Room, translated_disk
 from atoll.providers.sizes import BLOCK
 
 CHUNK = 1024**2  # bytes that are unpacked at once
@@ -63,7 +62,6 @@ class _Unpacker:
     target: Path
     room: Room
     packed: int
-    stop: threading.Event
     kinds: dict[str, str] = field(default_factory=lambda: {"": "folder"})
     written: int = 0
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -145,9 +143,7 @@ class _Unpacker:
                 os.utime(stream.fileno(), (member.modified, member.modified))
 
     def take(self, size: int) -> None:
-        """Account for *size* bytes more, and see whether anybody still waits for them."""
-        if self.stop.is_set():
-            raise Cancelled("Nobody waits for this archive any more.")
+        """Account for *size* bytes more."""
         self.room.take(size)
 
     def check_links(self) -> None:
@@ -172,17 +168,16 @@ class _Unpacker:
         self.kinds = {path.partition("/")[2]: kind for path, kind in self.kinds.items() if path}
 
 
-def unpack(archive: Path, target: Path, room: Room, stop: threading.Event) -> list[str]:
+def unpack(archive: Path, target: Path, room: Room) -> list[str]:
     """Unpack *archive* to the new folder *target*; return what the person should know of it.
 
     It may be a zip or a tar, plain or by gzip, bzip2 or xz: its first bytes tell. What can be no
     file here, and links that lead out, are left out. Raises `Refused` for one that means harm or
-    has a password, `TooLarge`, `Lacking`, `Unreachable` for one that is broken or none, and
-    `Cancelled` after *stop* was set.
+    has a password, `TooLarge`, `Lacking`, and `Unreachable` for one that is broken or none.
     """
     target.mkdir(mode=0o755)
     packed = archive.stat().st_size
-    unpacker = _Unpacker(target, room, packed, stop)
+    unpacker = _Unpacker(target, room, packed)
     try:
         with translated_disk(), archive.open("rb") as stream:
             for number, member in enumerate(_members(stream)):
