@@ -30,10 +30,10 @@ async def unpack_apart(archive: Path, target: Path, most: int) -> list[str]:
 
     When nobody waits any more, it is ended before this returns.
     """
-    words = (sys.executable, "-I", "-m", __name__, str(archive), str(target), str(most))
     try:
         process = await asyncio.create_subprocess_exec(
-            *("prlimit", f"--data={MEMORY}", "--core=0", "nice", "-n", "5", *words),
+            *("prlimit", f"--data={MEMORY}", "--core=0", "nice", "-n", "5"),
+            *_words(archive, target, most),
             cwd="/",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -50,6 +50,11 @@ async def unpack_apart(archive: Path, target: Path, most: int) -> list[str]:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return _answer(said)
+
+
+def _words(archive: Path, target: Path, most: int) -> tuple[str, ...]:
+    places = (str(archive.absolute()), str(target.absolute()))
+    return (sys.executable, "-I", "-m", __name__, *places, str(most))
 
 
 def _answer(said: bytes) -> list[str]:
