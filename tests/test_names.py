@@ -27,7 +27,11 @@ def test_we_accept_only_what_jupyterhub_accepts(text):
         ("https://example.org/A_Long.Name.git", "a-long-name"),
         ("git@example.org:course.git", "course"),
         ("/home/ada/2024 thesis/", "thesis"),
-        ("https://example.org/2024", "server"),
+        ("https://example.org/2024", "example-org-2024"),
+        ("git@example.org:2024", "server"),
+        ("https://example.org/Some_Data.tar.gz?download=1", "some-data"),
+        ("doi:10.5281/zenodo.3242074", "zenodo-3242074"),
+        ("swh:1:rev:94a9ed024d3859793618152ea559a168bbcbb5e2;x=1", "swh-rev-94a9ed024d"),
     ],
 )
 def test_a_server_is_named_after_its_repository(locator, name):

@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import Any, Protocol
 
 # The names that BinderHub's launch events use for where a repository comes from
-# (event schema binderhub.jupyter.org/launch, version 6).
+# (event schema binderhub.jupyter.org/launch, version 6), and ours for what it does not have.
 BINDER_PROVIDERS: Mapping[str, str] = {
     "gh": "GitHub",
     "gl": "GitLab",
     "gist": "Gist",
     "git": "Git",
+    "zenodo": "Zenodo",
+    "figshare": "Figshare",
+    "dataverse": "Dataverse",
+    "hydroshare": "Hydroshare",
+    "ckan": "CKAN",
+    "swh": "SWHID",
+    "doi": "DOI",
+    "url": "URL",
 }
 
 

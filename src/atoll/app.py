@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from atoll.accounting import Records
 from atoll.environments import Builder, Environments, Shelf
-from atoll.errors import Lacking
+from atoll.errors import AtollError, Lacking
 from atoll.launching import Launcher
 from atoll.launching.desk import Launches
 from atoll.servers import Plans, Runner, Stops
 from atoll.settings import Settings, data_folder
 from atoll.sources import Source
+from atoll.sources.providers import Providers
 
 
 class Engine(Protocol):
@@ -78,7 +79,7 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     data_folder(settings)
     shelves: Store = plug_in("stores", store)(settings)
     machine: Engine = plug_in("engines", engine)(settings)
-    source: Source = plug_in("providers", "git")(settings, trusted=trusted)
+    source = providers(settings, trusted=trusted)
     environments = Environments(
         machine.builder,
         shelves.shelf,
@@ -87,6 +88,18 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     )
     launcher = Launcher(source, environments, shelves.plans, this_platform())
     return Atoll(settings, source, environments, shelves, launcher, machine.builder, machine.runner)
+
+
+def providers(settings: Settings, *, trusted: bool) -> Providers:
+    """Load every provider that is installed; a broken one is missed by nobody but who needs it."""
+    sources: dict[str, Source] = {}
+    broken: dict[str, AtollError] = {}
+    for name in sorted({entry.name for entry in entry_points(group="atoll.providers")}):
+        try:
+            sources[name] = plug_in("providers", name)(settings, trusted=trusted)
+        except AtollError as error:
+            broken[name] = error
+    return Providers(sources, broken)
 
 
 @contextlib.asynccontextmanager

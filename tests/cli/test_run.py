@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from support.depositservers import make_zip, serve_web
 from support.gitservers import make_repo
 from support.kernels import run_cell
 
@@ -35,6 +36,12 @@ def repo(tmp_path_factory):
     }
     make_repo(folder, files)
     return folder
+
+
+@pytest.fixture
+def web():
+    with serve_web() as web:
+        yield web
 
 
 @pytest.fixture
@@ -108,6 +115,22 @@ def test_a_repository_is_opened_changed_stopped_and_found_again(atoll, repo):
     atoll("stop", "tour")
     atoll("remove", "tour", "--yes")
     assert json.loads(atoll("list", "--json").stdout) == []
+
+
+def test_an_archive_on_the_web_is_opened_with_its_files(atoll, web):
+    files = {"requirements.txt": b"six==1.16.0\n", "index.ipynb": json.dumps(NOTEBOOK).encode()}
+    url = web.put("/course.zip", make_zip(files, "course-main/", (2022, 3, 4, 5, 6, 8)))
+    ready = json.loads(atoll("run", url, "--temporary", "--detach", "--json").stdout)
+    base = ready["url"].partition("/lab")[0] + "/"
+    listed = get(f"{base}api/contents/?token={ready['token']}").json()["content"]
+    assert {"requirements.txt", "index.ipynb"} <= {one["name"] for one in listed}
+    headers = {"Authorization": f"token {ready['token']}"}
+    code = "import six; print(six.__version__)"
+    assert asyncio.run(run_cell(base, code, headers=headers)) == "1.16.0"
+    assert json.loads(atoll("build", url, "--json").stdout)["as_of"] == "2022-03-04"
+    missing = atoll("run", f"{web.base}/nothing.zip", check=False)
+    assert missing.returncode == 4
+    assert "There is nothing at" in missing.stderr
 
 
 def test_a_build_says_what_it_made_and_the_second_is_cached(atoll, repo):

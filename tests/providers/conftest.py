@@ -13,6 +13,7 @@ from atoll.providers.git import open_source
 from atoll.settings import settings_from
 from atoll.sources import Checkout, Source
 from atoll.sources.parsing import parse
+from support.depositservers import deposits_at, serve_web
 from support.gitservers import serve
 
 MakeSource = Callable[..., Source]
@@ -58,6 +59,35 @@ def open_text(make_source: MakeSource):
         text: str, source: Source | None = None, told: list[Event] | None = None
     ) -> Checkout:
         source = source or make_source()
+        tell = (told if told is not None else []).append
+        return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
+
+    return fetch
+
+
+@pytest.fixture
+def web():
+    """A web server that answers what is put into it."""
+    with serve_web() as web:
+        yield web
+
+
+@pytest.fixture
+def make_deposits(tmp_path, web):
+    """Make a source of deposits that asks ``web`` for everything."""
+
+    def make(*, trusted=False, **limits):
+        return deposits_at(web, tmp_path / "data", trusted=trusted, **limits)
+
+    return make
+
+
+@pytest.fixture
+def open_deposit(make_deposits):
+    """Resolve and fetch a text; events are added to ``told``."""
+
+    async def fetch(text, source=None, told=None):
+        source = source or make_deposits()
         tell = (told if told is not None else []).append
         return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from atoll.errors import NotFound, Refused, Unreachable
-from atoll.providers.git.addresses import Gate, _authorities, is_public
+from atoll.providers.addresses import Gate, authorities, is_public
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
 from support.gitservers import make_repo, serve
@@ -84,9 +84,9 @@ def certificate(tmp_path, monkeypatch):
     file.write_text(file.read_text() + authority.read_text())
     monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    _authorities.cache_clear()
+    authorities.cache_clear()
     yield file
-    _authorities.cache_clear()
+    authorities.cache_clear()
 
 
 async def test_over_https_the_name_is_verified_at_the_pinned_address(

@@ -58,10 +58,74 @@ def test_the_links_of_2016_still_work():
     assert parse("mybinder.org/v2/gh/o/r/main").repo == GITHUB
 
 
-@pytest.mark.parametrize("provider", ["zenodo", "figshare", "dataverse", "hydroshare", "ckan"])
-def test_other_providers_are_refused_by_name(provider: str):
-    with pytest.raises(BadReference, match=f"{provider}.* cannot be opened yet"):
-        parse(f"https://mybinder.org/v2/{provider}/10.5281/zenodo.3242074/")
+HEX = "8f7c2f0341ef4180b0dbe97f59130756"
+REVISION = "swh:1:rev:" + "0a" * 20
+
+
+@pytest.mark.parametrize(
+    ("link", "locator", "version"),
+    [
+        ("zenodo/10.5281/zenodo.3242074/", "doi:10.5281/zenodo.3242074", "HEAD"),
+        ("figshare/10.6084/m9.figshare.9782777.v2", "doi:10.6084/m9.figshare.9782777", "2"),
+        ("figshare/10.6084/m9.figshare.9782777", "doi:10.6084/m9.figshare.9782777", "HEAD"),
+        ("dataverse/10.7910/DVN/TJCLKP", "doi:10.7910/DVN/TJCLKP", "HEAD"),
+        ("dataverse/10.7910/DVN/TJCLKP@1.0", "doi:10.7910/DVN/TJCLKP", "1.0"),
+        ("zenodo/10.22002/d1.1235", "doi:10.22002/d1.1235", "HEAD"),
+        (f"hydroshare/{HEX}", f"https://www.hydroshare.org/resource/{HEX}", "HEAD"),
+        (f"hydroshare/https%3A%2F%2Fwww.hydroshare.org%2Fresource%2F{HEX}%2F", f"https://www.hydroshare.org/resource/{HEX}", "HEAD"),
+        ("ckan/https%3A%2F%2Fdemo.ckan.org%2Fdataset%2Fsample", "https://demo.ckan.org/dataset/sample", "HEAD"),
+        (f"ckan/https%3A%2F%2Fdemo.ckan.org%2Fdataset%2Fsample%3Factivity_id%3D{HEX[:8]}-0000-0000-0000-{HEX[:12]}", "https://demo.ckan.org/dataset/sample", f"{HEX[:8]}-0000-0000-0000-{HEX[:12]}"),
+        (f"swh/{REVISION}", REVISION, "HEAD"),
+        (f"swh/{REVISION};origin=https://example.org/r/", REVISION, "HEAD"),
+        ("doi/10.22002/d1.1235", "doi:10.22002/d1.1235", "HEAD"),
+        ("url/https%3A%2F%2Fexample.org%2Fx.zip%3Fdownload%3D1", "https://example.org/x.zip?download=1", "HEAD"),
+    ],
+)  # fmt: skip
+def test_links_to_deposits_are_read(link: str, locator: str, version: str):
+    found = parse(f"https://mybinder.org/v2/{link}?labpath=index.ipynb")
+    assert found.repo == RepoRef("deposits", locator, version)
+    assert found.opening == "doc/tree/index.ipynb"
+    provider, _, spec = link.partition("/")
+    assert parse_binder(provider, spec, {}).repo == RepoRef("deposits", locator, version)
+
+
+@pytest.mark.parametrize(
+    ("provider", "spec"),
+    [
+        ("zenodo", "3242074"),
+        ("zenodo", "10.5281/../../x"),
+        ("figshare", "10.6084"),
+        ("hydroshare", "abc"),
+        ("ckan", "https%3A%2F%2Fdemo.ckan.org%2Fgroup%2Fx"),
+        ("swh", "swh:1:rev:12"),
+        ("url", "https%3A%2F%2Fexample.org%2Fx"),
+        ("url", "file%3A%2F%2F%2Fetc%2Fx.zip"),
+        ("url", "https%3A%2F%2Fuser%3Asecret%40example.org%2Fx.zip"),
+        ("url", "http%3A%2F%2F%5B"),
+    ],
+)
+def test_links_to_no_deposit_are_refused(provider: str, spec: str):
+    with pytest.raises(BadReference):
+        parse_binder(provider, spec, {})
+
+
+@pytest.mark.parametrize(
+    ("repo", "link"),
+    [
+        (("doi:10.5281/zenodo.3242074", "HEAD"), ("zenodo", "10.5281/zenodo.3242074")),
+        (("doi:10.5281/zenodo.1", "3242074"), ("zenodo", "10.5281/zenodo.3242074")),
+        (("doi:10.6084/m9.figshare.9", "2"), ("figshare", "10.6084/m9.figshare.9.v2")),
+        (("doi:10.7910/DVN/TJCLKP", "1.0"), ("dataverse", "10.7910/DVN/TJCLKP@1.0")),
+        (("doi:10.22002/d1.1235", "HEAD"), ("doi", "10.22002/d1.1235")),
+        (
+            ("https://dv.example.org/dataset.xhtml?persistentId=doi:10.70122/FK2/AB", "HEAD"),
+            ("dataverse", "10.70122/FK2/AB"),
+        ),
+        (("https://osf.io/6nd7c", "HEAD"), ("url", "https%3A%2F%2Fosf.io%2F6nd7c")),
+    ],
+)
+def test_a_deposit_has_the_link_that_binder_gives_it(repo, link):
+    assert binder_spec(RepoRef("deposits", *repo)) == link
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,19 @@ def test_a_browsers_url_is_understood(text: str, locator: str, version: str, *, 
     assert parse(text).repo == RepoRef("git", locator, version, path_follows=follows)
 
 
+@pytest.mark.parametrize(
+    ("text", "locator", "version"),
+    [
+        ("https://github.com/o/r/archive/refs/heads/feature/x.zip", GITHUB, "feature/x"),
+        ("https://github.com/o/r/archive/refs/tags/v1.0.tar.gz", GITHUB, "v1.0"),
+        ("https://github.com/o/r/archive/abcdef0.zip", GITHUB, "abcdef0"),
+        ("https://gitlab.com/a/b/c/-/archive/v1/c-v1.tar.gz", "https://gitlab.com/a/b/c", "v1"),
+    ],
+)
+def test_an_archive_that_a_forge_makes_is_a_version(text: str, locator: str, version: str):
+    assert parse(text).repo == RepoRef("git", locator, version)
+
+
 def test_relative_folders_are_made_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ada")

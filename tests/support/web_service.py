@@ -9,6 +9,7 @@ from atoll.app import Atoll
 from atoll.environments import Environments
 from atoll.launching import Launcher
 from atoll.settings import Settings, settings_from
+from atoll.sources import Source
 from atoll.testing.engines import FakeEngine
 from atoll.testing.sources import FakeSource
 from atoll.testing.stores import MemoryStore
@@ -36,15 +37,18 @@ class Service:
         return make_app(self.site)
 
 
-def make_service(folder: Path, *, place: Place = PLACE, **tables) -> Service:
-    """Put a service together; *tables* are those of ``atoll.toml``."""
+def make_service(
+    folder: Path, *, place: Place = PLACE, real: Source | None = None, **tables
+) -> Service:
+    """Put a service together, on a *real* source if one is given; *tables* are ``atoll.toml``'s."""
     settings = settings_from({"data": str(folder), **tables})
     hub, store, engine = HubStandIn(), MemoryStore(), FakeEngine()
     source = FakeSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
     hub.add("ada", admin=True)
     hub.add("bob")
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
-    launcher = Launcher(source, environments, store.plans, "x86_64-linux-glibc")
-    atoll = Atoll(settings, source, environments, store, launcher, engine.builder, engine.runner)
+    used = real or source
+    launcher = Launcher(used, environments, store.plans, "x86_64-linux-glibc")
+    atoll = Atoll(settings, used, environments, store, launcher, engine.builder, engine.runner)
     site = make_site(atoll, hub.api(), place)
     return Service(hub, source, engine, store, settings, site)

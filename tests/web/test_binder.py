@@ -76,6 +76,25 @@ def test_a_person_can_look_at_the_version(locator, url):
     assert ref_url(RepoRef("git", locator), COMMIT) == url
 
 
+@pytest.mark.parametrize(
+    ("locator", "version", "url"),
+    [
+        ("doi:10.5281/zenodo.31", "32", "https://zenodo.org/records/32"),
+        ("doi:10.6084/m9.figshare.97", "2", "https://doi.org/10.6084/m9.figshare.97.v2"),
+        ("doi:10.7910/DVN/TJCLKP", "1.0", "https://doi.org/10.7910/DVN/TJCLKP"),
+        (
+            f"swh:1:rev:{COMMIT}",
+            COMMIT,
+            f"https://archive.softwareheritage.org/swh:1:rev:{COMMIT}",
+        ),
+        ("https://osf.io/6nd7c", COMMIT, "https://osf.io/6nd7c"),
+        ("https://example.org/x.zip", "ab" * 32, "https://example.org/x.zip"),
+    ],
+)
+def test_a_person_can_look_at_the_deposit(locator, version, url):
+    assert ref_url(RepoRef("deposits", locator), version) == url
+
+
 def test_a_failure_has_a_status_only_where_there_is_one():
     assert failed("No.") == {"phase": "failed", "message": "No.\n"}
     assert failed("No.", 429)["status_code"] == 429

@@ -103,7 +103,7 @@ async def test_a_cookie_is_no_token_here(browse, service):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/build/zenodo/10.5281/1", "zenodo"),
+        ("/build/zenodo/3242074", "is not a DOI"),
         ("/build/gh/ada", "not complete"),
         ("/build/git/ext%3A%3Ash%20-c%20x/HEAD", "run programs"),
         ("/build/nothing/a/b", "no provider"),

@@ -33,8 +33,27 @@ HOME = "https://hub.example.org/"
             f"gh:ada/engine@{'ab12' * 10}",
             "GitHub repository ada/engine, commit ab12ab12ab.",
         ),
+        ("10.5281/zenodo.3242074", "Zenodo record 3242074, as published."),
+        (
+            "https://zenodo.org/records/3242074/files/a.ipynb",
+            "Zenodo record 3242074, as published, opens a.ipynb.",
+        ),
+        ("10.6084/m9.figshare.9782777.v2", "Figshare article 9782777, version 2."),
+        ("doi:10.7910/DVN/TJCLKP", "DOI 10.7910/DVN/TJCLKP, as published."),
+        (
+            "https://dv.example.org/dataset.xhtml?persistentId=doi:10.5072/FK2/AB",
+            "Dataverse dataset doi:10.5072/FK2/AB at dv.example.org, as published.",
+        ),
+        ("https://ckan.example.org/dataset/rain", "CKAN dataset rain at ckan.example.org, as published."),
+        ("https://osf.io/6nd7c/", "OSF project 6nd7c, as published."),
+        (
+            f"swh:1:rev:{'ab12' * 10};origin=https://example.org/r",
+            "Software Heritage revision ab12ab12ab, as published.",
+        ),
+        ("https://example.org/a/my%20course.zip?x=1", "Archive my course.zip at example.org, as published."),
+        (f"https://example.org/x.zip@{'ab12' * 16}", "Archive x.zip at example.org, version ab12ab12ab12."),
     ],
-)
+)  # fmt: skip
 def test_it_says_what_was_pasted(text, sentence):
     assert recognise(text, "", "", HOME).sentence == sentence
 

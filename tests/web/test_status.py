@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from atoll.sources.binder import DEPOSITS
 from support.browsing import PREFIX, running
 from support.web_service import PLACE, make_service
 
@@ -44,7 +45,7 @@ async def test_versions_are_for_everybody(browse):
 
 async def test_providers_are_described_as_binders_pages_expect(browse):
     told = (await browse().http.get("/api/repoproviders")).json()
-    assert [one["id"] for one in told] == ["gh", "gl", "gist", "git"]
+    assert [one["id"] for one in told] == ["gh", "gl", "gist", "git", *DEPOSITS]
     for one in told:
         assert {"displayName", "spec", "repo", "ref"} <= set(one)
         assert {"label", "placeholder", "urlEncode"} <= set(one["repo"])

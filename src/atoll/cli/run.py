@@ -84,8 +84,10 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
     """Open REFERENCE in JupyterLab: build its environment once, start a server, open a browser.
 
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
-    like, a page of GitHub, GitLab or Bitbucket, or a Binder link. What you change is kept under
-    the server's name and is there again when you run the same REFERENCE; Ctrl-C stops the server.
+    like, a page of GitHub, GitLab or Bitbucket, a DOI, zenodo:NUMBER, a page of a data repository,
+    a Software Heritage id, the address of a .zip or .tar.gz, or a Binder link. What you change is
+    kept under the server's name and is there again when you run the same REFERENCE; Ctrl-C stops
+    the server.
 
     The server works on a copy of its own, of a folder, too: nothing that you do there changes the
     folder. Once there, the copy stays as you left it, also when the repository moves on.

@@ -2,7 +2,9 @@
 
 The format of a link is BinderHub's: ``/v2/PROVIDER/SPEC?urlpath=…|filepath=…|labpath=…``, where
 SPEC is ``owner/repo/version`` for GitHub, ``QUOTED-NAMESPACE/version`` for GitLab,
-``QUOTED-URL/version`` for any git server and ``user/id[/version]`` for a gist.
+``QUOTED-URL/version`` for any git server, ``user/id[/version]`` for a gist, a DOI for Zenodo,
+Figshare and Dataverse, an id for HydroShare and a quoted URL for CKAN. ``swh`` (a SWHID), ``doi``
+(any DOI) and ``url`` (the quoted URL of a page or an archive) are Atoll's own.
 """
 
 from __future__ import annotations
@@ -13,13 +15,24 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from atoll.errors import BadReference
 from atoll.sources import RepoRef, Target
-from atoll.sources.checking import check_opening, check_text, check_version
+from atoll.sources.checking import IN_URL_PATHS, check_opening, check_text, check_version
+from atoll.sources.deposits import (
+    PROVIDER,
+    Kind,
+    hydroshare,
+    parse_doi,
+    parse_swhid,
+    place_of,
+    split_version,
+    target,
+)
 from atoll.sources.locators import SHORT, host_of, locate, path_parts
+from atoll.sources.pages import parse_page
 
-PROVIDERS = ("gh", "gl", "git", "gist")
-NOT_YET = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh")
-IN_URL_PATHS = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand unquoted
-LINK = re.compile(rf"(?:/[^?#]*?)?/v2/({'|'.join((*PROVIDERS, *NOT_YET))})/(.+)")
+REPOSITORIES = ("gh", "gl", "git", "gist")
+DEPOSITS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh", "doi", "url")
+PROVIDERS = (*REPOSITORIES, *DEPOSITS)
+LINK = re.compile(rf"(?:/[^?#]*?)?/v2/({'|'.join(PROVIDERS)})/(.+)")
 
 
 def parse_binder(provider: str, spec: str, query: Mapping[str, str]) -> Target:
@@ -28,8 +41,12 @@ def parse_binder(provider: str, spec: str, query: Mapping[str, str]) -> Target:
     *spec* is as it stands in the URL, still quoted; *query* is decoded. Raises `BadReference`.
     """
     spec = check_text(spec).strip("/")
-    if provider in NOT_YET:
-        raise BadReference(f"Repositories on “{provider}” cannot be opened yet.")
+    if provider in DEPOSITS:
+        try:
+            found = _parse_deposit(provider, spec)
+        except ValueError as error:  # urlsplit's, of “http://[”
+            raise BadReference(f"“{spec[:80]}” is not a URL.") from error
+        return Target(found.repo, opening_of(query) or found.opening)
     if provider not in PROVIDERS:
         raise BadReference(
             f"There is no provider “{provider[:20]}”.", hint=f"There are {', '.join(PROVIDERS)}."
@@ -63,16 +80,13 @@ def opening_of(query: Mapping[str, str]) -> str:
     return check_opening(query.get("urlpath", ""))
 
 
-def path_opening(path: str) -> str:
-    """Return the URL path at which JupyterLab shows the file or folder *path* of a repository."""
-    return check_opening("lab/tree/" + quote(path, safe=IN_URL_PATHS)) if path else "lab"
-
-
 def binder_spec(repo: RepoRef) -> tuple[str, str]:
     """Return *repo* as Binder's provider and spec: what `parse_binder` reads back.
 
     Of a version that runs into a path (``path_follows``) the first part is taken.
     """
+    if repo.provider == PROVIDER:
+        return _deposit_spec(repo)
     version = repo.version.split("/", 1)[0] if repo.path_follows else repo.version
     version = quote(version, safe="/@+,=!$&'();")
     host, parts = host_of(repo.locator), path_parts(repo.locator)
@@ -84,6 +98,48 @@ def binder_spec(repo: RepoRef) -> tuple[str, str]:
         if host == "gist.github.com" and len(parts) == 2:  # noqa: PLR2004 - user and id
             return "gist", f"{'/'.join(parts)}/{version}"
     return "git", f"{quote(repo.locator, safe='')}/{version}"
+
+
+def _deposit_spec(repo: RepoRef) -> tuple[str, str]:
+    """Return the deposit *repo* as a provider and a spec of a ``/v2/`` link.
+
+    They are Binder's where it has such a provider, and ours (``doi``, ``swh``, ``url``) elsewhere.
+    """
+    place = place_of(repo.locator)
+    version = "" if repo.version == "HEAD" else repo.version
+    behind = f"@{version}" if version else ""
+    if place.kind is Kind.ZENODO:
+        return "zenodo", f"10.5281/zenodo.{version or place.id}"
+    if place.kind is Kind.FIGSHARE:
+        return "figshare", f"10.6084/m9.figshare.{place.id}{f'.v{version}' if version else ''}"
+    if place.kind in {Kind.HYDROSHARE, Kind.HERITAGE}:
+        return "swh" if place.kind is Kind.HERITAGE else "hydroshare", place.id + behind
+    if place.kind is Kind.DOI:
+        return "dataverse" if "/DVN/" in place.id else "doi", place.id + behind
+    if place.kind is Kind.DATAVERSE and place.id.startswith("doi:"):
+        return "dataverse", place.id.removeprefix("doi:") + behind
+    return "ckan" if place.kind is Kind.CKAN else "url", quote(repo.locator, safe="") + behind
+
+
+def _parse_deposit(provider: str, spec: str) -> Target:
+    """Return the deposit of a ``/v2/PROVIDER/SPEC`` link; *spec* is still quoted."""
+    text = unquote(spec)
+    if provider == "swh":
+        return parse_swhid(text)
+    if provider == "hydroshare":
+        number = re.search(r"(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])", text)
+        if not number:
+            raise BadReference(f"“{text[:80]}” is not a HydroShare resource.", hint="Write its id.")
+        return target(hydroshare(number[1]), split_version(text)[1])
+    if provider in {"ckan", "url"} or re.match("https?://", text):
+        found = parse_page(urlsplit(check_text(text)))
+        if found is None:
+            raise BadReference(
+                f"“{text[:80]}” is not the address of a deposit.",
+                hint="Write the address of a dataset's page, or of an archive.",
+            )
+        return found
+    return parse_doi(text)
 
 
 def _read_spec(provider: str, spec: str) -> tuple[str, str]:

@@ -6,12 +6,13 @@ Everything here was typed by a stranger and ends in a URL or in an argument of g
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from atoll.errors import BadReference
 
 LONGEST = 2000  # characters of a pasted text; browsers and proxies stop not far above
 LONGEST_VERSION = 250  # characters; file systems, where git keeps names of branches, stop at 255
+IN_URL_PATHS = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand unquoted
 DEEPEST = 4  # how often a text may be URL-quoted over: nbgitpuller links inside links need two
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -79,6 +80,11 @@ def check_opening(text: str) -> str:
             return opening
         seen = decoded
     raise BadReference("What to open is URL-quoted too many times over.")
+
+
+def path_opening(path: str) -> str:
+    """Return the URL path at which JupyterLab shows the file or folder *path* of a repository."""
+    return check_opening("lab/tree/" + quote(path, safe=IN_URL_PATHS)) if path else "lab"
 
 
 def _check_opening_as_read(text: str) -> None:

@@ -70,7 +70,7 @@ def _locate_scp(scp: re.Match[str]) -> str:
     host = scp["host"].lower()
     if host in FORGES:
         path = path.lstrip("/").removesuffix(".git")
-    if path.startswith("-") or not path or _climbs(path):
+    if path.startswith("-") or not path or climbs(path):
         raise BadReference(f"“{scp['path']}” cannot be a path of a repository.")
     return f"{scp['user']}@{host}:{path}"
 
@@ -85,7 +85,7 @@ def _locate_url(url: SplitResult, text: str) -> str:
             f"“{text[:80]}” has a “?” or “#” part, which no repository's address has."
         )
     path = url.path.rstrip("/")
-    if not path or _climbs(path) or " " in path or "\\" in path:
+    if not path or climbs(path) or " " in path or "\\" in path:
         raise BadReference(f"“{text[:80]}” does not name a repository.")
     if url.scheme == "file":
         if url.netloc not in {"", "localhost"}:
@@ -94,7 +94,15 @@ def _locate_url(url: SplitResult, text: str) -> str:
     return _locate_remote(url, path)
 
 
-def _locate_remote(url: SplitResult, path: str) -> str:
+def locate_site(url: SplitResult) -> str:
+    """Return scheme, host and port of the web address *url*; raises `BadReference`."""
+    if url.scheme.lower() not in {"https", "http"}:
+        raise BadReference(f"“{url.scheme}://” addresses are not downloaded.", hint="Use https.")
+    host, port = _host_and_port(url)
+    return urlunsplit((url.scheme.lower(), _netloc(url, host, port), "", "", ""))
+
+
+def _host_and_port(url: SplitResult) -> tuple[str, int | None]:
     try:
         host = (url.hostname or "").encode("idna").decode() if url.hostname else ""
         port = url.port
@@ -109,17 +117,24 @@ def _locate_remote(url: SplitResult, path: str) -> str:
         )
     if url.username and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", url.username):
         raise BadReference("The user name in the address is not one.")
+    return host, port
+
+
+def _netloc(url: SplitResult, host: str, port: int | None) -> str:
+    netloc = f"[{host}]" if ":" in host else host
+    if url.username:
+        netloc = f"{url.username}@{netloc}"
+    return f"{netloc}:{port}" if port and port != DEFAULT_PORTS[url.scheme.lower()] else netloc
+
+
+def _locate_remote(url: SplitResult, path: str) -> str:
+    host, port = _host_and_port(url)
     scheme, host = url.scheme, host.removeprefix("www.") if host == "www.github.com" else host
     if host in FORGES:
         path = _forge_path(host, path)
         if scheme in {"http", "git"} and port in {None, DEFAULT_PORTS[scheme]}:
             scheme, port = "https", None  # they answer nothing else any more
-    netloc = f"[{host}]" if ":" in host else host
-    if url.username:
-        netloc = f"{url.username}@{netloc}"
-    if port and port != DEFAULT_PORTS[scheme]:
-        netloc = f"{netloc}:{port}"
-    return urlunsplit((scheme, netloc, path, "", ""))
+    return urlunsplit((scheme, _netloc(url, host, port), path, "", ""))
 
 
 def _forge_path(host: str, path: str) -> str:
@@ -136,7 +151,8 @@ def _forge_path(host: str, path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def _climbs(path: str) -> bool:
+def climbs(path: str) -> bool:
+    """Say whether *path* has a part that leads upwards, or nowhere, quoted or not."""
     return any(
         part in {".", ".."}
         for part in re.split(r"/|%2[fF]", path.replace("%2e", ".").replace("%2E", "."))

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from atoll.errors import BadReference
 from atoll.sources import RepoRef, Target
-from atoll.sources.binder import binder_spec, parse_binder, parse_link, path_opening
+from atoll.sources.binder import binder_spec, parse_binder, parse_link
 from atoll.sources.checking import (
     check_opening,
     check_text,
     check_version,
     check_version_and_path,
+    path_opening,
 )
+from atoll.sources.deposits import parse_name
 from atoll.sources.locators import FORGES, LOCAL, SCHEMES, SCP, SHORT, locate
+from atoll.sources.pages import HOSTS as PAGES_OF
+from atoll.sources.pages import parse_page
 
 __all__ = [
     "Target",
@@ -32,9 +37,16 @@ __all__ = [
 ]
 
 VERSION = re.compile(r"(?<=[^/])@")  # https://host/@user/repo has none
-HOSTS = (*FORGES, "www.github.com", "mybinder.org")
+HOSTS = (*FORGES, "mybinder.org", "doi.org", "dx.doi.org", *PAGES_OF)
 ALIASES = {"github": "gh", "gitlab": "gl", "bitbucket": "bb"}
-FORMS = "Paste a repository's URL, or write gh:OWNER/REPOSITORY, or a folder such as ./project."
+FORMS = (
+    "Paste a repository's URL or a DOI, or write gh:OWNER/REPOSITORY, "
+    "or a folder such as ./project."
+)
+FILE = re.compile(r"/[^/]+/[^/]+/releases/download/|/-/releases/[^/]+/downloads/|/downloads/")
+GITHUBS = re.compile(r"/([^/]+/[^/]+)/archive/(?:refs/(?:heads|tags)/)?(.+?)\.(?:zip|tar\.gz)")
+GITLABS = re.compile(r"/(.+)/-/archive/([^/]+)/[^/]+\.(?:zip|tar|tar\.gz|tar\.bz2)")
+NAMES = ("doi", "zenodo", "swh")
 PAGES = {"tree", "blob", "raw", "blame", "edit", "commit", "commits"}
 
 
@@ -50,7 +62,8 @@ def parse(text: str, version: str = "") -> Target:
         raise BadReference(f"“{text[:80]}” is not a URL.", hint=FORMS) from error
     if version.strip():
         version = check_version(version.strip())
-        return Target(RepoRef("git", target.repo.locator, version), target.opening)
+        repo = replace(target.repo, version=version, path_follows=False)
+        return Target(repo, target.opening)
     return target
 
 
@@ -62,7 +75,9 @@ def _parse(text: str) -> Target:
     short, colon, rest = text.partition(":")
     if colon and short.lower() in SHORT:
         return _parse_short(short.lower(), rest)
-    if text.split("/", 1)[0].lower() in HOSTS:
+    if deposit := parse_name(text):
+        return deposit
+    if text.split("/", 1)[0].lower().removeprefix("www.") in HOSTS:
         text = f"https://{text}"
     if re.match(r"https?://", text, re.IGNORECASE):
         return _parse_web(text)
@@ -115,16 +130,28 @@ def _parse_web(text: str) -> Target:
     if link := parse_link(text):
         return link
     url = urlsplit(text)
+    host = (url.hostname or "").lower().removeprefix("www.")
+    if forge := _split_archive(host, url.path):
+        return _plain(f"https://{host}/{forge[0]}", forge[1])
+    if (host not in FORGES or FILE.search(url.path)) and (deposit := parse_page(url)):
+        return deposit
     parts = [part for part in url.path.split("/") if part]
     site = f"{url.scheme.lower()}://{url.netloc}"
-    page = _split_page((url.hostname or "").removeprefix("www."), parts)
+    page = _split_page(host, parts)
     if page and not VERSION.search("/".join(page[0])):  # in o/r@a/tree/b, all from a on is a branch
         repo, rest = page
         return _at_page(f"{site}/{'/'.join(repo)}", rest)
-    if (url.hostname or "").removeprefix("www.") in FORGES:
+    if host in FORGES:
         url = url._replace(query="", fragment="")  # “?tab=readme-ov-file#install”
     path, version = _split_version(url.path)
     return _plain(urlunsplit(url._replace(scheme=url.scheme.lower(), path=path)), version)
+
+
+def _split_archive(host: str, path: str) -> tuple[str, str] | None:
+    """Split the address of an archive that GitHub or GitLab make of any version of a repository."""
+    made = {"github.com": GITHUBS, "gitlab.com": GITLABS}.get(host)
+    found = made.fullmatch(path) if made else None
+    return (found[1], unquote(found[2])) if found else None
 
 
 def _split_page(host: str, parts: list[str]) -> tuple[list[str], list[str]] | None:
@@ -170,7 +197,7 @@ def _not_understood(text: str) -> BadReference:
             f"“{text[:80]}” may be many things.",
             hint=f"Did you mean gh:{text} on GitHub, or the folder ./{text}?",
         )
-    known = {**{name: name for name in (*SCHEMES, *SHORT)}, **ALIASES}
+    known = {**{name: name for name in (*SCHEMES, *SHORT, *NAMES)}, **ALIASES}
     if colon and (close := difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)):
         return BadReference(
             f"“{text[:80]}” is not understood.", hint=f"Did you mean {known[close[0]]}:{rest}?"

@@ -13,6 +13,7 @@ from typing import Any
 from atoll.events import Event
 from atoll.launching.desk import Launch
 from atoll.sources import RepoRef
+from atoll.sources.deposits import PROVIDER, page_of
 from atoll.sources.parsing import binder_spec
 from atoll.web.guard import plain
 
@@ -67,7 +68,7 @@ def ready(
         "url": url,
         "token": token,
         "image": image_of(launch),
-        "repo_url": repo.locator,
+        "repo_url": ref_url(repo, "") if repo.provider == PROVIDER else repo.locator,
         "binder_ref_url": ref_url(repo, launch.ref),
         "binder_launch_host": home,
         "binder_request": f"v2/{facts.get('prefix', provider)}/{facts.get('spec', spec)}",
@@ -82,6 +83,8 @@ def image_of(launch: Launch) -> str:
 
 def ref_url(repo: RepoRef, commit: str) -> str:
     """Return the address at which a person can look at *commit*."""
+    if repo.provider == PROVIDER:
+        return page_of(RepoRef(PROVIDER, repo.locator, commit or repo.version))
     locator = repo.locator.removesuffix(".git")
     if locator.startswith("https://github.com/"):
         return f"{locator}/tree/{commit}"

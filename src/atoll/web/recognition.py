@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from atoll.errors import AtollError
 from atoll.sources import RepoRef, Target
+from atoll.sources.deposits import PROVIDER, Kind, Place, place_of
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
 from atoll.web.links import Links, links_for, opening_from, shown
 
 LONGEST = 2000  # characters of a pasted address that we look at
+OBJECTS = {
+    "dir": "directory",
+    "rev": "revision",
+    "rel": "release",
+    "snp": "snapshot",
+    "cnt": "file",
+}
 HOSTS = {"gh": "GitHub repository", "gl": "GitLab repository", "gist": "Gist"}
 
 
@@ -57,7 +66,7 @@ def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
         target=target,
         what=what,
         where=where,
-        version=describe_version(branch),
+        version=describe_version(branch, target.repo.provider),
         opens=shown(opens),
         links=links_for(target.repo, opens, home),
     )
@@ -81,6 +90,8 @@ def target_of(text: str, version: str = "", opening: str = "") -> Target:
 
 def describe(repo: RepoRef) -> tuple[str, str]:
     """Return what *repo* is and where, as ("GitHub repository", "owner/repo")."""
+    if repo.provider == PROVIDER:
+        return _describe_deposit(place_of(repo.locator))
     try:
         provider, spec = binder_spec(repo)
     except AtollError:
@@ -93,8 +104,22 @@ def describe(repo: RepoRef) -> tuple[str, str]:
     return "Git repository", repo.locator.removesuffix(".git").split("//", 1)[-1]
 
 
-def describe_version(version: str) -> str:
+def _describe_deposit(place: Place) -> tuple[str, str]:
+    """Return what a deposit is and where, as ("Zenodo record", "3242074")."""
+    if place.kind is Kind.ARCHIVE:
+        url = urlsplit(place.id)
+        return place.kind.value, f"{unquote(url.path).rpartition('/')[2]} at {url.netloc}"
+    if place.kind is Kind.HERITAGE:
+        _, _, kind, digits = place.id.partition(";")[0].split(":")
+        return f"{place.kind.value} {OBJECTS[kind]}", digits[:10]
+    where = urlsplit(place.site).netloc
+    return place.kind.value, f"{unquote(place.id)} at {where}" if where else place.id
+
+
+def describe_version(version: str, provider: str = "git") -> str:
     """Return in words which *version* it is."""
+    if provider == PROVIDER:
+        return "as published" if version == "HEAD" else f"version {version[:12]}"
     if version == "HEAD":
         return "newest version"
     if re.fullmatch(r"[0-9a-f]{7,64}", version):

@@ -13,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from atoll import __version__
+from atoll.sources.binder import REPOSITORIES
 from atoll.web.site import STATIC, Site, site_of
 
 FRESH = 15.0  # seconds for which an answer about health is good
 PATIENCE = 5.0  # seconds until a part that does not answer counts as ill
 ROOM = 1024**3  # bytes of disk under which nothing can be built
+QUOTED = {"gl", "git", "hydroshare", "ckan", "url"}  # whose spec is one quoted part of the path
 ANY = {"Access-Control-Allow-Origin": "*"}
 
 
@@ -34,11 +36,12 @@ def _provider(
         "id": kind,
         "spec": {"validateRegex": spec},
         **detect,
-        "repo": {"label": label, "placeholder": example, "urlEncode": kind in {"gl", "git"}},
-        "ref": {"enabled": True, "default": "HEAD"},
+        "repo": {"label": label, "placeholder": example, "urlEncode": kind in QUOTED},
+        "ref": {"enabled": True, "default": "HEAD"} if kind in REPOSITORIES else {"enabled": False},
     }
 
 
+DOI = r"10\.\d+\/(.)+"
 PROVIDERS = [
     _provider(
         "gh",
@@ -70,6 +73,32 @@ PROVIDERS = [
         "The address of any git repository",
         "https://git.example.org/repository",
         r"[^/]+/.+",
+    ),
+    _provider("zenodo", "Zenodo", "A Zenodo DOI", "10.5281/zenodo.3242074", DOI),
+    _provider("figshare", "Figshare", "A Figshare DOI", "10.6084/m9.figshare.9782777.v1", DOI),
+    _provider("dataverse", "Dataverse", "A Dataverse DOI", "10.7910/DVN/TJCLKP", DOI),
+    _provider(
+        "hydroshare",
+        "HydroShare",
+        "A HydroShare resource: its address, or its id",
+        "8f7c2f0341ef4180b0dbe97f59130756",
+        r"[^/]+",
+    ),
+    _provider(
+        "ckan",
+        "CKAN",
+        "The address of a dataset of any CKAN",
+        "https://demo.ckan.org/dataset/sample-dataset",
+        r"[^/]+",
+    ),
+    _provider("swh", "Software Heritage", "A SWHID", f"swh:1:rev:{'0a' * 20}", r"swh:1:.+"),
+    _provider("doi", "DOI", "The DOI of any of these", "10.22002/d1.1235", DOI),
+    _provider(
+        "url",
+        "Web archive",
+        "The address of a .zip or .tar.gz",
+        "https://example.org/files.zip",
+        r"[^/]+",
     ),
 ]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from atoll.errors import NotFound
 from atoll.events import Tell
-from atoll.providers.git.addresses import Gate
+from atoll.providers.addresses import Gate
 from atoll.providers.git.checkouts import Checkouts
 from atoll.providers.git.folders import Folders, State, state_of
 from atoll.providers.git.mirrors import COMMIT, Mirrors
-from atoll.providers.git.slots import Slots
-from atoll.providers.git.uses import prune
 from atoll.providers.git.versions import Choice, choose
+from atoll.providers.slots import Slots
+from atoll.providers.uses import prune
 from atoll.settings import Settings
 from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, Source, ignore
 from atoll.sources.checking import check_version, check_version_and_path
@@ -78,14 +78,8 @@ class GitSource:
         self, before: datetime, needed: Collection[str], *, dry_run: bool = False
     ) -> list[Copy]:
         """Remove mirrors and checkouts (see `atoll.sources.Source`)."""
-
-        def work() -> list[Copy]:
-            folders = (self.mirrors.folder, self.checkouts.folder)
-            return [
-                one for folder in folders for one in prune(folder, before, needed, dry_run=dry_run)
-            ]
-
-        return await asyncio.to_thread(work)
+        folders = (self.mirrors.folder, self.checkouts.folder)
+        return await asyncio.to_thread(prune, folders, before, needed, dry_run=dry_run)
 
 
 def open_source(settings: Settings, *, trusted: bool) -> Source:

@@ -14,18 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from atoll.disk import remove
 from atoll.errors import BadReference, BadSpecification, NotFound, Refused, Unreachable
 from atoll.events import Event, Tell
-from atoll.names import new_id
-from atoll.providers.git.addresses import Gate
+from atoll.providers.addresses import Gate
+from atoll.providers.flights import Flights
 from atoll.providers.git.commands import GitFailed, Limit, git
-from atoll.providers.git.flights import Flights, held
 from atoll.providers.git.lfs import fetch_large_files
-from atoll.providers.git.mirrors import Mirrors, date_of, in_time, mark
-from atoll.providers.git.specfiles import read_files
+from atoll.providers.git.mirrors import Mirrors, date_of
 from atoll.providers.git.submodules import Submodule, read_submodules
-from atoll.providers.git.uses import use
+from atoll.providers.making import in_time, make_once, mark
+from atoll.providers.specfiles import read_files
 from atoll.sources import Checkout, ResolvedRef
 from atoll.sources.locators import clone_url
 
@@ -48,29 +46,14 @@ class Checkouts:
         """Return the work tree of *ref*, on *branch* unless that is ""; make it if need be."""
         name = mark(ref.repo.locator, f"{ref.version} {branch}", trusted=self.gate.trusted)
         home = self.folder / name
-        if not use(home):
 
-            async def make(tell: Tell) -> None:
-                async with held(self.folder / f"{name}.lock"):
-                    if not use(home):
-                        await self._publish(ref, branch, home, tell)
-
-            self.folder.mkdir(parents=True, exist_ok=True)
-            await self.flights.join(name, make, tell)
-        return await asyncio.to_thread(_read_checkout, ref, home)
-
-    async def _publish(self, ref: ResolvedRef, branch: str, home: Path, tell: Tell) -> None:
-        for stale in self.folder.glob(f".{home.name}-*"):  # we hold the lock: its maker was killed
-            await asyncio.to_thread(remove, stale)
-        aside = self.folder / f".{home.name}-{new_id()}"
-        aside.mkdir()
-        try:
+        async def make(aside: Path, tell: Tell) -> None:
             async with in_time(ref.repo.locator, self.timeout):
                 notes = await self._make(ref, branch, aside, tell)
             (aside / "checkout.json").write_text(json.dumps(notes), "utf-8")
-            aside.rename(home)
-        finally:
-            await asyncio.to_thread(remove, aside)
+
+        await make_once(home, make, self.flights, tell)
+        return await asyncio.to_thread(_read_checkout, ref, home)
 
     async def _make(self, ref: ResolvedRef, branch: str, aside: Path, tell: Tell) -> dict[str, Any]:
         tree = aside / "tree"

@@ -25,7 +25,7 @@ from shutil import which
 from typing import Any
 
 from atoll.errors import Lacking, TooLarge
-from atoll.providers.git.sizes import size_of
+from atoll.providers.sizes import size_of
 
 Say = Callable[[str], None]
 

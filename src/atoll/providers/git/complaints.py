@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from atoll.errors import AtollError, NotFound, Refused, Unreachable
+from atoll.providers.addresses import no_host
 from atoll.providers.git.commands import GitFailed
 from atoll.sources.locators import host_of
 
@@ -35,14 +36,6 @@ def not_found(locator: str) -> NotFound:
     return NotFound(
         f"There is no repository at {locator}, or it is private.",
         hint="Check how it is spelt; a private one needs credentials.",
-    )
-
-
-def no_host(host: str) -> Unreachable:
-    """Make the error for a name that no name server knows, or could be asked about."""
-    return Unreachable(
-        f"There is no host “{host}”, or this machine has no network.",
-        hint="Check how the address is spelt, and whether this machine reaches other hosts.",
     )
 
 

@@ -22,12 +22,12 @@ from atoll.disk import remove
 from atoll.errors import NotFound, Refused
 from atoll.events import Event, Tell
 from atoll.names import new_id
+from atoll.providers.flights import held
 from atoll.providers.git.commands import GitFailed, git
-from atoll.providers.git.flights import held
-from atoll.providers.git.mirrors import mark
-from atoll.providers.git.sizes import size_of
-from atoll.providers.git.specfiles import read_files
-from atoll.providers.git.uses import use
+from atoll.providers.making import mark
+from atoll.providers.sizes import size_of
+from atoll.providers.specfiles import read_files
+from atoll.providers.uses import use
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 
 FIRST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # earlier than any notebook

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from atoll.errors import TooLarge
 from atoll.events import Event, Tell
-from atoll.providers.git.addresses import Gate, is_forge, local_path
+from atoll.providers.addresses import Gate, is_forge, local_path
 from atoll.providers.git.commands import GitFailed, Limit, git
 from atoll.sources.locators import clone_url
 

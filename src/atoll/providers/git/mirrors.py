@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +18,14 @@ from pathlib import Path
 from atoll.disk import remove
 from atoll.errors import BadReference, NotFound, TooLarge, Unreachable
 from atoll.events import Event, Tell
-from atoll.names import default_name
-from atoll.providers.git.addresses import Admitted, Gate
+from atoll.providers.addresses import Gate
+from atoll.providers.flights import Flights, held
+from atoll.providers.git.admission import Admitted, admit
 from atoll.providers.git.commands import NEUTRAL, GitFailed, Limit, git
 from atoll.providers.git.complaints import translated
-from atoll.providers.git.flights import Flights, held
-from atoll.providers.git.slots import Slots
-from atoll.providers.git.uses import use
+from atoll.providers.making import in_time, mark
+from atoll.providers.slots import Slots
+from atoll.providers.uses import use
 from atoll.sources.checking import check_version
 
 ASKING = 60.0  # seconds for a list of branches
@@ -94,7 +93,7 @@ class Mirrors:
         async def ask(_: Tell) -> Refs:
             await asyncio.sleep(last + BREATH - time.monotonic())
             self._asked[locator] = time.monotonic()  # who comes from now on asks anew
-            admitted = await self.gate.admit(locator)
+            admitted = await admit(self.gate, locator)
             async with in_time(locator, min(ASKING, self.timeout)):
                 answer = await self._remote(
                     admitted, "ls-remote", "--symref", "--end-of-options", admitted.url
@@ -167,7 +166,7 @@ class Mirrors:
     async def _fetch(self, locator: str, wanted: tuple[str, ...], tell: Tell) -> None:
         mirror = self.path(locator)
         self.folder.mkdir(parents=True, exist_ok=True)
-        admitted = await self.gate.admit(locator)
+        admitted = await admit(self.gate, locator)
         async with self.slots.slot(tell), held(mirror.with_suffix(".lock")):
             fresh = not mirror.exists()
             if fresh:
@@ -213,19 +212,6 @@ class Mirrors:
             raise translated(error, admitted.url) from error
 
 
-@contextlib.asynccontextmanager
-async def in_time(locator: str, seconds: float) -> AsyncIterator[None]:
-    """Turn the end of *seconds* into `Unreachable`."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise Unreachable(
-            f"{locator} could not be fetched within {seconds:g} seconds.",
-            hint="Try again later; the operator can raise timeout in [sources] of atoll.toml.",
-        ) from error
-
-
 def _head(mirror: Path) -> str:
     """Return the branch that the HEAD of *mirror* names, without starting git; or ""."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -240,13 +226,6 @@ def date_of(seconds: str) -> datetime:
         return datetime.fromtimestamp(int(seconds), UTC)
     except (ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
-
-
-def mark(locator: str, extra: str = "", *, trusted: bool) -> str:
-    """Return a name for the folder of *locator*: readable, and different for different ones."""
-    whose = "own" if trusted else "public"
-    digest = hashlib.sha256(f"{whose}\0{locator}\0{extra}".encode()).hexdigest()[:20]
-    return f"{default_name(locator)}-{digest}"
 
 
 def read_refs(text: str) -> Refs:

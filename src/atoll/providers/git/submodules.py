@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.errors import BadReference, Refused
-from atoll.providers.git.addresses import local_path
+from atoll.providers.addresses import local_path
 from atoll.providers.git.commands import GitFailed, git
 from atoll.sources.locators import FORGES, SCP, host_of, locate, path_parts
 

@@ -5,7 +5,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 
-from atoll.providers.git.uses import LEAST
+from atoll.providers.uses import LEAST
 from support.gitservers import make_repo
 
 LONG_AGO = time.time() - 100 * 24 * 3600

@@ -2,9 +2,9 @@
 
 Whoever runs this process (the command line) may fetch what git can. A stranger on the web may
 fetch from public addresses over https and http, and from what the operator lists. For
-them every name is looked up here, every address behind it is checked, redirects are followed
-here with the same checks, and git is then told the very addresses that were checked, so that a
-name which means something else a moment later is of no use.
+them every name is looked up here and every address behind it is checked; each provider then
+connects to the very addresses that were checked, so that a name which means something else a
+moment later is of no use, and does the same with every redirect.
 """
 
 from __future__ import annotations
@@ -16,33 +16,20 @@ import os
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from urllib.parse import unquote, urljoin, urlsplit
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 
-from atoll.errors import BadReference, Lacking, NotFound, Refused, Unreachable
-from atoll.providers.git.commands import git
-from atoll.providers.git.complaints import no_host, not_found
-from atoll.sources.locators import DEFAULT_PORTS, FORGES, clone_url, host_of, locate
+from atoll.errors import Refused, Unreachable
+from atoll.sources.locators import DEFAULT_PORTS, FORGES, host_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOPS = 5  # redirects; the forges need one at most
 PATIENCE = 20.0  # seconds for a name look-up and the first answer of a server
-SERVICE = "/info/refs?service=git-upload-pack"  # git's smart HTTP protocol begins with it
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-PINNING_GIT = (2, 37)  # the first with http.curloptResolve
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A remote that may be fetched: what git is told to fetch, speak and believe."""
-
-    url: str
-    protocols: str
-    config: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +39,6 @@ class Gate:
     trusted: bool
     allow: Sequence[str] = ()
     timeout: float = PATIENCE
-    _git_pins: list[bool] = field(default_factory=list)
 
     def check(self, locator: str) -> None:
         """Raise `Refused` where nothing but the text of *locator* is needed to know it."""
@@ -81,28 +67,6 @@ class Gate:
             return
         if not self._may_reach(number.network_address, url.port or DEFAULT_PORTS[url.scheme]):
             raise _inside(host, url.port)
-
-    async def admit(self, locator: str) -> Admitted:
-        """Return how *locator* is fetched.
-
-        Raises `Refused`, `Unreachable`, and `NotFound` when a web server says so.
-        """
-        self.check(locator)
-        url = clone_url(locator)
-        if self.trusted:  # "file" serves copies on disk; the person's own insteadOf may lead there
-            return Admitted(url, "https:http:ssh:git:file")
-        if local_path(locator):
-            return Admitted(url, "file")
-        if scheme_of(locator) not in {"https", "http"}:
-            return Admitted(url, scheme_of(locator))
-        await self._check_git()
-        try:
-            async with asyncio.timeout(min(PATIENCE, self.timeout)):
-                return await self._follow(url)
-        except TimeoutError as error:
-            raise Unreachable(
-                f"{host_of(locator)} did not answer within {min(PATIENCE, self.timeout):g} seconds."
-            ) from error
 
     def lists(self, locator: str) -> bool:
         """Whether the operator lists the host of *locator* by name or by number."""
@@ -133,34 +97,7 @@ class Gate:
         folders = [os.path.realpath(entry) for entry in self.allow if entry.startswith("/")]
         return any(os.path.commonpath([real, folder]) == folder for folder in folders)
 
-    async def _follow(self, url: str) -> Admitted:
-        """Ask for *url* as git would, and go where it is redirected, looking at every hop."""
-        start = urlsplit(url).hostname
-        for _ in range(HOPS + 1):
-            addresses = await self._addresses(url)
-            status, location = await _ask(url + SERVICE, addresses[0])
-            if status not in {301, 302, 303, 307, 308}:
-                _check_status(status, url)
-                return Admitted(url, urlsplit(url).scheme, _pins(url, addresses))
-            url = self._redirected(url, location)
-        raise Unreachable(f"{start} redirects more than {HOPS} times.")
-
-    def _redirected(self, url: str, location: str) -> str:
-        aim = urljoin(url + SERVICE, location)
-        base, found, _ = aim.partition("/info/refs")
-        old, new = urlsplit(url), urlsplit(aim)
-        if new.scheme not in {"http", "https"} or (old.scheme, new.scheme) == ("https", "http"):
-            raise Refused(f"{old.hostname} redirects to another protocol, {new.scheme[:20]}.")
-        if not found:
-            raise NotFound(
-                f"There is no git repository at {url}.", hint=f"{old.hostname} leads to a page."
-            )
-        try:
-            return clone_url(locate(base))
-        except BadReference as error:
-            raise Refused(f"{old.hostname} redirects to an address that is not fetched.") from error
-
-    async def _addresses(self, url: str) -> list[Address]:
+    async def addresses(self, url: str) -> list[Address]:
         """Return the addresses behind *url*'s host, all of which may be spoken to."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
@@ -179,15 +116,6 @@ class Gate:
             return True
         networks = [network_of(entry) for entry in self.allow]
         return any(net is not None and address in net for net in networks)
-
-    async def _check_git(self) -> None:
-        """Raise `Lacking` for a git that would look names up again by itself."""
-        if not self._git_pins:
-            words = (await git("version")).decode().split()
-            version = tuple(int(part) for part in words[2].split(".")[:2])
-            self._git_pins.append(version >= PINNING_GIT)
-        if not self._git_pins[0]:
-            raise Lacking("git is too old to be used by a hub.", hint="Install git 2.37 or newer.")
 
 
 def _inside(host: str, port: int | None) -> Refused:
@@ -249,39 +177,22 @@ def is_forge(locator: str) -> bool:
     return host_of(locator) in FORGES
 
 
-async def _ask(url: str, address: Address) -> tuple[int, str]:
-    """Return status and Location of *url*, asked at *address*; the body is never read."""
-    parts = httpx2.URL(url)
-    aim = parts.copy_with(host=str(address))
-    extensions = {"sni_hostname": parts.host}
-    headers = {"Host": parts.netloc.decode(), "User-Agent": "git/atoll"}
-    try:
-        async with (
-            httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, verify=_authorities()) as client,
-            client.stream("GET", aim, headers=headers, extensions=extensions) as answer,
-        ):
-            return answer.status_code, answer.headers.get("location", "")
-    except httpx2.HTTPError as error:
-        raise Unreachable(f"{parts.host} does not answer: {error}.".replace("..", ".")) from error
+def check_hop(old: str, new: str) -> None:
+    """Raise `Refused` where *old* redirects to a *new* URL of another kind, or to a weaker one."""
+    before, after = urlsplit(old), urlsplit(new)
+    if after.scheme not in {"http", "https"} or (before.scheme, after.scheme) == ("https", "http"):
+        raise Refused(f"{before.hostname} redirects to another protocol, {after.scheme[:20]}.")
+
+
+def no_host(host: str) -> Unreachable:
+    """Make the error for a name that no name server knows, or could be asked about."""
+    return Unreachable(
+        f"There is no host “{host}”, or this machine has no network.",
+        hint="Check how the address is spelt, and whether this machine reaches other hosts.",
+    )
 
 
 @functools.cache
-def _authorities() -> ssl.SSLContext:
+def authorities() -> ssl.SSLContext:
     """Whom we believe: the system's authorities, or those in ``$SSL_CERT_FILE``."""
     return httpx2.create_ssl_context()
-
-
-def _check_status(status: int, url: str) -> None:
-    if status in {401, 403, 404, 410}:
-        raise not_found(url)
-    if status != httpx2.codes.OK:
-        hint = "Try again later." if status >= 500 or status == 429 else ""  # noqa: PLR2004
-        raise Unreachable(f"{host_of(url)} answers with status {status}.", hint=hint)
-
-
-def _pins(url: str, addresses: Sequence[Address]) -> tuple[str, ...]:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
-    shown = ",".join(f"[{one}]" if one.version == 6 else str(one) for one in addresses)  # noqa: PLR2004
-    pin = () if network_of(host) else (f"http.curloptResolve={host}:{port}:{shown}",)
-    return ("http.followRedirects=false", "http.proxy=", *pin)

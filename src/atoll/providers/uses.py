@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,12 +30,18 @@ def use(place: Path) -> bool:
 
 
 def prune(
-    folder: Path, before: datetime, needed: Collection[str], *, dry_run: bool
-) -> Iterator[Copy]:
-    """Remove what in *folder* was last needed *before* then, a day ago at least, and yield it.
+    folders: Iterable[Path], before: datetime, needed: Collection[str], *, dry_run: bool
+) -> list[Copy]:
+    """Remove what in *folders* was last needed *before* then, a day ago at least, and return it.
 
     What holds one of the paths *needed* stays. What a killed process left aside goes, too.
     """
+    return [one for folder in folders for one in _prune(folder, before, needed, dry_run=dry_run)]
+
+
+def _prune(
+    folder: Path, before: datetime, needed: Collection[str], *, dry_run: bool
+) -> Iterator[Copy]:
     limit = min(before, datetime.now(UTC) - LEAST)
     kept = {Path(path).parent.name for path in needed}
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():

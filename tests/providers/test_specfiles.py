@@ -8,7 +8,7 @@ import time
 import pytest
 
 from atoll.errors import BadSpecification
-from atoll.providers.git.specfiles import NAMES, read_files
+from atoll.providers.specfiles import NAMES, read_files
 from support.gitservers import Link, make_repo
 
 

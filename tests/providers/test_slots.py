@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from atoll.providers.git import open_source
-from atoll.providers.git.slots import Slots
+from atoll.providers.slots import Slots
 from atoll.settings import settings_from
 from atoll.sources.parsing import parse
 from support.gitservers import make_repo
