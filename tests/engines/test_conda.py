@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -136,6 +137,70 @@ async def test_a_package_cannot_write_through_a_link_of_its_own(conda, channel, 
     with pytest.raises(BuildFailed):
         await conda.build(environment("evil"))
     assert not list(conda.settings.data.rglob("evil.txt"))
+
+
+@pytest.mark.parametrize("target", ["/srv/cache/conda/pkgs", "../../../../../conda/pkgs"])
+@pytest.mark.parametrize("names", ["az", "za"])
+async def test_a_package_cannot_write_through_a_link_of_anothers(conda, channel, target, names):
+    one, two = names
+    channel.add(f"{one}-link", files={"share/out": Link(target)})
+    channel.add(f"{two}-evil", files={f"share/out/evil{n}/x": "x" for n in range(5)})
+    with pytest.raises(BuildFailed, match=r"would be (?:in|outside)"):
+        await conda.build(environment("a-link" if one == "a" else "z-link", f"{two}-evil"))
+    assert not list((conda.settings.data / "cache/conda/pkgs").glob("evil*"))
+
+
+async def test_links_that_lead_out_only_together_are_found(conda, channel):
+    channel.add("one", files={"here": Link(".")})
+    channel.add("two", files={"here/up": Link("../../../../conda/pkgs")})
+    channel.add("three", files={"up/evil/x": "x", "here/up/evil/y": "x"})
+    with pytest.raises(BuildFailed):
+        await conda.build(environment("one", "two", "three"))
+    assert not list((conda.settings.data / "cache/conda/pkgs").glob("evil*"))
+
+
+async def test_links_that_stay_inside_or_lead_nothing_out_are_fine(conda, channel):
+    channel.add("one", files={"lib64": Link("lib"), "lib/one": "1", "usr/lib": Link("../lib")})
+    channel.add("two", files={"etc/mtab": Link("/proc/mounts"), "usr/two": "2"})
+    made = await conda.build(environment("one", "two"))
+    assert (env_of(made) / "lib64/one").read_text() == "1"
+    assert os.readlink(env_of(made) / "etc/mtab") == "/proc/mounts"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../../conda/pkgs/evil", "/srv/cache/conda/pkgs/evil", "../lib/evil"]
+)
+async def test_an_entry_point_cannot_be_written_elsewhere(conda, channel, name):
+    channel.module("reef", entry_points=[f"{name} = reef:go"])
+    with contextlib.suppress(BuildFailed, BadSpecification):
+        await conda.build(environment("reef"))
+    assert not list((conda.settings.data / "cache").rglob("evil"))
+
+
+@pytest.mark.parametrize("build", ["../../evil", "/srv/cache/evil", "0/../../../evil"])
+async def test_a_build_string_is_no_path(conda, channel, build):
+    channel.module("reef", build=build)
+    with pytest.raises((BuildFailed, Unreachable, BadSpecification)):
+        await conda.build(environment("reef"))
+    assert not list(conda.settings.data.rglob("evil*"))
+
+
+async def test_a_password_of_the_operators_is_nowhere_to_be_seen(tmp_path, index, channel):
+    channel.module("reef")
+    channel.password = "ada:s3cretpw"
+    mirrors = {"lagoon": channel.url.replace("http://", "http://ada:s3cretpw@")}
+    site = Site(tmp_path, index.url, builds={"conda_mirrors": mirrors, "conda_channels": []})
+    look = "#!/bin/sh\ngrep -rl s3cret[p]w /srv/env /srv/spec /srv/out /tmp /proc/*/environ && exit 3\ntrue\n"
+    made = await site.build({**environment("lagoon::reef", pip=["pip"]), "postBuild": look})
+    kept = (site.settings.data / "environments", site.settings.data / "logs")
+    found = [
+        file
+        for folder in kept
+        for file in folder.rglob("*")
+        if file.is_file() and b"s3cretpw" in file.read_bytes()
+    ]
+    assert found == []
+    assert await site.python(made, "import reef; print(reef.VERSION)") == ["1.0"]
 
 
 async def test_a_second_environment_links_to_the_files_of_the_first(conda, channel):

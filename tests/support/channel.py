@@ -16,6 +16,7 @@ import sysconfig
 import tarfile
 import threading
 import zipfile
+from base64 import b64encode
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,7 @@ class Channel:
         self.files = {}
         self.listing = defaultdict(dict)
         self.asked = []
+        self.password = ""  # user:password, if it wants one
         channel = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -155,6 +157,11 @@ class Channel:
     def _answer(self, request):
         parts = request.path.strip("/").split("/")
         body = None
+        wanted = f"Basic {b64encode(self.password.encode()).decode()}"
+        if self.password and request.headers.get("Authorization") != wanted:
+            request.send_response(401)
+            request.end_headers()
+            return
         if len(parts) == 3 and parts[0] == self.name:
             if parts[2] == "repodata.json":
                 body = self._repodata(parts[1])

@@ -50,6 +50,7 @@ RESULT = "/srv/result"  # in a box that has a cache of its own: where the enviro
 COMPILE = "compile_"  # before an environment's key: the lock for compiling its modules
 DEFAULTS = ("main", "r")  # what conda calls “defaults” is these two
 MOST_VARIABLES, LONGEST_VARIABLE = 200, 8192
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _OURS = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "PATH", "HOME", "LANG", "PYTHONHOME"})
 
 POST_LINK = """
@@ -192,7 +193,7 @@ def _specs(asked: CondaFile, builds: BuildSettings) -> list[str]:
     found = []
     for one in asked.dependencies:
         channel, name, rest = parts(one)
-        where = _located(channel, builds)[0] if channel else ""
+        where = _PASSWORD.sub("", _located(channel, builds)[0]) if channel else ""
         found.append(f"{where}::{name} {rest}".strip() if where else one)
     return found
 
@@ -249,7 +250,9 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
     )
     told: list[str] = []
     words = (sys.executable, "-I", PROGRAM, f"{SPEC}/{TASK}", f"{OUT}/{ANSWER}")
-    if status := await steps.run(words, box, told):
+    status = await steps.run(words, box, told)
+    (workshop.spec / TASK).unlink()  # it may have passwords of the operator's
+    if status:
         raise failed(steps.explained(told, status))
     solved = _read_answer(read_written(workshop.out, ANSWER))
     (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it

@@ -23,7 +23,7 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import rattler
 from rattler.exceptions import (
@@ -38,8 +38,10 @@ from rattler.exceptions import (
 from rattler.install.installer import InstallerReporter
 
 Task = dict[str, Any]
+Parts = tuple[str, ...]
 PATIENCE = 5.0  # seconds that a channel may take to answer at all
 PAUSE = 3.0  # seconds between two lines about the same
+MOST_PLACES = 10_000  # that are looked at for one folder of a package
 LONGEST = 300  # characters of a sentence
 
 
@@ -66,6 +68,7 @@ async def make(task: Task) -> Task:
             "unreachable", f"None of the conda channels can be reached: {_named(channels)}."
         )
     config = rattler.Config.from_toml(_config(task))
+    keep_passwords(task["channels"] + [task["alias"]])
     client = rattler.Client.default_client(max_retries=2, timeout=120)
     say(f"Reading what {_named(channels)} have")
     gateway = rattler.Gateway(Path(task["cache"], "repodata"), client=client)
@@ -108,6 +111,19 @@ def _ask(address: str, heard: list[str]) -> None:
             heard.append(address)
     except OSError:
         pass
+
+
+def keep_passwords(addresses: list[str]) -> None:
+    """Give rattler the passwords in *addresses* by their host, so that it keeps them to itself."""
+    known = {}
+    for one in map(urlsplit, addresses):
+        if one.username:
+            pair = {"username": unquote(one.username), "password": unquote(one.password or "")}
+            known[str(one.hostname)] = {"BasicHTTP": pair}
+    file = Path("/tmp/passwords.json")  # noqa: S108 - the box's own
+    file.touch(0o600)
+    file.write_text(json.dumps(known))
+    os.environ["RATTLER_AUTH_FILE"] = str(file)
 
 
 async def choose(
@@ -199,18 +215,107 @@ async def install(
         task["prefix"],
         package_cache=rattler.PackageCache(fetched),
         execute_link_scripts=False,
-        reporter=_Reporter(len(new)),  # type: ignore[abstract]  # none of its methods is
+        reporter=_Reporter(len(new), Walls(task, records)),  # type: ignore[abstract]  # none is
         alternative_target_prefix=task["seen_at"],
         client=client,
         config=config,
     )
 
 
+class Walls:
+    """Sees to it that no package is put anywhere through a symbolic link that leads out.
+
+    rattler follows the links of one package when it puts another's files in place: into whatever
+    this box can write to, which is the shared cache. So before a package is linked, it is looked
+    through, with all that were before it, in every order in which their files may come.
+    """
+
+    def __init__(self, task: Task, records: list[rattler.RepoDataRecord]) -> None:
+        self.task = task
+        self.records = {_name(one): one for one in records}
+        python = self.records.get("python")
+        minor = ".".join(str(python.version).split(".")[:2]) if python else "3"
+        self.site = ("lib", f"python{minor}", "site-packages")
+        self.folders: set[Parts] = set()  # with all that they are in
+        self.links: dict[Parts, set[str]] = {}
+        self.lock = threading.Lock()
+
+    def admit(self, name: str) -> None:
+        """Take in the package *name*; what would lead out ends this process at once."""
+        with self.lock:
+            try:
+                folders, links = self._look(self.records[name])
+                self.folders |= folders
+                for place, target in links:
+                    self.links.setdefault(place, set()).add(target)
+                if self.links.keys() & folders or {place for place, _ in links} & self.folders:
+                    self._check()
+            except Failure as error:
+                finish({"error": error.kind, "message": f"{name}: {error}", "hint": error.hint})
+            except BaseException as error:  # noqa: BLE001 - else rattler would go on
+                finish({"error": "install", "message": f"{name}: {error!r}", "hint": ""})
+
+    def _look(self, record: rattler.RepoDataRecord) -> tuple[set[Parts], list[tuple[Parts, str]]]:
+        """Return the folders and the links that a package has, where they will be."""
+        top = Path(self.task["cache"], "pkgs", _stem(record))
+        folders: set[Parts] = {("conda-meta",)}
+        links = []
+        for folder, names, files in os.walk(top):
+            place = self._placed(Path(folder).relative_to(top).parts)
+            folders |= {place[:end] for end in range(1, len(place) + 1)}
+            for one in (*names, *files):
+                path = os.path.join(folder, one)
+                if os.path.islink(path):
+                    links.append(((*place, one), os.readlink(path)))
+        return folders, links
+
+    def _placed(self, parts: Parts) -> Parts:
+        if parts[:1] == ("site-packages",):
+            return (*self.site, *parts[1:])
+        return ("bin", *parts[1:]) if parts[:1] == ("python-scripts",) else parts
+
+    def _check(self) -> None:
+        """Raise `Failure` if any folder may be outside, however links and folders come about."""
+        known = -1
+        while known != (known := sum(map(len, self.links.values()))):
+            for place, targets in list(self.links.items()):  # a link, too, may be behind another
+                for real in self._places(place[:-1]):
+                    self.links.setdefault((*real, place[-1]), set()).update(targets)
+        for folder in self.folders:
+            self._places(folder)
+
+    def _places(self, folder: Parts) -> set[Parts]:
+        """Return all places that *folder* may turn out to be."""
+        ahead: list[tuple[Parts, Parts]] = [((), folder)]
+        seen = set(ahead)
+        found = set()
+        while ahead:
+            done, rest = ahead.pop()
+            if not rest:
+                found.add(done)
+                continue
+            part, *more = rest
+            if part == ".." and not done:
+                raise Failure("install", f"“{'/'.join(folder)}” would be outside the environment.")
+            steps = [(done[:-1] if part == ".." else (*done, part), tuple(more))]
+            for target in self.links.get((*done, part), ()):
+                if target.startswith("/"):
+                    raise Failure("install", f"“{'/'.join(folder)}” would be in {target}.")
+                parts = tuple(one for one in target.split("/") if one not in {"", "."})
+                steps.append((done, (*parts, *more)))
+            ahead += [step for step in steps if step not in seen]
+            seen.update(steps)
+            if len(seen) > MOST_PLACES:
+                raise Failure("install", "its links lead through too many others.")
+        return found
+
+
 class _Reporter(InstallerReporter):
     """Tells now and then how far it is."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, walls: Walls) -> None:
         self.number = number
+        self.walls = walls
         self.done = 0
         self.bytes: dict[int, int] = {}
         self.said = time.monotonic()
@@ -226,6 +331,10 @@ class _Reporter(InstallerReporter):
     def on_download_completed(self, download_idx: int) -> None:
         self.done += 1
         self._tell()
+
+    def on_link_start(self, operation: int, package_name: str) -> int:
+        self.walls.admit(package_name)
+        return operation
 
     def _tell(self) -> None:
         if time.monotonic() - self.said > PAUSE:
@@ -267,8 +376,8 @@ def _config(task: Task) -> str:
 
 
 def _channel(text: str, alias: str) -> rattler.Channel:
-    settings = rattler.ChannelConfig(alias) if alias else rattler.ChannelConfig()
-    return rattler.Channel(text, settings)
+    settings = rattler.ChannelConfig(_bare(alias)) if alias else rattler.ChannelConfig()
+    return rattler.Channel(_bare(text), settings)
 
 
 def _named(channels: list[rattler.Channel]) -> str:
@@ -324,10 +433,15 @@ def main() -> None:
         answer = {"error": kind, "message": _sentence(error), "hint": "Check the channel's name."}
     except (InstallerError, LinkError) as error:
         answer = {"error": "install", "message": _sentence(error), "hint": ""}
+    finish(answer)
+
+
+def finish(answer: Task) -> None:
+    """Write the answer and end, whatever else is still going on."""
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         json.dump(answer, file)
     sys.stdout.flush()
-    os._exit(0)  # who still waits for a name server need not hold us up
+    os._exit(0)
 
 
 if __name__ == "__main__":
