@@ -89,6 +89,12 @@ async def test_channels_are_seen_as_of_the_end_of_the_day(conda, channel):
     assert "/reef-2.0-" in Path(new.handle, "lock.txt").read_text()
 
 
+async def test_a_package_can_be_asked_of_one_channel(conda, channel):
+    channel.module("reef")
+    made = await conda.build(environment("lagoon::reef=1.0", channels=[]))
+    assert "/lagoon/noarch/reef-1.0-" in Path(made.handle, "lock.txt").read_text()
+
+
 async def test_what_is_not_there_is_said_in_one_sentence(conda):
     with pytest.raises(BuildFailed, match="There is no package “nunpy” in lagoon"):
         await conda.build(environment("nunpy"))

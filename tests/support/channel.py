@@ -259,6 +259,9 @@ def _python():
         for name in names:
             path = Path(folder, name)
             body[f"lib/python{MINOR}/{path.relative_to(library)}"] = path.read_bytes()
+    # Debian's looks for packages in folders of other names.
+    debian = "import os, site, sys\nsite.addsitedir(os.path.join(sys.prefix, *%r))\n"
+    body[f"lib/python{MINOR}/sitecustomize.py"] = (debian % (SITE.split("/"),)).encode()
     body[f"{SITE}/README.txt"] = b"Packages go here.\n"
     return _packed("python", ".".join(map(str, sys.version_info[:3])), body, ())
 

@@ -140,7 +140,7 @@ async def choose(
             try:
                 return await rattler.solve(
                     channels,
-                    [rattler.MatchSpec(one) for one in specs],
+                    [_spec(one, task["alias"]) for one in specs],
                     gateway=gateway,
                     virtual_packages=virtual,
                     channel_priority=priority,
@@ -380,6 +380,14 @@ def _channel(text: str, alias: str) -> rattler.Channel:
     return rattler.Channel(_bare(text), settings)
 
 
+def _spec(text: str, alias: str) -> rattler.MatchSpec:
+    """Return a match specification whose channel is named as the operator's alias has it."""
+    channel, mark, rest = text.rpartition("::")
+    if mark:
+        text = f"{str(_channel(channel, alias).base_url).rstrip('/')}::{rest}"
+    return rattler.MatchSpec(text)
+
+
 def _named(channels: list[rattler.Channel]) -> str:
     return ", ".join(dict.fromkeys(str(one.name or _bare(one.base_url)) for one in channels))
 
@@ -430,7 +438,8 @@ def main() -> None:
     except GatewayError as error:
         missing = "404" in str(error) or "not found" in str(error).lower()
         kind = "specification" if missing else "gateway"
-        answer = {"error": kind, "message": _sentence(error), "hint": "Check the channel's name."}
+        hint = "Check the channel's name." if missing else "Try again later."
+        answer = {"error": kind, "message": _sentence(error), "hint": hint}
     except (InstallerError, LinkError) as error:
         answer = {"error": "install", "message": _sentence(error), "hint": ""}
     finish(answer)
