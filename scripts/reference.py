@@ -136,6 +136,8 @@ def _type(field: FieldInfo) -> str:
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is list:
         return f"list of {_type_name(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return f"table of {_type_name(get_args(kind)[1])}"
     if get_args(kind):
         return " or ".join(f"`{json.dumps(one)}`" for one in get_args(kind))
     names = {"str": "text", "bool": "`true` or `false`", "int": "whole number", "float": "number"}

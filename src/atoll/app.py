@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from atoll.accounting import Records
 from atoll.environments import Builder, Environments, Shelf
+from atoll.environments.substitutes import from_pypi
 from atoll.errors import AtollError, Lacking
 from atoll.launching import Launcher
 from atoll.launching.desk import Launches
@@ -86,7 +87,8 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         grace=settings.builds.grace,
         width=settings.builds.at_once,
     )
-    launcher = Launcher(source, environments, shelves.plans, this_platform())
+    substitute = from_pypi if settings.builds.substitute else None
+    launcher = Launcher(source, environments, shelves.plans, this_platform(), substitute)
     return Atoll(settings, source, environments, shelves, launcher, machine.builder, machine.runner)
 
 

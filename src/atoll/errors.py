@@ -8,6 +8,7 @@
   x NotFound            the repository, version, plan or server is not there
   x TooLarge            a repository or file is over a limit
   x Unreachable         a remote server did not answer, or not in time
+    x ChannelsUnreachable none of the conda channels did
   x BadSpecification    the files that say what to build are contradictory or unreadable
     x CannotBuildYet    they are clear, but no builder here knows how
   x BuildFailed         a builder ran and did not produce an environment
@@ -77,6 +78,10 @@ class Unreachable(AtollError):
 
     status = 502
     exit_code = 6
+
+
+class ChannelsUnreachable(Unreachable):
+    """None of the conda channels that a specification names answers."""
 
 
 class BadSpecification(AtollError):

@@ -145,6 +145,27 @@ class BuildSettings(_Section):
     )
     timeout: Duration = Field(3600, gt=0, description="How long one build may take")
     memory: Size = Field("4G", description="Memory of one build")
+    conda_alias: str = Field(
+        "", description="The address below which conda channels are by name; empty: conda's own"
+    )
+    conda_channels: list[str] = Field(
+        ["conda-forge"],
+        description="Conda channels that come after those a repository names, as in Binder",
+    )
+    conda_mirrors: dict[str, str] = Field(
+        {},
+        description=(
+            "Addresses to take instead of a conda channel's own, by its name or address: "
+            '{conda-forge = "https://conda.example.org/forge"}'
+        ),
+    )
+    substitute: bool = Field(
+        True,  # noqa: FBT003
+        description=(
+            "Whether, where no conda channel can be reached, the same names are taken from the "
+            "Python package index; who launches is told"
+        ),
+    )
 
 
 class ServerSettings(_Section):

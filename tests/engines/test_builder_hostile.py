@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from atoll.disk import discard
-from atoll.engines.local import builder as builders
+from atoll.engines.local import logs
 from atoll.engines.local import workshop as workshops
 from atoll.engines.local.builder import metadata
 from atoll.engines.local.locks import read_lock
@@ -308,7 +308,7 @@ async def test_folders_nested_thousands_deep_stop_no_later_build(site):
 
 
 async def test_a_build_that_prints_without_end_fills_no_log(site, monkeypatch):
-    monkeypatch.setattr(builders, "LONGEST_LOG", 50_000)
+    monkeypatch.setattr(logs, "LONGEST", 50_000)
     flood = "#!/bin/bash\nyes flood | head -c 3000000\necho Error: it broke\nexit 3\n"
     with pytest.raises(BuildFailed, match="it broke"):
         await site.build({"postBuild": flood})

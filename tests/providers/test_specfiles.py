@@ -135,3 +135,20 @@ async def test_a_repository_with_such_a_link_is_refused_and_not_kept(remote, bas
     for _ in range(2):
         with pytest.raises(BadSpecification, match=r"requirements\.txt"):
             await open_text(f"{base}/bad")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dependencies:\n  - pip:\n    - -r more.txt\n",
+        "dependencies:\n  - pip:\n    - '--requirement=more.txt' # x\n",
+        "dependencies: [{pip: [six, '-c more.txt']}]\n",
+    ],
+)
+def test_what_the_lines_for_pip_of_an_environment_yml_include_is_read_too(tmp_path, text):
+    files = {
+        "binder/environment.yml": text,
+        "binder/more.txt": "-r other.txt",
+        "binder/other.txt": "six",
+    }
+    assert set(read_files(put(tmp_path, files))) == set(files)

@@ -47,17 +47,15 @@ async def _build(settings: Settings, reference: str, at: str, *, retry: bool) ->
             target = parse(absolute(reference))
             checkout = await launcher.check_out(target.repo, progress.tell, Clock())
             spec = launcher.read(checkout, at)
-            known = await launcher.environments.find(spec)
-            made = known or await launcher.environments.ensure(
-                spec, checkout.path, progress.tell, retry=retry
-            )
+            built = await launcher.build(spec, checkout, progress.tell, retry=retry)
+            made = built.environment
     return {
         "key": made.key,
         "engine": made.engine,
-        "cached": known is not None,
+        "cached": built.cached,
         "seconds": round(time.monotonic() - begun, 2),
         "python": made.python,
         "as_of": made.as_of.isoformat() if made.as_of else None,
         "path": made.handle,
-        "notes": [*spec.notes, *made.notes],
+        "notes": list(built.notes),
     }

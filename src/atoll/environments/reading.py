@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec
+from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import show, wanted
 from atoll.environments.requirements import decode, read_requirements
@@ -29,7 +30,7 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *("environment.yml", "environment.yaml", "Pipfile", "Pipfile.lock", "install.R", "apt.txt"),
+    *("apt.txt", *FILES, "Pipfile", "Pipfile.lock", "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
 _PASSED_OVER = (
@@ -55,6 +56,8 @@ class _Found:
     tree: bool = False
     package: bool = False
     pinned: bool = False
+    conda: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
@@ -67,8 +70,9 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     asked = index_day(at)
     found = _Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
-    _read_python(checkout.files, found)
-    _read_packages(checkout.files, found)
+    if not _read_conda(checkout.files, found):
+        _read_python(checkout.files, found)
+        _read_packages(checkout.files, found)
     _read_post_build(checkout.files, found)
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
@@ -78,13 +82,14 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
         )
     day = asked or _last_change(checkout, found)
     return EnvSpec(
-        kind=PACKAGE if found.package else PYTHON,
+        kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
         platform=platform,
         files=tuple(sorted(found.files.items())),
         python=_of_that_day(found.python, day) if found.pinned else found.python,
         as_of=None if found.pinned else day,
         tree=checkout.ref.tree if found.tree else "",
         folder=found.folder,
+        notes=found.notes,
     )
 
 
@@ -113,6 +118,8 @@ def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
         if folder and name in _ONLY_AT_THE_TOP:
             continue
         if (path := _path(folder, name)) in files:
+            if name in FILES:  # it rules what comes after it
+                return
             raise _cannot_yet(path)
 
 
@@ -125,8 +132,41 @@ def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
 def _cannot_yet(path: str) -> CannotBuildYet:
     return CannotBuildYet(
         f"The repository asks for {path}, which Atoll cannot build yet.",
-        hint="It builds requirements.txt, pyproject.toml, uv.lock, setup.py and postBuild.",
+        hint="It builds environment.yml, requirements.txt, pyproject.toml, uv.lock, setup.py and "
+        "postBuild.",
     )
+
+
+def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
+    """Read an ``environment.yml``, if there is one; then nothing else says what to install.
+
+    As in Binder, ``runtime.txt`` is passed over unless it asks for R. Paths in the lines for pip
+    begin at the folder of the file, as for conda.
+    """
+    path = next((one for name in FILES if (one := _path(found.folder, name)) in files), "")
+    if not path:
+        return False
+    runtime = _path(found.folder, "runtime.txt")
+    if runtime in files and (text := decode(runtime, files[runtime]).strip()).startswith("r-"):
+        _runtime(runtime, text)
+    told = read_conda(path, files[path])
+    found.conda = True
+    found.used.add(path)
+    found.python = told.python
+    found.files[ESSENCE] = told.essence
+    if told.unknown:
+        names = ", ".join(f"“{name}”" for name in told.unknown)
+        found.notes = (f"{path} has {names}, which conda does not know; it was passed over.",)
+    if told.pip:
+        lines = "".join(f"{line}\n" for line in told.pip).encode()
+        pip = read_requirements({**files, path: lines}, path, within=found.folder)
+        included = {
+            name: body for name, body in pip.files.items() if _top(found.folder, name) != path
+        }
+        found.files.update({PIP: pip.files[path.rpartition("/")[2]], **included})
+        found.used |= {_top(found.folder, name) for name in included}
+        found.tree |= pip.local
+    return True
 
 
 def _read_python(files: Mapping[str, bytes], found: _Found) -> None:

@@ -48,6 +48,7 @@ class Requirements:
 class _Reader:
     files: Mapping[str, bytes]
     root: str
+    within: str
     seen: dict[str, bytes]
     hashes: dict[str, tuple[str, ...]]
     local: bool = False
@@ -56,13 +57,14 @@ class _Reader:
     count: int = 0
 
 
-def read_requirements(files: Mapping[str, bytes], path: str) -> Requirements:
+def read_requirements(files: Mapping[str, bytes], path: str, *, within: str = "") -> Requirements:
     """Read *path* and what it includes from *files*, a repository's files by their path.
 
-    Raises `BadSpecification` for what is unreadable, missing or outside the repository, and
+    *within* is the folder in which it will be installed: paths in its lines begin there. Raises
+    `BadSpecification` for what is unreadable, missing or outside the repository, and
     `CannotBuildYet` for an include from the web.
     """
-    reader = _Reader(files, posixpath.dirname(path), {}, {})
+    reader = _Reader(files, posixpath.dirname(path), within, {}, {})
     _read_file(reader, path)
     pinned = bool(reader.hashes) and not reader.unpinned
     return Requirements(reader.seen, reader.local, reader.indexes, pinned, reader.hashes)
@@ -173,7 +175,7 @@ def _place(reader: _Reader, path: str, value: str, *, always: bool) -> None:
         always = True
     path_like = value.startswith((".", "/", "~")) or "/" in value or value.endswith(_ARCHIVE)
     if always or path_like:
-        _inside(path, re.sub(r"\[[^\]]*\]$|#.*$", "", value), "")
+        _inside(path, re.sub(r"\[[^\]]*\]$|#.*$", "", value), reader.within)
         reader.local = True
 
 
@@ -194,6 +196,15 @@ def hashes_of(files: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
         if hashes := tuple(_HASH.findall(line)):
             name = canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0])
             found[name] = (*found.get(name, ()), *hashes)
+    return found
+
+
+def names_of(files: Mapping[str, bytes]) -> set[str]:
+    """Return the canonical names of the packages that normalised requirements *files* name."""
+    found: set[str] = set()
+    for line in _lines_of(files):
+        if not _option(line)[0] and not _is_place(line):
+            found.add(canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]))
     return found
 
 
@@ -240,7 +251,7 @@ def may_be_address(text: str) -> bool:
 
 
 def _lines_of(files: Mapping[str, bytes]) -> list[str]:
-    named = {"postBuild", "pyproject.toml", "uv.lock"}
+    named = {"postBuild", "pyproject.toml", "uv.lock", "conda.json"}
     return [
         line
         for name, body in files.items()

@@ -9,13 +9,13 @@ hour, and then has the plan started, which takes a moment.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from atoll.environments import Environments, EnvSpec
+from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.reading import index_day, read_spec, start_script
-from atoll.errors import BadRequest
+from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
@@ -24,6 +24,8 @@ from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, Source
 from atoll.sources.parsing import path_opening
 from atoll.volumes import Content
+
+AGAIN = 600.0  # seconds after which conda channels that did not answer are tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,20 @@ class Prepared:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An environment and the specification that it was really made from."""
+
+    spec: EnvSpec
+    environment: Environment
+    cached: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should hear of, each sentence once."""
+        return tuple(dict.fromkeys((*self.spec.notes, *self.environment.notes)))
+
+
 @dataclass(slots=True)
 class Clock:
     """How long each phase took, in seconds."""
@@ -76,12 +92,18 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """The collaborators of a launch, chosen once in `atoll.app`."""
+    """The collaborators of a launch, chosen once in `atoll.app`.
+
+    ``substitute`` makes another specification of one whose conda channels cannot be reached;
+    without it, that is an error.
+    """
 
     source: Source
     environments: Environments
     plans: Plans
     platform: str
+    substitute: Callable[[EnvSpec], EnvSpec] | None = None
+    _unreachable: dict[EnvKey, float] = field(default_factory=dict)
 
     async def prepare(
         self, request: LaunchRequest, tell: Tell, clock: Clock | None = None
@@ -98,16 +120,11 @@ class Launcher:
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
             tell(Event("build", f"Looking for environment {spec.key}"))
-            known = await self.environments.find(spec)
-            environment = known or await self.environments.ensure(
-                spec,
-                checkout.path,
-                tell,
-                retry=request.retry,
-                whose=party(request.person.name),
-            )
-            tell(Event("build", "The environment is there already" if known else "Built"))
-            for note in (*spec.notes, *environment.notes):
+            whose = party(request.person.name)
+            built = await self.build(spec, checkout, tell, retry=request.retry, whose=whose)
+            environment = built.environment
+            tell(Event("build", "The environment is there already" if built.cached else "Built"))
+            for note in built.notes:
                 tell(Event("build", note, note=True))
         plan = ServerPlan(
             id=new_id(),
@@ -122,7 +139,7 @@ class Launcher:
             network=request.network,
         )
         await self.plans.put(plan)
-        return Prepared(plan, spec, known is not None, clock.seconds)
+        return Prepared(plan, built.spec, built.cached, clock.seconds)
 
     async def name_for(self, request: LaunchRequest) -> str:
         """Return the server's name: a kept server of one repository never gets another's files.
@@ -162,6 +179,48 @@ class Launcher:
             for warning in checkout.warnings:
                 tell(Event("fetch", warning, note=True))
         return checkout
+
+    async def build(
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, *, retry: bool = False, whose: str = ""
+    ) -> Built:
+        """Find or build what *spec* asks for, which `atoll build` shares, too.
+
+        Where none of its conda channels can be reached, and only then, the same names are taken
+        from the Python package index; the notes say so.
+        """
+        if known := await self.environments.find(spec):
+            return Built(spec, known, cached=True)
+        lately = time.monotonic() - self._unreachable.get(spec.key, -AGAIN) < AGAIN
+        if self.substitute is None or retry or not lately:
+            try:
+                made = await self.environments.ensure(
+                    spec, checkout.path, tell, retry=retry, whose=whose
+                )
+                return Built(spec, made, cached=False)
+            except ChannelsUnreachable as error:
+                if self.substitute is None:
+                    raise
+                self._unreachable[spec.key] = time.monotonic()
+                tell(Event("build", str(error), note=True))
+        return await self._build_substitute(self.substitute(spec), checkout, tell, retry, whose)
+
+    async def _build_substitute(
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, retry: bool, whose: str
+    ) -> Built:
+        tell(Event("build", f"Taking the Python package index instead: environment {spec.key}"))
+        if known := await self.environments.find(spec):
+            return Built(spec, known, cached=True)
+        for note in spec.notes:
+            tell(Event("build", note, detail=True))
+        try:
+            made = await self.environments.ensure(
+                spec, checkout.path, tell, retry=retry, whose=whose
+            )
+        except AtollError as error:
+            hint = "It was tried with the Python package index: no conda channel can be reached."
+            error.hint = f"{error.hint} {hint}".strip()
+            raise
+        return Built(spec, made, cached=False)
 
     def read(self, checkout: Checkout, at: str = "") -> EnvSpec:
         """Read what *checkout* asks for; *at* overrides the date of the package index."""

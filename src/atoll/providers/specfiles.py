@@ -55,6 +55,11 @@ MOST_INCLUDED = 100
 MOST_LINKS = 20
 INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(\S[^#]*)")
 
+CONDA = (".yml", ".yaml")  # of an environment.yml, whose lines for pip include files, too
+IN_YAML = re.compile(
+    r"(?:^|[\s\[,\"'])((?:-r|-c|--requirement|--constraint)[\s=]+[^\s\"',\]#]+)", re.MULTILINE
+)
+
 
 def read_files(tree: Path) -> dict[str, bytes]:
     """Return the bytes of the specification files in *tree*, by their path in it.
@@ -71,7 +76,8 @@ def read_files(tree: Path) -> dict[str, bytes]:
                 path = f"{folder}/{name}" if folder else name
                 if (body := _read(root, path)) is not None:
                     files[path] = body
-        pending = deque(path for path in files if path.endswith(("ments.txt", "ments3.txt")))
+        ends = ("ments.txt", "ments3.txt", *(f"environment{end}" for end in CONDA))
+        pending = deque(path for path in files if path.endswith(ends))
         while pending:
             at = pending.popleft()
             for path in included(at, files[at]):
@@ -87,13 +93,13 @@ def read_files(tree: Path) -> dict[str, bytes]:
 
 
 def included(name: str, body: bytes) -> Iterator[str]:
-    """Yield the paths of the files that the requirements file *name* includes.
+    """Yield the paths of the files that the requirements file or environment.yml *name* includes.
 
     The format is pip's: ``-r FILE`` or ``-c FILE``, relative to the file that says so. URLs are
     passed over. Raises `BadSpecification` for a path that leads out of the repository.
     """
     text = body.decode("utf-8", "surrogateescape").replace("\\\n", "")
-    for line in text.splitlines():
+    for line in IN_YAML.findall(text) if name.endswith(CONDA) else text.splitlines():
         found = INCLUDE.match(line)
         if not found or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", found[1]):
             continue

@@ -13,7 +13,14 @@ from atoll.events import Event, Tell
 from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, ignore
 
 DATE = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
-SPECIFICATIONS = ("requirements.txt", "pyproject.toml", "runtime.txt", "postBuild", "start")
+SPECIFICATIONS = (
+    "environment.yml",
+    "requirements.txt",
+    "pyproject.toml",
+    "runtime.txt",
+    "postBuild",
+    "start",
+)
 
 
 @dataclass(slots=True)

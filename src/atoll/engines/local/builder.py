@@ -21,20 +21,22 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import layers, network
+from atoll.engines.local import conda, layers, network
+from atoll.engines.local.adding import our_python
 from atoll.engines.local.explanations import MAKE_ROOM
 from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
+from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import Bind, run
 from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
-from atoll.engines.local.steps import Steps, compiling
+from atoll.engines.local.steps import ENV, Steps, compiling
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
     Workshop,
@@ -46,6 +48,7 @@ from atoll.engines.local.workshop import (
     start_over,
 )
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
+from atoll.environments.conda import CONDA, essence_of
 from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
 from atoll.environments.pythons import day_for
 from atoll.environments.reading import PACKAGE
@@ -62,7 +65,6 @@ from atoll.settings import Settings
 METADATA = "atoll.json"
 BUILDING = ".building.lock"  # held by all builds together, and by whoever empties their cache
 FULL = (errno.ENOSPC, errno.EDQUOT)
-LONGEST_LOG = 16 * 1024**2  # characters
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class LocalBuilder:
         began = time.monotonic()
         self._locks().mkdir(parents=True, exist_ok=True)
         log_file = self.settings.data / "logs" / f"{spec.key}.txt"
-        with locked(self._locks() / BUILDING), _Log(log_file, say) as log:
+        with locked(self._locks() / BUILDING), Log(log_file, say) as log:
             workshop = await asyncio.to_thread(self._open, spec, owner)
             try:
                 made = await self._make(spec, tree, workshop, owner, log)
@@ -169,9 +171,11 @@ class LocalBuilder:
         self, spec: EnvSpec, tree: Path, workshop: Workshop, owner: int | None, log: Say
     ) -> dict[str, Any]:
         """Do everything up to publishing; return the metadata."""
+        if spec.kind == CONDA:
+            return await self._make_by_conda(spec, tree, workshop, owner, log)
         python, note = await asyncio.to_thread(self.pythons.take, spec.python, spec.as_of, log)
         log(f"Python {python.version}")
-        notes = [note] if note else []
+        notes = [*spec.notes, *([note] if note else [])]
         seen = replace(spec, as_of=day_for(python.minor, spec.as_of))
         if seen.as_of != spec.as_of:
             notes.append(f"Python {python.version} came later: packages are those of {seen.as_of}.")
@@ -182,20 +186,49 @@ class LocalBuilder:
         python = steps.python
         files = dict(spec.files)
         if "postBuild" in files:
-            await _post_build(steps, f"{spec.folder}/postBuild" if spec.folder else "postBuild")
-        home = await asyncio.to_thread(_keep_home, spec, tree, workshop, lock)
+            await _post_build(steps, _post_build_path(spec))
+        editable = any(pin.editable for pin in lock.pins)
+        home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=editable)
         (workshop.result / "lock.txt").write_text(lock.text())
+        return {
+            **self._told(seen, python, notes),
+            "home": home,
+            "packages": len(lock.pins),
+            "own_lab": bool(LABS & lock.names),
+        }
+
+    async def _make_by_conda(
+        self, spec: EnvSpec, tree: Path, workshop: Workshop, owner: int | None, log: Say
+    ) -> dict[str, Any]:
+        """Do the same for an ``environment.yml``, whose Python is one of its packages."""
+        notes = list(spec.notes)
+        steps = self._steps(spec, workshop, our_python(), owner, log)
+        if spec.tree:
+            await asyncio.to_thread(copy_tree, tree, workshop, owner)
+        steps, made = await conda.install(steps, self.settings.builds, notes)
+        if "postBuild" in dict(spec.files):
+            await _post_build(steps, _post_build_path(spec), made.environ)
+        home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=made.editable)
+        (workshop.result / "lock.txt").write_text(made.lock)
+        return {
+            **self._told(spec, made.python, notes),
+            "home": home,
+            "packages": made.packages,
+            "own_lab": made.own_lab,
+            "environ": dict(made.environ),
+        }
+
+    def _told(self, spec: EnvSpec, python: Python, notes: list[str]) -> dict[str, Any]:
+        """Return what the metadata of every environment say."""
         return {
             "key": spec.key,
             "engine": self.engine,
+            "kind": spec.kind,
             "notes": notes,
-            "home": home,
             "python": python.version,
             "python_program": str(python.program),
             "python_prefix": str(python.prefix),
-            "as_of": seen.as_of.isoformat() if seen.as_of else None,
-            "packages": len(lock.pins),
-            "own_lab": bool(LABS & lock.names),
+            "as_of": spec.as_of.isoformat() if spec.as_of else None,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -241,6 +274,8 @@ class LocalBuilder:
         own = names_indexes(files) or bool(read and read.indexes)
         elsewhere = own or names_addresses(files) or bool(read and read.remote)
         elsewhere = elsewhere or ("uv.lock" in files and lock_leads_away(files["uv.lock"]))
+        if spec.kind == CONDA:
+            elsewhere = elsewhere or conda.leads_away(essence_of(files), self.settings.builds)
         policy, why = network.choose(self.network, owner)
         sealed = policy is Network.NONE or self._index_is_inside()
         if sealed and elsewhere:
@@ -275,7 +310,7 @@ class LocalBuilder:
             )
         return False
 
-    def _publish(self, workshop: Workshop, target: Path, made: dict[str, Any], log: _Log) -> None:
+    def _publish(self, workshop: Workshop, target: Path, made: dict[str, Any], log: Log) -> None:
         (workshop.result / METADATA).write_text(json.dumps(made, indent=1))
         log(f"Installed {made['packages']} packages")
         shutil.copyfile(log.path, workshop.result / "log.txt")
@@ -285,9 +320,14 @@ class LocalBuilder:
         """Have done what makes servers and kernels quicker, and nobody need wait for."""
         told = metadata(str(target))
         python = Python(Path(told["python_program"]), told["python"], Path(told["python_prefix"]))
-        box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
 
         async def go() -> None:
+            if python.prefix == Path(ENV):  # a package's, which may not write to linked files
+                with contextlib.suppress(AtollError, OSError):
+                    async with self.lock(EnvKey(f"{conda.COMPILE}{target.name}")):
+                        await conda.compile_modules(target, python, self._cache() / "making", owner)
+                return
+            box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
             with contextlib.suppress(AtollError, OSError):
                 await self._lay(target, python, owner)
             with contextlib.suppress(AtollError):
@@ -349,8 +389,10 @@ def metadata(handle: str) -> dict[str, Any]:
 
 def _is_whole(handle: str) -> bool:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        program = Path(metadata(handle)["python_program"])
-        return program.exists() and os.path.lexists(f"{handle}/env/bin/python")
+        told = metadata(handle)
+        own = told["python_prefix"] == ENV
+        there = own or Path(told["python_program"]).exists()
+        return there and os.path.lexists(f"{handle}/env/bin/python")
     return False
 
 
@@ -383,45 +425,21 @@ def _has_packages(files: Mapping[str, bytes]) -> bool:
     )
 
 
-async def _post_build(steps: Steps, path: str) -> None:
+def _post_build_path(spec: EnvSpec) -> str:
+    return f"{spec.folder}/postBuild" if spec.folder else "postBuild"
+
+
+async def _post_build(steps: Steps, path: str, variables: Mapping[str, str] | None = None) -> None:
     steps.say(f"Running {path}")
-    check(await steps.post_build(path))
+    check(await steps.post_build(path, variables))
 
 
-def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, lock: Lock) -> bool:
+def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, *, editable: bool) -> bool:
     """Keep the copy of the content if servers need it; return whether it is kept."""
     if not spec.tree:
         return False
-    wanted = "postBuild" in dict(spec.files) or any(pin.editable for pin in lock.pins)
+    wanted = "postBuild" in dict(spec.files) or editable
     if wanted and changed(tree, workshop.home):
         return True
     workshop.home.rename(workshop.root / "home")
     return False
-
-
-class _Log:
-    """A build's log: every line goes into its file at once, and to whoever listens."""
-
-    def __init__(self, path: Path, say: Say) -> None:
-        self.path = path
-        self._say = say
-        self._room = LONGEST_LOG
-
-    def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("w", encoding="utf-8", errors="replace")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def __call__(self, line: str) -> None:
-        """Add *line*, as long as the log is not longer than anybody reads."""
-        if self._room < 0:
-            return
-        self._room -= len(line) + 1
-        if self._room < 0:
-            line = f"This log is longer than {LONGEST_LOG >> 20} MB; what follows is left out."
-        self._file.write(f"{line}\n")
-        self._file.flush()
-        self._say(line)

@@ -98,7 +98,13 @@ def _pythons(environment: Path) -> list[str]:
     """Return the folders outside ``/usr`` that the environment's Python is in."""
     known = json.loads((environment / "atoll.json").read_bytes())
     prefix = known.get("python_prefix") or ""
-    return [one for one in _outside_usr({prefix}) if one not in runtime()]
+    return [one for one in _outside_usr({prefix}) if one not in (*runtime(), ENVIRONMENT)]
+
+
+def _variables(environment: Path) -> dict[str, str]:
+    """Return what activating the environment sets, if it is one of conda's."""
+    known = json.loads((environment / "atoll.json").read_bytes())
+    return {str(name): str(value) for name, value in known.get("environ", {}).items()}
 
 
 def _outside_usr(folders: set[str]) -> list[str]:
@@ -133,6 +139,7 @@ def everywhere() -> dict[str, str]:
 
 def _environ(plan: ServerPlan) -> dict[str, str]:
     return {
+        **_variables(Path(plan.environment.handle)),
         **everywhere(),
         "CPU_LIMIT": str(plan.limits.cpus),
         "MEM_LIMIT": str(plan.limits.memory),

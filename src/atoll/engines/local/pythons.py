@@ -197,8 +197,11 @@ class Pythons:
 
 
 def prefix_binds(prefix: str) -> tuple[Bind, ...]:
-    """Return the bind of a Python's folder at its own path, unless every box has it anyway."""
-    if prefix == "/usr" or prefix.startswith("/usr/"):
+    """Return the bind of a Python's folder at its own path, unless every box has it anyway.
+
+    So it is with the system's, and with one that is a package of the environment itself.
+    """
+    if prefix in {"/usr", "/srv/env"} or prefix.startswith("/usr/"):
         return ()
     return (Bind(Path(prefix), prefix),)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from atoll.engines.local.corrections import cutoffs, metadata
@@ -24,6 +24,7 @@ from atoll.engines.local.sandbox import HOME, Bind, Box, run
 from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
 from atoll.engines.local.workshop import Workshop, read_written
 from atoll.environments import EnvSpec, Say
+from atoll.environments.conda import ESSENCE, PIP
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import replaces_index
 from atoll.errors import BuildFailed
@@ -131,31 +132,36 @@ class Steps:
     began: float = field(default_factory=time.monotonic)
 
     async def resolve(
-        self, extras: tuple[str, ...], *, alone: bool = False, quick: bool = False
+        self,
+        extras: tuple[str, ...],
+        *,
+        alone: bool = False,
+        quick: bool = False,
+        more: tuple[str, ...] = (),
     ) -> Lock | Explanation:
         """Have uv choose versions for the specification and *extras* together.
 
-        With *alone*, only for *extras*. With *quick*, nothing is built, so that nothing need be
-        walled in: what only comes as source is passed over. Raises `BuildFailed` when uv could
-        not run.
+        With *alone*, only for *extras*. *more* are further options of uv's. With *quick*, nothing
+        is built, so that nothing need be walled in: what only comes as source is passed over.
+        Raises `BuildFailed` when uv could not run.
         """
         sealed = quick or self.sealed
         file = self.workshop.spec / "extras.in"
         file.write_text("".join(f"{extra}\n" for extra in extras))
-        inputs = [] if alone else self._inputs()
-        words = [*cutoffs(self.spec.as_of), f"{SPEC}/extras.in", *inputs]
+        inputs = [] if alone else self.inputs()
+        words = [*cutoffs(self.spec.as_of), *more, f"{SPEC}/extras.in", *inputs]
         if sealed:
             words = ["--no-build", *words]
         environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
         told: list[str] = []
-        status = await self._run(
+        status = await self.run(
             ("/bin/sh", "-c", RESOLVE, "resolve", *words),
-            self._sealed_box(environ) if sealed else self._open_box(environ),
+            self._box_to_resolve(environ, sealed=sealed),
             told,
             mute=quick,  # it is only a first try: its failure is not a build's
         )
         if status:
-            return self._explain(told, status)
+            return self.explained(told, status)
         folder = self.workshop.quick if sealed else self.workshop.out
         return read_lock(read_written(folder, "pylock.toml"))
 
@@ -184,37 +190,40 @@ class Steps:
         told: list[str] = []
         box = Box(
             (),
-            binds=(*self._always(self.index), Bind(self.cache, CACHE, writable=True)),
-            environ={**self._environ(self.index), "HOME_PACKAGES": HOME_PACKAGES},
+            binds=(*self.always(self.index), Bind(self.cache, CACHE, writable=True)),
+            environ={**self.environ(self.index), "HOME_PACKAGES": HOME_PACKAGES},
             workdir="/tmp",  # noqa: S108 - the box's own
             owner=self.owner,
-            limits=self._limits(),
+            limits=self.limits(),
             host_network=True,
         )
-        status = await self._run(("/bin/sh", "-c", script, "install", *words), box, told)
-        return self._explain(told, status) if status else None
+        status = await self.run(("/bin/sh", "-c", script, "install", *words), box, told)
+        return self.explained(told, status) if status else None
 
     async def build(self, lock: Lock) -> Explanation | None:
         """Install what of *lock* must be built or fetched from elsewhere; return why it failed."""
         told: list[str] = []
         (self.workshop.spec / "pylock.toml").write_bytes(lock.body)  # paths in it fit there, too
         words = ("/bin/sh", "-c", BUILD, "build", *cutoffs(self.spec.as_of))
-        status = await self._run(words, self._open_box({}, env=True), told)
+        status = await self.run(words, self.open_box({}, env=True), told)
         if status:
-            return self._explain(told, status)
-        await self._run(("/bin/sh", "-c", KERNELSPEC, "x", ENV), self._open_box({}, env=True), told)
+            return self.explained(told, status)
+        await self.run(("/bin/sh", "-c", KERNELSPEC, "x", ENV), self.open_box({}, env=True), told)
         return None
 
-    async def post_build(self, path: str) -> Explanation | None:
+    async def post_build(
+        self, path: str, variables: Mapping[str, str] | None = None
+    ) -> Explanation | None:
         """Run the author's postBuild, *path* in the content; return why it failed, or ``None``."""
         environ = {
+            **(variables or {}),
             "HOME": HOME,
             "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
             "VIRTUAL_ENV": ENV,
         }
-        box = self._open_box(environ, env=True)
+        box = replace(self.open_box(environ, env=True), workdir=HOME)
         told: list[str] = []
-        status = await self._run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, told)
+        status = await self.run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, told)
         if not status:
             return None
         if killed := self._killed(status):
@@ -223,9 +232,11 @@ class Steps:
         message = f"{path} ended with status {status}{f': {said}' if said else '.'}"
         return Explanation(Kind.BUILD, message, "Its last lines in the log say why.")
 
-    def _inputs(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """Return what uv is to resolve, seen from the folder in which it runs."""
         names = [name for name, _ in self.spec.files]
+        if ESSENCE in names:
+            return [f"{SPEC}/files/here/{PIP}"] if PIP in names else []
         folder = self.spec.folder if self.spec.tree and self.spec.folder else "."
         inputs = [f"{folder}/requirements.txt"] if "requirements.txt" in names else []
         if "uv.lock" in names:
@@ -239,13 +250,19 @@ class Steps:
         return inputs
 
     def _workdir(self) -> str:
+        if self.spec.tree and self.spec.folder and ESSENCE in dict(self.spec.files):
+            return f"{HOME}/{self.spec.folder}"  # as conda does
         return HOME if self.spec.tree else f"{SPEC}/files/here"
 
-    def _open_box(self, environ: Mapping[str, str], *, env: bool = False) -> Box:
+    def _box_to_resolve(self, environ: Mapping[str, str], *, sealed: bool) -> Box:
+        own = self.python.prefix == Path(ENV)  # the Python to choose for is the environment's own
+        return self._sealed_box(environ) if sealed else self.open_box(environ, env=own)
+
+    def open_box(self, environ: Mapping[str, str], *, env: bool = False) -> Box:
         """Return a box in which a repository's code may run."""
         scratch = self.workshop.scratch
         binds = [
-            *self._always(self.index.open()),
+            *self.always(self.index.open()),
             Bind(self.cache / "uv", f"{CACHE}/uv", scratch=scratch),
             Bind(self.workshop.spec, SPEC),
             Bind(self.workshop.out, OUT, writable=True),
@@ -257,17 +274,17 @@ class Steps:
         return Box(
             (),
             binds=tuple(binds),
-            environ={**self._environ(self.index.open()), **environ},
+            environ={**self.environ(self.index.open()), **environ},
             workdir=self._workdir(),
             network=self.network,
             owner=self.owner,
-            limits=self._limits(),
+            limits=self.limits(),
         )
 
     def _sealed_box(self, environ: Mapping[str, str]) -> Box:
         """Return a box with the host's network, in which uv reads but builds nothing."""
         binds = [
-            *self._always(self.index),
+            *self.always(self.index),
             Bind(self.cache / "uv", f"{CACHE}/uv", writable=True),
             Bind(self.workshop.spec, SPEC),
             Bind(self.workshop.quick, OUT, writable=True),
@@ -277,14 +294,15 @@ class Steps:
         return Box(
             (),
             binds=tuple(binds),
-            environ={**self._environ(self.index), **environ},
+            environ={**self.environ(self.index), **environ},
             workdir=self._workdir(),
             owner=self.owner,
-            limits=self._limits(),
+            limits=self.limits(),
             host_network=True,
         )
 
-    def _always(self, index: Index) -> tuple[Bind, ...]:
+    def always(self, index: Index) -> tuple[Bind, ...]:
+        """Return the binds of every box in which uv runs."""
         always = (Bind(Path(uv()), PROGRAM), *self.binds, *index.binds)
         if any(bind.target == CONFIG for bind in index.binds):  # the operator's own uv.toml
             return always
@@ -292,7 +310,8 @@ class Steps:
         config.write_text(index.config + metadata())
         return (*always, Bind(config, CONFIG))
 
-    def _environ(self, index: Index) -> dict[str, str]:
+    def environ(self, index: Index) -> dict[str, str]:
+        """Return the variables of every box in which uv may run."""
         environ = {
             **index.environ,
             "HOME": "/tmp",  # noqa: S108 - the box's own: nothing is left in the content
@@ -317,10 +336,12 @@ class Steps:
             return {**environ, "UV_NO_CONFIG": "1"}
         return {**environ, "UV_CONFIG_FILE": CONFIG}
 
-    def _limits(self) -> Limits:
+    def limits(self) -> Limits:
+        """Return what a box of a build may use."""
         return Limits(cpus=64, memory=self.memory, processes=2048)
 
-    def _explain(self, told: list[str], status: int) -> Explanation:
+    def explained(self, told: list[str], status: int) -> Explanation:
+        """Say why a box ended with *status*, from what it has *told*."""
         if killed := self._killed(status):
             return killed
         if told:
@@ -337,7 +358,7 @@ class Steps:
             return Explanation(Kind.MACHINE, "Somebody stopped the build.", "Launch it again.")
         return None
 
-    async def _run(
+    async def run(
         self, command: tuple[str, ...], box: Box, told: list[str], *, mute: bool = False
     ) -> int:
         """Run *command* in *box*, adding its lines to *told* and, unless *mute*, to the log."""

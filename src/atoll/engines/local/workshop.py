@@ -105,6 +105,14 @@ def start_over(workshop: Workshop, owner: int | None) -> None:
     give(workshop.env, owner)
 
 
+def own_files(workshop: Workshop) -> None:
+    """Give the environment files of its own, where they were links into the package cache."""
+    old = workshop.root / f"env-{new_id()}"
+    workshop.env.rename(old)
+    command = ["cp", "-a", "--reflink=auto", "--", str(old), str(workshop.env)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
 def copy_tree(tree: Path, workshop: Workshop, owner: int | None) -> None:
     """Copy the content *tree* into the workshop: links as links, times kept."""
     command = ["cp", "-a", "--reflink=auto", "--", str(tree), str(workshop.home)]
