@@ -258,6 +258,8 @@ class Walls:
     def _look(self, record: rattler.RepoDataRecord) -> tuple[set[Parts], list[tuple[Parts, str]]]:
         """Return the folders and the links that a package has, where they will be."""
         top = Path(self.task["cache"], "pkgs", _stem(record))
+        if not top.is_dir():
+            raise Failure("install", f"there is no {top.name} in the cache to be looked through.")
         folders: set[Parts] = {("conda-meta",)}
         links = []
         for folder, names, files in os.walk(top):
