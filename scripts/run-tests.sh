@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
-# well, and there are two lanes at the same time, since either leaves half of the processors idle.
+# well, and there are two lanes at the same time, since either would leave processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py --ignore=tests/cli/test_environments.py)
-beside=(tests/browser)
+beside=(tests/browser tests/integration)
 
 if [ $# -gt 0 ] || [ "$(id -u)" != 0 ]; then
     exec .venv/bin/python -m pytest "$@"
