@@ -50,7 +50,7 @@ async def build(builder: LocalBuilder, spec: EnvSpec) -> tuple[Environment, floa
     async with builder.lock(spec.key):
         made = await builder.build(spec, Path(), lambda _: None)
     took = time.perf_counter() - began
-    await asyncio.gather(*builder._compiling)  # noqa: SLF001 - it must not disturb the next one
+    await asyncio.gather(*builder.finishing)  # it must not disturb the next one
     return made, took
 
 

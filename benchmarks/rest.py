@@ -1,8 +1,9 @@
 """The memory of an installation at rest, beside a plain JupyterHub and its proxy.
 
-rest_pss   the proportional set size of everything that `atoll up` runs, the idle culler and the
-           fork server among it, when nobody has a server. Beside: JupyterHub and its proxy, without
-           any BinderHub, which cannot be had here.
+rest_pss   the proportional set size of the hub, the service (with the idle culler in it) and the
+           proxy of `atoll up` when nobody has a server; as a note, that of all that runs, the
+           supervisor and the fork server too. Beside: JupyterHub and its proxy, without any
+           BinderHub, which cannot be had here.
 
 Prints a JSON list of figures, medians of --rounds (5) looks, some seconds apart.
 """
@@ -10,6 +11,7 @@ Prints a JSON list of figures, medians of --rounds (5) looks, some seconds apart
 from __future__ import annotations
 
 import asyncio
+import statistics
 from collections import defaultdict
 
 from support.figures import Row, Wanted, program, row
@@ -26,30 +28,41 @@ PARTS = {
     "service": "atoll.web",
     "supervisor": "atoll.hub.supervisor",
 }
+COUNTED = ("hub", "service", "proxy")
 
 
 async def measure(wanted: Wanted) -> list[Row]:
     """Look at both while they do nothing."""
-    ours, theirs = [], []
-    parts: dict[str, int] = defaultdict(int)
+    ours: list[dict[str, int]] = []
+    theirs = []
     rounds = wanted.rounds or 5
     async with folder() as where:
         async with installation(where, warm=False) as atoll:
             await asyncio.sleep(PAUSE)
             await calm()
             for _ in range(rounds):
-                ours.append(weight(descendants(atoll.process.pid)).pss)
+                ours.append(_parts(atoll.process.pid))
                 await asyncio.sleep(PAUSE)
-            for pid in descendants(atoll.process.pid):
-                parts[_part(title(pid))] += weight([pid]).pss
         async with jupyterhub(where / "plain") as plain:
             await asyncio.sleep(PAUSE)
             await calm()
             for _ in range(rounds):
                 theirs.append(weight(descendants(plain.process.pid)).pss)
                 await asyncio.sleep(PAUSE)
+    counted = [sum(parts[name] for name in COUNTED) for parts in ours]
+    everything = statistics.median(sum(parts.values()) for parts in ours)
     beside = "JupyterHub and its proxy (no BinderHub can be had here)"
-    return [row("rest_pss", ours, "bytes", beside, theirs, parts=dict(parts))]
+    return [
+        row("rest_pss", counted, "bytes", beside, theirs, everything=everything, parts=ours[-1])
+    ]
+
+
+def _parts(root: int) -> dict[str, int]:
+    """Return the bytes of each part of what runs from process *root* on."""
+    parts: dict[str, int] = defaultdict(int)
+    for pid in descendants(root):
+        parts[_part(title(pid))] += weight([pid]).pss
+    return dict(parts)
 
 
 def _part(command: str) -> str:

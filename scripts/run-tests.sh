@@ -1,24 +1,36 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
-# well, at the same time: either run leaves half of the processors idle.
+# well, and there are two lanes at the same time, since either would leave processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py --ignore=tests/cli/test_environments.py)
+beside=(tests/browser tests/integration)
+
 if [ $# -gt 0 ] || [ "$(id -u)" != 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
 
+second_lane() {
+    local failed=0
+    echo "As an ordinary user:"
+    scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${ordinary[@]}" || failed=$?
+    echo "As root, beside the others:"
+    .venv/bin/python -m pytest -p no:cacheprovider "${beside[@]}" || failed=$?
+    return $failed
+}
+
 printed=$(mktemp)
-setsid scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider \
-    tests/engines tests/cli tests/integration/test_fork_story.py --ignore=tests/cli/test_environments.py >"$printed" 2>&1 &
-ordinary=$!
-trap 'kill -- -$ordinary 2>/dev/null || true; rm -f "$printed"' EXIT
+set -m # the lane has a process group of its own, so that it can be ended as a whole
+second_lane >"$printed" 2>&1 &
+lane=$!
+set +m
+trap 'kill -- -$lane 2>/dev/null || true; rm -f "$printed"' EXIT
 
 failed=0
-.venv/bin/python -m pytest || failed=$?
-echo "As an ordinary user:"
-wait $ordinary || failed=$?
+.venv/bin/python -m pytest "${beside[@]/#/--ignore=}" || failed=$?
+wait $lane || failed=$?
 cat "$printed"
 exit $failed

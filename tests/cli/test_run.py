@@ -62,6 +62,8 @@ def atoll(data):
         return ran
 
     yield call
+    if not any((data / "servers").glob("*/server.json")):
+        return
     for one in json.loads(call("list", "--json").stdout):
         if one["state"] != "stopped":
             call("stop", "--now", one["name"])

@@ -65,7 +65,7 @@ class Site:
 
     async def settle(self):
         """Wait for what the builder does after its builds."""
-        await asyncio.gather(*self.builder._finishing)
+        await asyncio.gather(*self.builder.finishing)
 
     def leftovers(self):
         """Return what builds have left in the workshop folder."""

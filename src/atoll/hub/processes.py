@@ -111,7 +111,9 @@ class Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            process_group=0,  # a terminal's Ctrl-C is the supervisor's to answer
+            # A session has a processor share of its own (sched_autogroup), which a page needs while
+            # people arrive; and a terminal's Ctrl-C is the supervisor's to answer.
+            start_new_session=True,
             preexec_fn=die_with(os.getpid()),
         )
 

@@ -129,7 +129,7 @@ class HubApi:
     async def user_soon(self, name: str) -> Answer[HubUser]:
         """Return what `user` does or, if that takes long, what it said a moment ago.
 
-        Not of before we have started or stopped one of the user's servers.
+        Not of before we have started or stopped one of the user's servers, or removed the user.
         """
         return await self._recent.get(name, lambda: self.user(name))
 
@@ -153,7 +153,8 @@ class HubApi:
 
     async def remove_user(self, name: str) -> None:
         """Remove user *name* and all servers; it may be gone already."""
-        answer = await self._ask("DELETE", f"/users/{quote(name, safe='')}")
+        with self._changing(name):
+            answer = await self._ask("DELETE", f"/users/{quote(name, safe='')}")
         if answer.status_code != httpx2.codes.NOT_FOUND:
             _check(answer, "remove a visitor")
 

@@ -81,8 +81,7 @@ async def open_server(request: Request) -> Response:
     """GET servers/NAME/open."""
     session = await session_of(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server = await _server(site, person, name)
-    plan = await _plan(site, person, server, await _newest(site, person, name))
+    server, plan, _ = await _find(site, person, name)
     url = join(server.url, plan.opening if plan else "lab")
     return await go_to(site, person, name, url)
 
@@ -94,8 +93,7 @@ async def start(request: Request) -> Response:
     """
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server = await _server(site, person, name)
-    plan = await _plan(site, person, server, await _newest(site, person, name))
+    server, plan, _ = await _find(site, person, name)
     if plan is None:
         raise NotFound("Nobody knows any more what this server held.", hint="Launch it again.")
     prefix, base = site.place.prefix, site.place.base
@@ -122,9 +120,9 @@ async def stop(request: Request) -> Response:
     """POST servers/NAME/stop."""
     session, _ = await posted(request)
     site = site_of(request)
-    name = _name(request)
-    await _server(site, _person(session), name)
-    await site.hub.stop(_person(session).name, name)
+    person, name = _person(session), _name(request)
+    await _find(site, person, name)
+    await site.hub.stop(person.name, name)
     return RedirectResponse(f"{site.place.prefix}servers", 303)
 
 
@@ -132,9 +130,7 @@ async def ask_delete(request: Request) -> Response:
     """GET servers/NAME/delete: ask first."""
     session = await session_of(request)
     site, person = site_of(request), _person(session)
-    await _server(site, person, _name(request))
-    rows, _ = await _rows(site, person)
-    row = next((one for one in rows if one.name == _name(request)), None)
+    row = await _row(site, person, *await _find(site, person, _name(request)))
     return page(request, session, "delete.html", row=row)
 
 
@@ -142,7 +138,7 @@ async def delete(request: Request) -> Response:
     """POST servers/NAME/delete: the server, its files and its plans; never while it runs."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server = await _server(site, person, name)
+    server, _, _ = await _find(site, person, name)
     if server.state != "stopped":
         raise BadRequest(f"Server {name} is {server.state}.", hint="Stop it first, then delete it.")
     await site.hub.stop(person.name, name, remove=True)
@@ -248,14 +244,23 @@ async def _hub_servers(site: Site, person: Person) -> Mapping[str, HubServer]:
         return {}
 
 
-async def _server(site: Site, person: Person, name: str) -> HubServer:
-    """Return the person's server, or one that never ran if only a plan is left of it."""
-    servers = await _hub_servers(site, person)
-    if name in servers:
-        return servers[name]
-    if name in await site.atoll.store.plans.latest(person.name):
-        return HubServer(name, url=f"{site.place.base}user/{quote(person.name)}/{name}/")
-    raise NotFound(f"You have no server “{name}”.")
+async def _find(
+    site: Site, person: Person, name: str
+) -> tuple[HubServer, ServerPlan | None, datetime | None]:
+    """Return the person's server, what it was last started with, and when it was last asked for.
+
+    One that never ran, of which only a plan is left, counts.
+    """
+    servers, latest = await asyncio.gather(
+        _hub_servers(site, person), site.atoll.store.plans.latest(person.name)
+    )
+    if name not in servers and name not in latest:
+        raise NotFound(f"You have no server “{name}”.")
+    server = servers.get(name)
+    if server is None:
+        server = HubServer(name, url=f"{site.place.base}user/{quote(person.name)}/{name}/")
+    newest, made = latest.get(name, (None, None))
+    return server, await _plan(site, person, server, newest), made
 
 
 async def _plan(
@@ -266,11 +271,6 @@ async def _plan(
         with contextlib.suppress(AtollError):
             return await site.atoll.store.plans.get(server.plan, person.name)
     return newest
-
-
-async def _newest(site: Site, person: Person, name: str) -> ServerPlan | None:
-    plan, _ = (await site.atoll.store.plans.latest(person.name)).get(name, (None, None))
-    return plan
 
 
 def _person(session: Session) -> Person:

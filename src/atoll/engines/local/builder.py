@@ -81,7 +81,7 @@ class LocalBuilder:
     network: Network
     engine: str
     pythons: Pythons
-    _finishing: set[asyncio.Task[None]]
+    finishing: set[asyncio.Task[None]]
 
     def __init__(
         self, settings: Settings, index: Index | None = None, reach: Network = Network.INTERNET
@@ -91,7 +91,7 @@ class LocalBuilder:
         self.network = reach
         self.engine = "local"
         self.pythons = Pythons(settings.data / "pythons", build_owner(settings))
-        self._finishing = set()
+        self.finishing = set()
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
         """Make the environment of *spec*, as `atoll.environments.Builder` promises.
@@ -334,8 +334,8 @@ class LocalBuilder:
                 await run(box, lambda _: None, timeout=600)
 
         task = asyncio.create_task(go(), name=f"finish {target.name}")
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
+        self.finishing.add(task)
+        task.add_done_callback(self.finishing.discard)
 
     async def _lay(self, target: Path, python: Python, owner: int | None) -> None:
         """Give the environment in *target* the kernel layer that fits it, made if need be."""
