@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Phase = Literal["resolve", "fetch", "build", "wait", "start", "ready", "failed"]
+Phase = Literal["resolve", "fetch", "build", "wait", "start", "check", "ready", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def get(url):
 
 def test_help_teaches_by_example(atoll):
     assert "atoll run gh:binder-examples/requirements" in atoll("--help").stdout
-    for verb in ("run", "build", "list", "open", "logs", "stop", "remove", "up", "doctor"):
+    for verb in ("run", "build", "check", "list", "open", "logs", "stop", "remove", "up", "doctor"):
         assert atoll(verb, "--help").stdout.startswith("Usage:")
 
 

@@ -12,6 +12,7 @@ import click
 
 import atoll
 from atoll.cli.build import build
+from atoll.cli.check import check
 from atoll.cli.common import INTERRUPTED
 from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
@@ -82,7 +83,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 
 for command in (
-    *(run, build, environments, list_servers, open_server, logs, stop, remove, up, doctor),
+    *(run, build, check, environments, list_servers, open_server, logs, stop, remove, up, doctor),
 ):
     main.add_command(command)
 

@@ -15,7 +15,14 @@ from rich.text import Text
 
 from atoll.events import Event
 
-WORDS = {"resolve": "Look up", "fetch": "Fetch", "build": "Build", "wait": "Wait", "start": "Start"}
+WORDS = {
+    "resolve": "Look up",
+    "fetch": "Fetch",
+    "build": "Build",
+    "wait": "Wait",
+    "start": "Start",
+    "check": "Check",
+}
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and what else terminals are told
 TAIL = 6  # lines of the log that are shown while a phase goes on
 INDENT = 10  # columns before a note: it stands below its phase's title

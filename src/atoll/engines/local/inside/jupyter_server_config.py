@@ -13,7 +13,6 @@ knows these names). A file in the home says that there may be something to look 
 import importlib.util
 import io
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -85,31 +84,12 @@ def permissions(path):
         return 0o666 & ~mask
 
 
-def at_home(base):
-    """Return *base*, a kernelspec manager's class, for kernels that are not this Python's.
-
-    A kernelspec that says just "python3" would get the Python that the server itself runs on,
-    which in a box has none of the repository's packages.
-    """
-
-    class EnvironmentSpecs(base):
-        def get_kernel_spec(self, kernel_name):
-            spec = super().get_kernel_spec(kernel_name)
-            ours = spec.resource_dir.startswith(sys.prefix + os.sep)
-            if not ours and spec.argv and re.fullmatch(r"python(3(\.\d+)?)?", spec.argv[0]):
-                spec.argv[0] = ENVIRONMENT + "/bin/python"
-            return spec
-
-    return EnvironmentSpecs
-
-
 def quick(config):
     """Have kernels start, and pages connected to them, as the modules beside this file do it."""
     from importlib.metadata import EntryPoint
 
     from jupyter_client.provisioning import KernelProvisionerFactory
 
-    sys.path.append(os.path.dirname(__file__))
     KernelProvisionerFactory.provisioners["atoll-seed"] = EntryPoint(
         "atoll-seed", "seed_provisioner:SeedProvisioner", KernelProvisionerFactory.GROUP_NAME
     )
@@ -167,7 +147,9 @@ except ImportError:  # a server of another time saves in its own way
 if AsyncLargeFileManager and importlib.util.find_spec("jupytext") is None:  # it has its own
     c.ServerApp.contents_manager_class = whole(AsyncLargeFileManager)
 if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
+    sys.path.append(os.path.dirname(__file__))
     from jupyter_client.kernelspec import KernelSpecManager
+    from kernelspecs import at_home
 
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
     quick(c)
