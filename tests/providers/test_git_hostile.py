@@ -11,6 +11,8 @@ import pytest
 
 from atoll.errors import AtollError, BadReference, NotFound, Refused, TooLarge, Unreachable
 from atoll.providers.git import commands
+from atoll.providers.git.commands import GitFailed
+from atoll.providers.git.complaints import translated
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
 from support.gitservers import Link, make_repo, run_git, serve_nasty, wait_until
@@ -85,6 +87,13 @@ async def test_what_a_server_answers_is_said_in_one_sentence(make_source, status
                 await make_source(trusted=trusted).resolve(parse(f"{base}/{status}").repo)
             assert "\n" not in str(caught.value)
             assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:34037/r", "https://example.org/authentication"])
+def test_what_an_address_is_called_is_no_answer_of_its_server(address):
+    said = f"fatal: unable to access '{address}/': The requested URL returned error: "
+    assert isinstance(translated(GitFailed([f"{said}503"]), address), Unreachable)
+    assert isinstance(translated(GitFailed([f"{said}403"]), address), NotFound)
 
 
 async def test_a_page_is_no_repository(make_source):

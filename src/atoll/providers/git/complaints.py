@@ -12,7 +12,8 @@ from atoll.sources.locators import host_of
 
 def translated(error: GitFailed, locator: str) -> AtollError:
     """Return what git said about the remote *locator* as one of our errors."""
-    said, text = error.sentence, error.text
+    said = error.sentence
+    text = error.text.replace(locator.lower(), "")  # names, too, may say "not found" or 403
     if "dubious ownership" in text:
         return Refused(
             f"{locator} belongs to somebody else.",
@@ -25,8 +26,8 @@ def translated(error: GitFailed, locator: str) -> AtollError:
     if "could not resolve host" in text:
         return no_host(host_of(locator))
     missing = ("not found", "does not exist", "does not appear to be a git", "no such file")
-    closed = ("could not read username", "permission denied", "authentication", "publickey", "403")
-    if any(sign in text for sign in (*missing, *closed)):
+    closed = ("could not read username", "permission denied", "authentication", "publickey")
+    if any(sign in text for sign in (*missing, *closed, ": 403")):
         return not_found(locator)
     return Unreachable(f"{locator} could not be fetched: {said}.")
 
