@@ -155,8 +155,8 @@ def test_with_a_binder_folder_the_top_is_only_content():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Dockerfile", "apt.txt", "Pipfile", "install.R"),
-        *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix", "Pipfile.lock"),
+        *("Dockerfile", "apt.txt", "install.R", "JuliaProject.toml"),
+        *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix"),
     ],
 )
 def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(name):
@@ -164,7 +164,7 @@ def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(na
         spec({name: "", "requirements.txt": "six\n"})
 
 
-@pytest.mark.parametrize("name", ["poetry.lock", "pixi.toml", "conda-lock.yml", "renv.lock"])
+@pytest.mark.parametrize("name", ["flake.nix", "pixi.toml", "conda-lock.yml", "renv.lock"])
 def test_what_binder_ignores_is_refused_only_when_there_is_nothing_else(name):
     with pytest.raises(CannotBuildYet, match=name):
         spec({name: ""})

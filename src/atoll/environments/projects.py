@@ -7,12 +7,12 @@ documentation of projects and locking.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
 from atoll.environments.pythons import is_range
-from atoll.environments.requirements import decode, may_be_address
+from atoll.environments.requirements import may_be_address
+from atoll.environments.tables import read_toml
 from atoll.errors import BadSpecification
 
 # Of [project] and [tool.uv], only these can change what is installed.
@@ -51,7 +51,7 @@ def read_project(name: str, body: bytes) -> Project:
     table = _toml(name, body)
     project, tool = _table(table, "project"), _table(table, "tool")
     uv = _table(tool, "uv")
-    system = "build-system" in table and uv.get("package", True) is not False
+    system = "build-system" in table and _is_installable(tool)
     python = str(project.get("requires-python", ""))
     if python and not is_range(python):
         raise BadSpecification(f"{name}: requires-python “{python}” is not a version range.")
@@ -66,6 +66,12 @@ def read_project(name: str, body: bytes) -> Project:
         remote=may_be_address((essence := _essence(table, project, uv)).decode()),
         essence=essence,
     )
+
+
+def _is_installable(tool: dict[str, Any]) -> bool:
+    """Say whether none of the tools is told that there is nothing to install."""
+    switches = {"uv": "package", "poetry": "package-mode", "pdm": "distribution"}
+    return all(_table(tool, name).get(key, True) is not False for name, key in switches.items())
 
 
 def lock_needs_tree(body: bytes) -> bool:
@@ -93,10 +99,7 @@ def lock_leads_away(body: bytes) -> bool:
 
 
 def _toml(name: str, body: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(decode(name, body))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadSpecification(f"{name} is not TOML: {error}.") from error
+    return dict(read_toml(name, body).values)
 
 
 def _table(parent: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Reading: from a repository's files to the specification of its environment, without I/O.
 
-The rules are Binder's (repo2docker's configuration files and their order), with two additions:
-``uv.lock`` and a ``pyproject.toml`` that only lists dependencies. What is not in the result
-cannot change an environment, and what cannot change an environment is not in the result.
+The rules are Binder's (repo2docker's configuration files and their order). What Binder does not
+know (lock files other than Pipenv's, a ``pyproject.toml`` that only lists dependencies) is read
+where no ``requirements.txt`` stands beside it. What is not in the result cannot change an
+environment, and what cannot change an environment is not in the result.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
+from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
+from atoll.environments.locks import NAMES as LOCK_FILES
 from atoll.environments.projects import Project, lock_needs_tree, read_project
-from atoll.environments.pythons import show, wanted
+from atoll.environments.pythons import minor_of, show, wanted
+from atoll.environments.refusals import refused
 from atoll.environments.requirements import decode, read_requirements
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
 from atoll.sources import Checkout
@@ -30,16 +34,13 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *("apt.txt", *FILES, "Pipfile", "Pipfile.lock", "install.R"),
+    *("apt.txt", *FILES, "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
-_PASSED_OVER = (
-    *("poetry.lock", "pdm.lock", "pylock.toml", "pixi.toml", "pixi.lock", "conda-lock.yml"),
-    *("renv.lock", "flake.nix"),
-)
+_PASSED_OVER = ("pixi.toml", "pixi.lock", "conda-lock.yml", "renv.lock", "flake.nix")
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
-    *(".python-version", "postBuild", "start"),
+    *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -70,7 +71,7 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     asked = index_day(at)
     found = _Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
-    if not _read_conda(checkout.files, found):
+    if not (_read_conda(checkout.files, found) or _read_pipenv(checkout.files, found)):
         _read_python(checkout.files, found)
         _read_packages(checkout.files, found)
     _read_post_build(checkout.files, found)
@@ -120,21 +121,13 @@ def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
         if (path := _path(folder, name)) in files:
             if name in FILES:  # it rules what comes after it
                 return
-            raise _cannot_yet(path)
+            raise refused(path)
 
 
 def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
     for name in _PASSED_OVER:
         if (path := _path(folder, name)) in files:
-            raise _cannot_yet(path)
-
-
-def _cannot_yet(path: str) -> CannotBuildYet:
-    return CannotBuildYet(
-        f"The repository asks for {path}, which Atoll cannot build yet.",
-        hint="It builds environment.yml, requirements.txt, pyproject.toml, uv.lock, setup.py and "
-        "postBuild.",
-    )
+            raise refused(path)
 
 
 def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
@@ -167,6 +160,35 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
         found.used |= {_top(found.folder, name) for name in included}
         found.tree |= pip.local
     return True
+
+
+def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:
+    """Read a ``Pipfile.lock``, else a ``Pipfile``; then nothing else says what to install.
+
+    As in Binder, the Python that it names rules over ``runtime.txt``.
+    """
+    locked = read_pipenv(files, found.folder)
+    if locked is None:
+        return False
+    if not locked.python:
+        _read_python(files, found)
+    _take(files, found, locked)
+    return True
+
+
+def _read_locks(files: Mapping[str, bytes], found: _Found) -> None:
+    if locked := read_locks(files, found.folder):
+        _take(files, found, locked)
+
+
+def _take(files: Mapping[str, bytes], found: _Found, locked: Locked) -> None:
+    """Take over what a lock file asks for."""
+    found.files.update(locked.files)
+    found.used |= locked.used & files.keys()
+    found.tree |= locked.local
+    exact = minor_of(locked.python) or locked.python.isdecimal()
+    ours = _version(locked.path, locked.python) if exact else locked.python
+    found.python = found.python or ours
 
 
 def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
@@ -217,22 +239,25 @@ def _version(path: str, text: str) -> str:
 
 def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
     listed = _path(found.folder, "requirements.txt")
+    project = None
+    if "pyproject.toml" in files and not found.folder:
+        project = read_project("pyproject.toml", files["pyproject.toml"])
     if listed in files:
         requirements = read_requirements(files, listed)
         found.files.update(requirements.files)
         found.used |= {_top(found.folder, name) for name in requirements.files}
         found.tree |= requirements.local
         found.pinned = requirements.pinned
+    elif not (project and project.listed and "uv.lock" in files):
+        _read_locks(files, found)
     if found.folder:  # as in Binder: then the top is content, not specification
         return
-    project = None
-    if "pyproject.toml" in files:
-        project = read_project("pyproject.toml", files["pyproject.toml"])
+    if project:
         found.python = found.python or project.python
     if "setup.py" in files or (project and project.package):
         found.package = found.tree = True
         found.used |= {"setup.py", "pyproject.toml"} & files.keys()
-    if project and listed not in files:
+    if project and listed not in files and LOCKED not in found.files:
         _read_project_files(files, found, project)
     if found.package and "uv.lock" not in found.files:
         found.pinned = False
