@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,20 +14,12 @@ from atoll.environments import EnvSpec
 from atoll.environments.locks import LOCKED
 from atoll.environments.locks.poetry import python_range
 from atoll.environments.pythons import is_range
-from atoll.environments.reading import PACKAGE, read_spec
+from atoll.environments.reading import PACKAGE
 from atoll.errors import BadSpecification, CannotBuildYet
-from atoll.sources import Checkout, RepoRef, ResolvedRef
+from support.reading import spec
 
 A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 NAMES = ("Pipfile", "Pipfile.lock", "pylock.toml", "poetry.lock", "pdm.lock")
-
-
-def spec(files, **more):
-    ref = ResolvedRef(
-        RepoRef("git", "https://example.org/r"), "c" * 40, "t1", datetime(2022, 5, 17, tzinfo=UTC)
-    )
-    body = {k: v if isinstance(v, bytes) else v.encode() for k, v in files.items()}
-    return read_spec(Checkout(ref, Path("/nowhere"), body, **more), platform="p")
 
 
 def lines(found, name=LOCKED):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,23 +12,10 @@ from atoll.environments.reading import (
     DEFAULT_TAKEN,
     PACKAGE,
     WANTED,
-    read_spec,
     start_script,
 )
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
-from atoll.sources import Checkout, RepoRef, ResolvedRef
-
-COMMIT_DAY = datetime(2022, 5, 17, 23, 59, tzinfo=UTC)
-
-
-def checkout(files, *, tree="t1", changed=None, when=COMMIT_DAY):
-    ref = ResolvedRef(RepoRef("git", "https://example.org/r"), "c" * 40, tree, when)
-    body = {k: v if isinstance(v, bytes) else v.encode() for k, v in files.items()}
-    return Checkout(ref, Path("/nowhere"), body, changed or {})
-
-
-def spec(files, *, at="", **more):
-    return read_spec(checkout(files, **more), platform="p", at=at)
+from support.reading import COMMIT_DAY, spec
 
 
 def test_nothing_to_build_is_the_default_environment_for_everybody():
@@ -311,3 +297,34 @@ def test_no_bytes_make_reading_crash(body):
         except BadSpecification:
             continue
         assert isinstance(found, EnvSpec)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Dockerfile", "needs the Docker engine, which comes later"),
+        ("Project.toml", "Julia"),
+        ("REQUIRE", "Julia"),
+        ("default.nix", "Nix"),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_do_instead(name, words):
+    for folder in ("", "binder/", ".binder/"):
+        with pytest.raises(CannotBuildYet, match=words) as caught:
+            spec({f"{folder}{name}": b"\xff\0", "requirements.txt": "six"})
+        assert f"{folder}{name}" in str(caught.value)
+        assert "a requirements.txt or environment.yml" in caught.value.hint
+    assert spec({name: "", "binder/requirements.txt": "six"}).files
+
+
+def test_of_what_is_refused_the_first_in_binders_order_is_named():
+    files = dict.fromkeys(
+        ("DESCRIPTION", "default.nix", "REQUIRE", "Project.toml", "Dockerfile"), ""
+    )
+    named = []
+    while files:
+        with pytest.raises(CannotBuildYet) as caught:
+            spec({"requirements.txt": "six", **files})
+        named.append(next(name for name in files if name in str(caught.value).split()[4]))
+        del files[named[-1]]
+    assert named == ["Dockerfile", "Project.toml", "REQUIRE", "default.nix", "DESCRIPTION"]

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
+from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
 from atoll.environments.projects import Project, lock_needs_tree, read_project
@@ -41,6 +42,7 @@ _PASSED_OVER = ("pixi.toml", "pixi.lock", "conda-lock.yml", "renv.lock", "flake.
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
+    DEVCONTAINER,
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -78,9 +80,10 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
     if not found.used:
-        return EnvSpec(
-            kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=(DEFAULT_TAKEN,)
-        )
+        _read_devcontainer(checkout.files, found)
+    if not found.used:
+        notes = (DEFAULT_TAKEN, *found.notes)
+        return EnvSpec(kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=notes)
     day = asked or _last_change(checkout, found)
     return EnvSpec(
         kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
@@ -280,6 +283,14 @@ def _read_project_files(files: Mapping[str, bytes], found: _Found, project: Proj
         found.files["pyproject.toml"] = project.essence
         found.used.add("pyproject.toml")
         found.tree |= project.local
+
+
+def _read_devcontainer(files: Mapping[str, bytes], found: _Found) -> None:
+    """Take the Python of a ``devcontainer.json`` at the top, which Binder does not know."""
+    if DEVCONTAINER in files and not found.folder:
+        told = read_devcontainer(DEVCONTAINER, files[DEVCONTAINER])
+        found.python, found.notes = told.python, told.notes
+        found.used |= {DEVCONTAINER} if told.python else set()
 
 
 def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
