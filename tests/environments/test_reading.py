@@ -277,6 +277,18 @@ def test_a_pyproject_with_a_build_system_is_a_package():
     assert (found.kind, found.tree) == (PACKAGE, "t1")
 
 
+def test_a_setup_cfg_describes_what_pyproject_only_says_how_to_build():
+    system = {"pyproject.toml": "[build-system]\nrequires=[]\nbuild-backend='b'\n"}
+    described = {"setup.cfg": "[flake8]\nx=1\n[metadata]\nname = x\n"}
+    assert (spec({**system, **described}).kind, spec({**system, **described}).tree) == (
+        PACKAGE,
+        "t1",
+    )
+    assert spec({**system, "setup.cfg": "[flake8]\n"}).kind != PACKAGE
+    assert spec({**system, "setup.cfg": b"\xff[metadata]"}).kind != PACKAGE
+    assert spec(system).key == spec(described).key == spec({}).key
+
+
 def test_broken_toml_is_said():
     with pytest.raises(BadSpecification, match=r"pyproject.toml is not TOML"):
         spec({"pyproject.toml": "[project"})

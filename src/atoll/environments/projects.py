@@ -30,14 +30,16 @@ _UV = (
 class Project:
     """What matters of one ``pyproject.toml``.
 
-    ``package`` is true when there is something to install (a build system is declared);
-    ``listed`` when it lists dependencies to install without it. ``python`` is its
+    ``package`` is true when there is something to install (a build system is declared), ``bare``
+    when only another file can say what; ``listed`` when it lists dependencies to install without
+    it. ``python`` is its
     ``requires-python``. ``local`` is true when it takes packages from the repository, ``indexes``
     when it names other package indexes, ``remote`` when it may name other addresses. ``essence``
     is the file without what changes nothing.
     """
 
     package: bool
+    bare: bool
     listed: bool
     python: str
     local: bool
@@ -57,8 +59,10 @@ def read_project(name: str, body: bytes) -> Project:
         raise BadSpecification(f"{name}: requires-python “{python}” is not a version range.")
     sources = _flat(_table(uv, "sources"))
     index_words = {"index", "index-url", "extra-index-url", "find-links", "no-index", "pip"}
+    described = "project" in table or "poetry" in tool
     return Project(
-        package=system and ("project" in table or "poetry" in tool),
+        package=system and described,
+        bare=system and not described,
         listed="project" in table,
         python=python,
         local=any({"path", "workspace"} & source.keys() for source in sources),

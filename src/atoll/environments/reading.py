@@ -40,7 +40,7 @@ _RULING = (
 # These are passed over when something that can be built stands beside them.
 _PASSED_OVER = ("pixi.toml", "pixi.lock", "conda-lock.yml", "renv.lock", "flake.nix")
 _OURS = (
-    *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
+    *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
     DEVCONTAINER,
 )
@@ -257,13 +257,18 @@ def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
         return
     if project:
         found.python = found.python or project.python
-    if "setup.py" in files or (project and project.package):
+    if "setup.py" in files or (project and (project.package or _is_described(files, project))):
         found.package = found.tree = True
-        found.used |= {"setup.py", "pyproject.toml"} & files.keys()
+        found.used |= {"setup.py", "setup.cfg", "pyproject.toml"} & files.keys()
     if project and listed not in files and LOCKED not in found.files:
         _read_project_files(files, found, project)
     if found.package and "uv.lock" not in found.files:
         found.pinned = False
+
+
+def _is_described(files: Mapping[str, bytes], project: Project) -> bool:
+    """Say whether a ``setup.cfg`` describes what ``pyproject.toml`` only says how to build."""
+    return project.bare and bool(re.search(rb"(?m)^\[metadata\]", files.get("setup.cfg", b"")))
 
 
 def _top(folder: str, name: str) -> str:
