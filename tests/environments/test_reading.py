@@ -150,7 +150,7 @@ def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(na
         spec({name: "", "requirements.txt": "six\n"})
 
 
-@pytest.mark.parametrize("name", ["flake.nix", "pixi.toml", "conda-lock.yml", "renv.lock"])
+@pytest.mark.parametrize("name", ["flake.nix", "pixi.lock", "conda-lock.yml", "renv.lock"])
 def test_what_binder_ignores_is_refused_only_when_there_is_nothing_else(name):
     with pytest.raises(CannotBuildYet, match=name):
         spec({name: ""})

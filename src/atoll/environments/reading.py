@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec
-from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
+from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, CondaFile, read_conda
 from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
+from atoll.environments.pixi import PIXI, PIXI_LOCK, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import minor_of, show, wanted
 from atoll.environments.refusals import refused
@@ -38,11 +39,11 @@ _RULING = (
     *("apt.txt", *FILES, "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
-_PASSED_OVER = ("pixi.toml", "pixi.lock", "conda-lock.yml", "renv.lock", "flake.nix")
+_PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "renv.lock", "flake.nix")
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
-    DEVCONTAINER,
+    *(DEVCONTAINER, PIXI),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -76,6 +77,8 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     if not (_read_conda(checkout.files, found) or _read_pipenv(checkout.files, found)):
         _read_python(checkout.files, found)
         _read_packages(checkout.files, found)
+        if not found.files and not found.package:
+            _read_pixi(checkout.files, found, platform)
     _read_post_build(checkout.files, found)
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
@@ -145,7 +148,12 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
     runtime = _path(found.folder, "runtime.txt")
     if runtime in files and (text := decode(runtime, files[runtime]).strip()).startswith("r-"):
         _runtime(runtime, text)
-    told = read_conda(path, files[path])
+    _take_conda(files, found, path, read_conda(path, files[path]))
+    return True
+
+
+def _take_conda(files: Mapping[str, bytes], found: _Found, path: str, told: CondaFile) -> None:
+    """Take over what the file *path* says of conda packages."""
     found.conda = True
     found.used.add(path)
     found.python = told.python
@@ -162,7 +170,19 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
         found.files.update({PIP: pip.files[path.rpartition("/")[2]], **included})
         found.used |= {_top(found.folder, name) for name in included}
         found.tree |= pip.local
-    return True
+
+
+def _read_pixi(files: Mapping[str, bytes], found: _Found, platform: str) -> None:
+    """Read a ``pixi.toml``, which Binder does not know; its lock only says of which day it is."""
+    path, lock = _path(found.folder, PIXI), _path(found.folder, PIXI_LOCK)
+    if path not in files:
+        return
+    found.used.clear()  # of its Pythons, only that of a channel counts
+    _take_conda(files, found, path, read_pixi(path, files[path], platform))
+    if lock in files:
+        found.used.add(lock)
+        note = f"{lock} was not read: packages are those of its day that fit {path}."
+        found.notes = (*found.notes, note)
 
 
 def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:
