@@ -14,7 +14,7 @@ from atoll.environments import EnvSpec
 from atoll.environments.locks import LOCKED
 from atoll.environments.locks.poetry import python_range
 from atoll.environments.pythons import is_range
-from atoll.environments.reading import PACKAGE
+from atoll.environments.reading import PACKAGE, PYTHON
 from atoll.errors import BadSpecification, CannotBuildYet
 from support.reading import spec
 
@@ -250,6 +250,12 @@ def test_an_old_poetry_lock_without_its_pyproject_is_refused():
     assert "pyproject.toml" in caught.value.hint
 
 
+def test_a_project_that_needs_nothing_but_tools_for_development_gets_none_of_them():
+    project = '[tool.poetry.dependencies]\npython = "^3.8"\n'
+    found = spec({"poetry.lock": OLD, "pyproject.toml": project})
+    assert lines(found)[1:] == ["-c locked-constraints.txt"]
+
+
 def test_hashes_of_the_oldest_poetry_are_found():
     lock = '[[package]]\nname="x"\nversion="1"\n[metadata.hashes]\nx=["{}"]\n'.format("a" * 64)
     found = spec({"poetry.lock": lock, "pyproject.toml": '[tool.poetry.dependencies]\nx="*"\n'})
@@ -257,11 +263,21 @@ def test_hashes_of_the_oldest_poetry_are_found():
 
 
 def test_a_project_that_is_a_package_is_installed_beside_its_lock_unless_it_says_not():
-    project = "[build-system]\nrequires=[]\n[tool.poetry]\nname='x'\n%s\n"
+    project = "[build-system]\nrequires=[]\n[project]\nname='x'\nversion='1'\n%s\n"
     found = spec({"poetry.lock": NEW, "pyproject.toml": project % ""})
     assert (found.kind, LOCKED in dict(found.files)) == (PACKAGE, True)
-    for no in ("package-mode = false", "[tool.pdm]\ndistribution = false"):
+    for no in ("[tool.poetry]\npackage-mode = false", "[tool.pdm]\ndistribution = false"):
         assert spec({"poetry.lock": NEW, "pyproject.toml": project % no}).kind != PACKAGE
+
+
+def test_poetrys_build_system_alone_makes_no_package_of_a_folder_of_notebooks():
+    project = "[build-system]\nrequires=[]\n[tool.poetry]\nname='x'\n"
+    found = spec({"poetry.lock": NEW, "pyproject.toml": project})
+    assert (found.kind, found.tree) == (PYTHON, "")
+    assert "project itself was not installed" in found.notes[0]
+    packages = f"{project}packages = [{{include = 'x', from = 'src'}}]\n"
+    assert spec({"poetry.lock": NEW, "pyproject.toml": packages}).kind == PACKAGE
+    assert spec({"pyproject.toml": project}).kind == PACKAGE
 
 
 @pytest.mark.parametrize(

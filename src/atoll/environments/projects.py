@@ -31,8 +31,8 @@ class Project:
     """What matters of one ``pyproject.toml``.
 
     ``package`` is true when there is something to install (a build system is declared), ``bare``
-    when only another file can say what; ``listed`` when it lists dependencies to install without
-    it. ``python`` is its
+    when only another file can say what, ``guessed`` when Poetry would look for a folder of the
+    project's name; ``listed`` when it lists dependencies to install without it. ``python`` is its
     ``requires-python``. ``local`` is true when it takes packages from the repository, ``indexes``
     when it names other package indexes, ``remote`` when it may name other addresses. ``essence``
     is the file without what changes nothing.
@@ -40,6 +40,7 @@ class Project:
 
     package: bool
     bare: bool
+    guessed: bool
     listed: bool
     python: str
     local: bool
@@ -63,6 +64,8 @@ def read_project(name: str, body: bytes) -> Project:
     return Project(
         package=system and described,
         bare=system and not described,
+        guessed="project" not in table
+        and not {"packages", "include"} & _table(tool, "poetry").keys(),
         listed="project" in table,
         python=python,
         local=any({"path", "workspace"} & source.keys() for source in sources),

@@ -277,7 +277,7 @@ def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
         return
     if project:
         found.python = found.python or project.python
-    if "setup.py" in files or (project and (project.package or _is_described(files, project))):
+    if "setup.py" in files or (project and _is_package(files, found, project)):
         found.package = found.tree = True
         found.used |= {"setup.py", "setup.cfg", "pyproject.toml"} & files.keys()
     if project and listed not in files and LOCKED not in found.files:
@@ -286,9 +286,19 @@ def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
         found.pinned = False
 
 
-def _is_described(files: Mapping[str, bytes], project: Project) -> bool:
-    """Say whether a ``setup.cfg`` describes what ``pyproject.toml`` only says how to build."""
-    return project.bare and bool(re.search(rb"(?m)^\[metadata\]", files.get("setup.cfg", b"")))
+def _is_package(files: Mapping[str, bytes], found: _Found, project: Project) -> bool:
+    """Say whether *project* is to be installed itself.
+
+    A ``setup.cfg`` may describe what ``pyproject.toml`` only says how to build. Poetry writes a
+    build system for folders of notebooks, too: where nothing but the name says that there is a
+    package, and Binder sees none, what the lock lists is enough.
+    """
+    if project.package and project.guessed and LOCKED in found.files:
+        note = "The project itself was not installed: [tool.poetry] names no packages of its own."
+        found.notes = (*found.notes, note)
+        return False
+    described = re.search(rb"(?m)^\[metadata\]", files.get("setup.cfg", b""))
+    return project.package or (project.bare and bool(described))
 
 
 def _top(folder: str, name: str) -> str:

@@ -45,12 +45,12 @@ def read_pdm(files: Mapping[str, bytes], folder: str) -> Locked | None:
         return locked(path, [_entry(lock, one) for one in wanted], python=python)
     entries = [_entry(lock, one) for one in packages if not one.texts("extras")]
     read = read_toml(project, files.get(project, b""))
-    asked = list(_asked(read.table("project"), {one.name: one for one in entries}))
-    if packages and not asked:
+    if packages and "project" not in read:
         raise BadSpecification(
             f"{path} does not say what is for what, and no pyproject.toml beside it does.",
             hint="Put its pyproject.toml beside it, or run `pdm lock -S inherit_metadata`.",
         )
+    asked = _asked(read.table("project"), {one.name: one for one in entries})
     return locked(path, entries, asked=asked, used=(project,), python=python)
 
 

@@ -54,13 +54,13 @@ def read_poetry(files: Mapping[str, bytes], folder: str) -> Locked | None:
         entries = [_entry(lock, one, _marker(one)) for one in wanted]
         return locked(path, entries, indexes=indexes, python=python)
     entries = _one_of_each([_entry(lock, one) for one in packages])
-    read = read_toml(project, files.get(project, b""))
-    asked = list(_asked(read.table("tool").table("poetry").table("dependencies"), entries))
-    if packages and not asked:
+    poetry = read_toml(project, files.get(project, b"")).table("tool").table("poetry")
+    if packages and "dependencies" not in poetry:
         raise BadSpecification(
             f"{path} was written by a Poetry before 2, and does not say what is for what.",
             hint="Put its pyproject.toml beside it, or have Poetry 2 write it anew.",
         )
+    asked = _asked(poetry.table("dependencies"), entries)
     return locked(path, entries, asked=asked, indexes=indexes, used=(project,), python=python)
 
 
@@ -91,8 +91,8 @@ def _bound(word: str) -> str:
     if not numbers:
         return word  # which nobody understands
     if operator == "^":
-        place_ = next((i for i, one in enumerate(numbers) if one), len(numbers) - 1)
-        return f">={version},<{_after(numbers[: place_ + 1])}"
+        first = next((i for i, one in enumerate(numbers) if one), len(numbers) - 1)
+        return f">={version},<{_after(numbers[: first + 1])}"
     if operator == "~":
         return f">={version},<{_after(numbers[:2])}"
     if operator in {"", "=", "=="}:  # of a Python, the minor version is what is meant
