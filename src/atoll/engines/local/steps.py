@@ -221,6 +221,7 @@ class Steps:
             "HOME": HOME,
             "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
             "VIRTUAL_ENV": ENV,
+            "NPM_CONFIG_PREFIX": f"{HOME}/.local",  # on the PATH, and can be written
         }
         box = replace(self.open_box(environ, env=True), workdir=HOME)
         told: list[str] = []
