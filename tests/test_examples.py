@@ -10,19 +10,16 @@ import socket
 import stat
 import time
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atoll.app import opened, wire
-from atoll.engines.local import commands, sandbox
-from atoll.engines.local.owners import give, person_owner
-from atoll.engines.local.volumes import fill
 from atoll.launching import LaunchRequest
 from atoll.people import Person
 from atoll.settings import run_folder, settings_from
 from atoll.sources.parsing import parse
+from support.verifying import verify
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = tomllib.loads((FOLDER / "examples.toml").read_text("utf-8"))
@@ -53,28 +50,12 @@ def copy(tmp_path):
     return lambda name: shutil.copytree(FOLDER / name, tmp_path / name)
 
 
-async def verify(atoll, plan, tmp_path):
-    """Run the example's `verify` in the very box of its server; return exit code and output."""
-    owner = person_owner(atoll.settings, plan.owner.name)
-    home, sockets = tmp_path / "home", tmp_path / "sockets"
-    sockets.mkdir()
-    give(sockets, owner)
-    fill(home, commands.content(plan), owner)
-    box = commands.box(atoll.settings, plan, {}, home, sockets, owner)
-    words = ("./verify",)
-    if plan.start:
-        words = ("/bin/bash", "-c", commands.START, plan.start, *words)
-    lines = []
-    code = await sandbox.run(replace(box, command=words), lines.append, timeout=120)
-    return code, "\n".join(lines)
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_an_example_gets_what_it_asks_for(name, installed, copy, tmp_path):
     told = []
     prepared = await prepare(installed, copy(name), at=EXAMPLES[name].get("at", ""), told=told)
     code, said = await verify(installed, prepared.plan, tmp_path)
-    assert code == 0, f"{said}\n" + "\n".join(event.message for event in told)
+    assert code == 0, "\n".join(said) + "\n" + "\n".join(event.message for event in told)
 
 
 @pytest.mark.parametrize("name", [name for name, more in EXAMPLES.items() if "path" in more])

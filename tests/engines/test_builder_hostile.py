@@ -185,10 +185,11 @@ async def test_a_package_of_the_repository_is_built_walled_in(site, index):
 
 
 async def test_post_build_may_change_the_content_and_servers_get_the_changed_one(site):
-    made = await site.build({"postBuild": "echo new > made-here; echo $NB_USER $REPO_DIR $HOME"})
+    told = "echo $NB_USER $REPO_DIR $HOME $NPM_CONFIG_PREFIX"
+    made = await site.build({"postBuild": f"echo new > made-here; {told}"})
     assert metadata(made.handle)["home"] is True
     assert (Path(made.handle) / "home" / "made-here").read_text() == "new\n"
-    assert "jovyan /home/jovyan /home/jovyan" in site.said
+    assert "jovyan /home/jovyan /home/jovyan /home/jovyan/.local" in site.said
     plain = await site.build({"postBuild": "python -c 'import sys; print(sys.prefix)'"})
     assert "/srv/env" in site.said
     assert metadata(plain.handle)["home"] is True or not (Path(plain.handle) / "home").exists()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,23 +12,10 @@ from atoll.environments.reading import (
     DEFAULT_TAKEN,
     PACKAGE,
     WANTED,
-    read_spec,
     start_script,
 )
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
-from atoll.sources import Checkout, RepoRef, ResolvedRef
-
-COMMIT_DAY = datetime(2022, 5, 17, 23, 59, tzinfo=UTC)
-
-
-def checkout(files, *, tree="t1", changed=None, when=COMMIT_DAY):
-    ref = ResolvedRef(RepoRef("git", "https://example.org/r"), "c" * 40, tree, when)
-    body = {k: v if isinstance(v, bytes) else v.encode() for k, v in files.items()}
-    return Checkout(ref, Path("/nowhere"), body, changed or {})
-
-
-def spec(files, *, at="", **more):
-    return read_spec(checkout(files, **more), platform="p", at=at)
+from support.reading import COMMIT_DAY, spec
 
 
 def test_nothing_to_build_is_the_default_environment_for_everybody():
@@ -155,8 +141,8 @@ def test_with_a_binder_folder_the_top_is_only_content():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Dockerfile", "apt.txt", "Pipfile", "install.R"),
-        *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix", "Pipfile.lock"),
+        *("Dockerfile", "apt.txt", "install.R", "JuliaProject.toml"),
+        *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix"),
     ],
 )
 def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(name):
@@ -164,7 +150,7 @@ def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(na
         spec({name: "", "requirements.txt": "six\n"})
 
 
-@pytest.mark.parametrize("name", ["poetry.lock", "pixi.toml", "conda-lock.yml", "renv.lock"])
+@pytest.mark.parametrize("name", ["flake.nix", "pixi.lock", "conda-lock.yml", "renv.lock"])
 def test_what_binder_ignores_is_refused_only_when_there_is_nothing_else(name):
     with pytest.raises(CannotBuildYet, match=name):
         spec({name: ""})
@@ -291,6 +277,18 @@ def test_a_pyproject_with_a_build_system_is_a_package():
     assert (found.kind, found.tree) == (PACKAGE, "t1")
 
 
+def test_a_setup_cfg_describes_what_pyproject_only_says_how_to_build():
+    system = {"pyproject.toml": "[build-system]\nrequires=[]\nbuild-backend='b'\n"}
+    described = {"setup.cfg": "[flake8]\nx=1\n[metadata]\nname = x\n"}
+    assert (spec({**system, **described}).kind, spec({**system, **described}).tree) == (
+        PACKAGE,
+        "t1",
+    )
+    assert spec({**system, "setup.cfg": "[flake8]\n"}).kind != PACKAGE
+    assert spec({**system, "setup.cfg": b"\xff[metadata]"}).kind != PACKAGE
+    assert spec(system).key == spec(described).key == spec({}).key
+
+
 def test_broken_toml_is_said():
     with pytest.raises(BadSpecification, match=r"pyproject.toml is not TOML"):
         spec({"pyproject.toml": "[project"})
@@ -311,3 +309,34 @@ def test_no_bytes_make_reading_crash(body):
         except BadSpecification:
             continue
         assert isinstance(found, EnvSpec)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Dockerfile", "needs the Docker engine, which comes later"),
+        ("Project.toml", "Julia"),
+        ("REQUIRE", "Julia"),
+        ("default.nix", "Nix"),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_do_instead(name, words):
+    for folder in ("", "binder/", ".binder/"):
+        with pytest.raises(CannotBuildYet, match=words) as caught:
+            spec({f"{folder}{name}": b"\xff\0", "requirements.txt": "six"})
+        assert f"{folder}{name}" in str(caught.value)
+        assert "a requirements.txt or environment.yml" in caught.value.hint
+    assert spec({name: "", "binder/requirements.txt": "six"}).files
+
+
+def test_of_what_is_refused_the_first_in_binders_order_is_named():
+    files = dict.fromkeys(
+        ("DESCRIPTION", "default.nix", "REQUIRE", "Project.toml", "Dockerfile"), ""
+    )
+    named = []
+    while files:
+        with pytest.raises(CannotBuildYet) as caught:
+            spec({"requirements.txt": "six", **files})
+        named.append(next(name for name in files if name in str(caught.value).split()[4]))
+        del files[named[-1]]
+    assert named == ["Dockerfile", "Project.toml", "REQUIRE", "default.nix", "DESCRIPTION"]

@@ -80,6 +80,11 @@ def read_conda(path: str, body: bytes) -> CondaFile:
         raise BadSpecification(
             f"{path} is not a mapping of “dependencies” and the like.", hint=_EXAMPLE
         )
+    return read_table(path, table)
+
+
+def read_table(path: str, table: Mapping[str, Any]) -> CondaFile:
+    """Read what an ``environment.yml`` says from its *table*, or raise `BadSpecification`."""
     lines, pip = _dependencies(path, table.get("dependencies"))
     return CondaFile(
         channels=tuple(dict.fromkeys(_channels(path, table.get("channels")))),

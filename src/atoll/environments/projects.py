@@ -7,12 +7,12 @@ documentation of projects and locking.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
 from atoll.environments.pythons import is_range
-from atoll.environments.requirements import decode, may_be_address
+from atoll.environments.requirements import may_be_address
+from atoll.environments.tables import read_toml
 from atoll.errors import BadSpecification
 
 # Of [project] and [tool.uv], only these can change what is installed.
@@ -30,14 +30,17 @@ _UV = (
 class Project:
     """What matters of one ``pyproject.toml``.
 
-    ``package`` is true when there is something to install (a build system is declared);
-    ``listed`` when it lists dependencies to install without it. ``python`` is its
+    ``package`` is true when there is something to install (a build system is declared), ``bare``
+    when only another file can say what, ``guessed`` when Poetry would look for a folder of the
+    project's name; ``listed`` when it lists dependencies to install without it. ``python`` is its
     ``requires-python``. ``local`` is true when it takes packages from the repository, ``indexes``
     when it names other package indexes, ``remote`` when it may name other addresses. ``essence``
     is the file without what changes nothing.
     """
 
     package: bool
+    bare: bool
+    guessed: bool
     listed: bool
     python: str
     local: bool
@@ -51,14 +54,18 @@ def read_project(name: str, body: bytes) -> Project:
     table = _toml(name, body)
     project, tool = _table(table, "project"), _table(table, "tool")
     uv = _table(tool, "uv")
-    system = "build-system" in table and uv.get("package", True) is not False
+    system = "build-system" in table and _is_installable(tool)
     python = str(project.get("requires-python", ""))
     if python and not is_range(python):
         raise BadSpecification(f"{name}: requires-python “{python}” is not a version range.")
     sources = _flat(_table(uv, "sources"))
     index_words = {"index", "index-url", "extra-index-url", "find-links", "no-index", "pip"}
+    described = "project" in table or "poetry" in tool
     return Project(
-        package=system and ("project" in table or "poetry" in tool),
+        package=system and described,
+        bare=system and not described,
+        guessed="project" not in table
+        and not {"packages", "include"} & _table(tool, "poetry").keys(),
         listed="project" in table,
         python=python,
         local=any({"path", "workspace"} & source.keys() for source in sources),
@@ -66,6 +73,12 @@ def read_project(name: str, body: bytes) -> Project:
         remote=may_be_address((essence := _essence(table, project, uv)).decode()),
         essence=essence,
     )
+
+
+def _is_installable(tool: dict[str, Any]) -> bool:
+    """Say whether none of the tools is told that there is nothing to install."""
+    switches = {"uv": "package", "poetry": "package-mode", "pdm": "distribution"}
+    return all(_table(tool, name).get(key, True) is not False for name, key in switches.items())
 
 
 def lock_needs_tree(body: bytes) -> bool:
@@ -93,10 +106,7 @@ def lock_leads_away(body: bytes) -> bool:
 
 
 def _toml(name: str, body: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(decode(name, body))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadSpecification(f"{name} is not TOML: {error}.") from error
+    return dict(read_toml(name, body).values)
 
 
 def _table(parent: dict[str, Any], name: str) -> dict[str, Any]:

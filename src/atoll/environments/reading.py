@@ -1,8 +1,9 @@
 """Reading: from a repository's files to the specification of its environment, without I/O.
 
-The rules are Binder's (repo2docker's configuration files and their order), with two additions:
-``uv.lock`` and a ``pyproject.toml`` that only lists dependencies. What is not in the result
-cannot change an environment, and what cannot change an environment is not in the result.
+The rules are Binder's (repo2docker's configuration files and their order). What Binder does not
+know (lock files other than Pipenv's, a ``pyproject.toml`` that only lists dependencies) is read
+where no ``requirements.txt`` stands beside it. What is not in the result cannot change an
+environment, and what cannot change an environment is not in the result.
 """
 
 from __future__ import annotations
@@ -14,9 +15,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec
-from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
+from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, CondaFile, read_conda
+from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
+from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
+from atoll.environments.locks import NAMES as LOCK_FILES
+from atoll.environments.pixi import PIXI, PIXI_LOCK, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
-from atoll.environments.pythons import show, wanted
+from atoll.environments.pythons import minor_of, show, wanted
+from atoll.environments.refusals import refused
 from atoll.environments.requirements import decode, read_requirements
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
 from atoll.sources import Checkout
@@ -30,16 +36,14 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *("apt.txt", *FILES, "Pipfile", "Pipfile.lock", "install.R"),
+    *("apt.txt", *FILES, "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
-_PASSED_OVER = (
-    *("poetry.lock", "pdm.lock", "pylock.toml", "pixi.toml", "pixi.lock", "conda-lock.yml"),
-    *("renv.lock", "flake.nix"),
-)
+_PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "renv.lock", "flake.nix")
 _OURS = (
-    *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
-    *(".python-version", "postBuild", "start"),
+    *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
+    *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
+    *(DEVCONTAINER, PIXI),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -70,16 +74,19 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     asked = index_day(at)
     found = _Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
-    if not _read_conda(checkout.files, found):
+    if not (_read_conda(checkout.files, found) or _read_pipenv(checkout.files, found)):
         _read_python(checkout.files, found)
         _read_packages(checkout.files, found)
+        if not found.files and not found.package:
+            _read_pixi(checkout.files, found, platform)
     _read_post_build(checkout.files, found)
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
     if not found.used:
-        return EnvSpec(
-            kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=(DEFAULT_TAKEN,)
-        )
+        _read_devcontainer(checkout.files, found)
+    if not found.used:
+        notes = (DEFAULT_TAKEN, *found.notes)
+        return EnvSpec(kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=notes)
     day = asked or _last_change(checkout, found)
     return EnvSpec(
         kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
@@ -120,21 +127,13 @@ def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
         if (path := _path(folder, name)) in files:
             if name in FILES:  # it rules what comes after it
                 return
-            raise _cannot_yet(path)
+            raise refused(path)
 
 
 def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
     for name in _PASSED_OVER:
         if (path := _path(folder, name)) in files:
-            raise _cannot_yet(path)
-
-
-def _cannot_yet(path: str) -> CannotBuildYet:
-    return CannotBuildYet(
-        f"The repository asks for {path}, which Atoll cannot build yet.",
-        hint="It builds environment.yml, requirements.txt, pyproject.toml, uv.lock, setup.py and "
-        "postBuild.",
-    )
+            raise refused(path)
 
 
 def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
@@ -149,7 +148,12 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
     runtime = _path(found.folder, "runtime.txt")
     if runtime in files and (text := decode(runtime, files[runtime]).strip()).startswith("r-"):
         _runtime(runtime, text)
-    told = read_conda(path, files[path])
+    _take_conda(files, found, path, read_conda(path, files[path]))
+    return True
+
+
+def _take_conda(files: Mapping[str, bytes], found: _Found, path: str, told: CondaFile) -> None:
+    """Take over what the file *path* says of conda packages."""
     found.conda = True
     found.used.add(path)
     found.python = told.python
@@ -166,7 +170,48 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
         found.files.update({PIP: pip.files[path.rpartition("/")[2]], **included})
         found.used |= {_top(found.folder, name) for name in included}
         found.tree |= pip.local
+
+
+def _read_pixi(files: Mapping[str, bytes], found: _Found, platform: str) -> None:
+    """Read a ``pixi.toml``, which Binder does not know; its lock only says of which day it is."""
+    path, lock = _path(found.folder, PIXI), _path(found.folder, PIXI_LOCK)
+    if path not in files:
+        return
+    found.used.clear()  # of its Pythons, only that of a channel counts
+    _take_conda(files, found, path, read_pixi(path, files[path], platform))
+    if lock in files:
+        found.used.add(lock)
+        note = f"{lock} was not read: packages are those of its day that fit {path}."
+        found.notes = (*found.notes, note)
+
+
+def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:
+    """Read a ``Pipfile.lock``, else a ``Pipfile``; then nothing else says what to install.
+
+    As in Binder, the Python that it names rules over ``runtime.txt``.
+    """
+    locked = read_pipenv(files, found.folder)
+    if locked is None:
+        return False
+    if not locked.python:
+        _read_python(files, found)
+    _take(files, found, locked)
     return True
+
+
+def _read_locks(files: Mapping[str, bytes], found: _Found) -> None:
+    if locked := read_locks(files, found.folder):
+        _take(files, found, locked)
+
+
+def _take(files: Mapping[str, bytes], found: _Found, locked: Locked) -> None:
+    """Take over what a lock file asks for."""
+    found.files.update(locked.files)
+    found.used |= locked.used & files.keys()
+    found.tree |= locked.local
+    exact = minor_of(locked.python) or locked.python.isdecimal()
+    ours = _version(locked.path, locked.python) if exact else locked.python
+    found.python = found.python or ours
 
 
 def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
@@ -217,25 +262,43 @@ def _version(path: str, text: str) -> str:
 
 def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
     listed = _path(found.folder, "requirements.txt")
+    project = None
+    if "pyproject.toml" in files and not found.folder:
+        project = read_project("pyproject.toml", files["pyproject.toml"])
     if listed in files:
         requirements = read_requirements(files, listed)
         found.files.update(requirements.files)
         found.used |= {_top(found.folder, name) for name in requirements.files}
         found.tree |= requirements.local
         found.pinned = requirements.pinned
+    elif not (project and project.listed and "uv.lock" in files):
+        _read_locks(files, found)
     if found.folder:  # as in Binder: then the top is content, not specification
         return
-    project = None
-    if "pyproject.toml" in files:
-        project = read_project("pyproject.toml", files["pyproject.toml"])
+    if project:
         found.python = found.python or project.python
-    if "setup.py" in files or (project and project.package):
+    if "setup.py" in files or (project and _is_package(files, found, project)):
         found.package = found.tree = True
-        found.used |= {"setup.py", "pyproject.toml"} & files.keys()
-    if project and listed not in files:
+        found.used |= {"setup.py", "setup.cfg", "pyproject.toml"} & files.keys()
+    if project and listed not in files and LOCKED not in found.files:
         _read_project_files(files, found, project)
     if found.package and "uv.lock" not in found.files:
         found.pinned = False
+
+
+def _is_package(files: Mapping[str, bytes], found: _Found, project: Project) -> bool:
+    """Say whether *project* is to be installed itself.
+
+    A ``setup.cfg`` may describe what ``pyproject.toml`` only says how to build. Poetry writes a
+    build system for folders of notebooks, too: where nothing but the name says that there is a
+    package, and Binder sees none, what the lock lists is enough.
+    """
+    if project.package and project.guessed and LOCKED in found.files:
+        note = "The project itself was not installed: [tool.poetry] names no packages of its own."
+        found.notes = (*found.notes, note)
+        return False
+    described = re.search(rb"(?m)^\[metadata\]", files.get("setup.cfg", b""))
+    return project.package or (project.bare and bool(described))
 
 
 def _top(folder: str, name: str) -> str:
@@ -255,6 +318,14 @@ def _read_project_files(files: Mapping[str, bytes], found: _Found, project: Proj
         found.files["pyproject.toml"] = project.essence
         found.used.add("pyproject.toml")
         found.tree |= project.local
+
+
+def _read_devcontainer(files: Mapping[str, bytes], found: _Found) -> None:
+    """Take the Python of a ``devcontainer.json`` at the top, which Binder does not know."""
+    if DEVCONTAINER in files and not found.folder:
+        told = read_devcontainer(DEVCONTAINER, files[DEVCONTAINER])
+        found.python, found.notes = told.python, told.notes
+        found.used |= {DEVCONTAINER} if told.python else set()
 
 
 def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:

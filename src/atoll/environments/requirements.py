@@ -82,7 +82,9 @@ def decode(name: str, body: bytes) -> str:
         hint = "It looks like UTF-16, as PowerShell's “>” writes. " if utf16 else ""
         raise BadSpecification(message, hint=f"{hint}Save the file as UTF-8.") from error
     if "\0" in text:
-        raise BadSpecification(f"{name} is not text: it has a NUL character.")
+        raise BadSpecification(
+            f"{name} is not text: it has a NUL character.", hint="Is it what it says?"
+        )
     return text
 
 

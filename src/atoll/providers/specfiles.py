@@ -25,6 +25,7 @@ NAMES = (
     "uv.lock",
     "pylock.toml",
     "poetry.lock",
+    "pdm.lock",
     "setup.py",
     "setup.cfg",
     "runtime.txt",

@@ -133,6 +133,7 @@ def everywhere() -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",  # noqa: S108 - the box's own
         "XDG_CACHE_HOME": f"{HOME}/.cache",
         "PIP_PREFIX": f"{HOME}/.local",  # the environment is read-only; see `steps.HOME_PACKAGES`
+        "NPM_CONFIG_PREFIX": f"{HOME}/.local",
         "PYTHONUNBUFFERED": "1",
     }
 

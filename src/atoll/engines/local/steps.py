@@ -25,6 +25,7 @@ from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
 from atoll.engines.local.workshop import Workshop, read_written
 from atoll.environments import EnvSpec, Say
 from atoll.environments.conda import ESSENCE, PIP
+from atoll.environments.locks import LOCKED
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import replaces_index
 from atoll.errors import BuildFailed
@@ -220,6 +221,7 @@ class Steps:
             "HOME": HOME,
             "PATH": f"{HOME}/.local/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
             "VIRTUAL_ENV": ENV,
+            "NPM_CONFIG_PREFIX": f"{HOME}/.local",  # on the PATH, and can be written
         }
         box = replace(self.open_box(environ, env=True), workdir=HOME)
         told: list[str] = []
@@ -239,6 +241,8 @@ class Steps:
             return [f"{SPEC}/files/here/{PIP}"] if PIP in names else []
         folder = self.spec.folder if self.spec.tree and self.spec.folder else "."
         inputs = [f"{folder}/requirements.txt"] if "requirements.txt" in names else []
+        if LOCKED in names:  # no file of the content
+            inputs = [f"{SPEC}/files/here/{LOCKED}"]
         if "uv.lock" in names:
             inputs.append("/tmp/exported.in")  # noqa: S108 - the box's own
         elif "pyproject.toml" in names:
