@@ -11,11 +11,10 @@ import click
 from atoll.app import opened
 from atoll.cli.common import as_json, laptop, show
 from atoll.cli.progress import Progress
-from atoll.cli.run import absolute
+from atoll.cli.run import understood
 from atoll.environments.reading import index_day
 from atoll.launching import Clock
 from atoll.settings import Settings
-from atoll.sources.parsing import parse
 
 
 @click.command()
@@ -44,8 +43,9 @@ async def _build(settings: Settings, reference: str, at: str, *, retry: bool) ->
     async with opened(machine.atoll):
         with Progress() as progress:
             index_day(at)  # what is wrong with it is said before anything is looked up
-            target = parse(absolute(reference))
-            checkout = await launcher.check_out(target.repo, progress.tell, Clock())
+            target = understood(reference)
+            repo = target.environment or target.repo
+            checkout = await launcher.check_out(repo, progress.tell, Clock())
             spec = launcher.read(checkout, at)
             built = await launcher.build(spec, checkout, progress.tell, retry=retry)
             made = built.environment

@@ -17,11 +17,12 @@ from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.reading import index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
+from atoll.launching import pairs
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
-from atoll.sources import Checkout, RepoRef, Source
+from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
 from atoll.volumes import Content
 
@@ -32,6 +33,7 @@ AGAIN = 600.0  # seconds after which conda channels that did not answer are trie
 class LaunchRequest:
     """Who wants what, before anything is looked up.
 
+    ``environment`` is the repository whose specification is built, where that is not ``repo``'s.
     ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
     be "": then it is made from the repository. ``at`` is "" (the date of the specification),
     "today" or an ISO date. ``retry`` asks to build again what failed before. ``typed`` is what
@@ -48,6 +50,7 @@ class LaunchRequest:
     limits: Limits = DEFAULT_LIMITS
     network: Network = Network.INTERNET
     typed: str = ""
+    environment: RepoRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.monotonic() - begun, 3)
+            taken = self.seconds.get(name, 0.0) + time.monotonic() - begun
+            self.seconds[name] = round(taken, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +120,26 @@ class Launcher:
         clock = clock or Clock()
         await self.name_for(request)  # what is wrong with it is said before an hour's build
         index_day(request.at)
-        checkout = await self.check_out(request.repo, tell, clock)
+        content, checkout = await self._check_out_both(request, tell, clock)
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
             tell(Event("build", f"Looking for environment {spec.key}"))
             whose = party(request.person.name)
             built = await self.build(spec, checkout, tell, retry=request.retry, whose=whose)
-            environment = built.environment
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
-            for note in built.notes:
+            for note in (*built.notes, *pairs.notes(content, checkout)):
                 tell(Event("build", note, note=True))
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
             name=await self.name_for(request),
-            ref=checkout.ref,
-            environment=environment,
-            content=Content(str(checkout.path), temporary=request.temporary),
-            opening=request.opening or opening_of(checkout),
-            start=start_script(checkout.files),
+            ref=content.ref,
+            environment=built.environment,
+            environment_ref=None if content is checkout else checkout.ref,
+            content=Content(str(content.path), temporary=request.temporary),
+            opening=request.opening or opening_of(content),
+            start=start_script(content.files) if content is checkout else "",
+            script=pairs.script(content, checkout),
             limits=request.limits,
             network=request.network,
         )
@@ -170,9 +175,30 @@ class Launcher:
 
     async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
         """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""
+        return await self._fetch(await self._resolve(repo, tell, clock), tell, clock)
+
+    async def _check_out_both(
+        self, request: LaunchRequest, tell: Tell, clock: Clock
+    ) -> tuple[Checkout, Checkout]:
+        """Return the content, and what the environment is read from: the same, but for pairs."""
+        if request.environment is None:
+            checkout = await self.check_out(request.repo, tell, clock)
+            return checkout, checkout
+        with pairs.blaming(pairs.ENVIRONMENT):
+            theirs = await self._resolve(request.environment, tell, clock)
+        with pairs.blaming(pairs.CONTENT):
+            ref = await self._resolve(request.repo, tell, clock)
+        with pairs.blaming(pairs.ENVIRONMENT):
+            environment = await self._fetch(theirs, tell, clock)
+        with pairs.blaming(pairs.CONTENT):
+            return await self._fetch(ref, tell, clock), environment
+
+    async def _resolve(self, repo: RepoRef, tell: Tell, clock: Clock) -> ResolvedRef:
         with clock.phase("resolve"):
             tell(Event("resolve", f"Looking up {repo}"))
-            ref = await self.source.resolve(repo, tell)
+            return await self.source.resolve(repo, tell)
+
+    async def _fetch(self, ref: ResolvedRef, tell: Tell, clock: Clock) -> Checkout:
         with clock.phase("fetch"):
             tell(Event("fetch", f"Fetching version {ref.version[:10]} of {ref.date:%Y-%m-%d}"))
             checkout = await self.source.fetch(ref, tell)

@@ -22,6 +22,7 @@ from atoll.launching import Clock, Launcher, LaunchRequest
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
+from atoll.sources import written
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class Launch:
     """One launch, as it is remembered.
 
     ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
-    ``request_origin``. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells
+    ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
+    environment. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells
     more. ``url`` is where the person goes once it is ready.
     """
 
@@ -65,6 +67,7 @@ class Launch:
     hint: str = ""
     log: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    environment_ref: str = ""
 
 
 class Launches(Protocol):
@@ -266,6 +269,7 @@ class Desk:
             plan=plan.id,
             name=plan.name,
             ref=plan.ref.version,
+            environment_ref=plan.environment_ref.version if plan.environment_ref else "",
             key=plan.environment.key,
             cached=prepared.cached,
         )
@@ -315,11 +319,13 @@ def _record(launch: Launch, seconds: Mapping[str, float]) -> LaunchRecord:
         id=launch.id,
         at=launch.made,
         person=request.person.name,
-        reference=request.typed or str(request.repo),
+        reference=request.typed or written(request.repo, request.environment),
         provider=facts.get("provider", "Git"),
         spec=facts.get("spec", str(request.repo)),
         status="success" if launch.state is State.READY else launch.state.value,
         ref=launch.ref,
+        environment=str(request.environment or ""),
+        environment_ref=launch.environment_ref,
         key=launch.key,
         cached=launch.cached,
         seconds=seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 
 from atoll.errors import BadRequest
@@ -13,6 +13,7 @@ from atoll.names import is_slug
 from atoll.people import Person
 from atoll.servers import Limits, Network
 from atoll.settings import ServerSettings, parse_size
+from atoll.sources import Target, written
 from atoll.web.links import field_from
 from atoll.web.recognition import target_of
 
@@ -47,7 +48,7 @@ class LaunchForm:
     @classmethod
     def of(cls, request: LaunchRequest, rules: ServerSettings) -> LaunchForm:
         """Return the form that leads to *request*, for "edit and try again"."""
-        typed = request.typed or str(request.repo)
+        typed = request.typed or written(request.repo, request.environment)
         said = target_of(typed)  # what the text says by itself need not stand in a field
         limits, usual = request.limits, default_limits(rules)
         dated = request.at not in {"", "today"}
@@ -62,6 +63,15 @@ class LaunchForm:
             network="" if request.network == rules.network else request.network.value,
             at="date" if dated else request.at,
             date=request.at if dated else "",
+        )
+
+    @classmethod
+    def of_link(cls, target: Target) -> LaunchForm:
+        """Return the form that launches *target*, which a link names."""
+        return cls(
+            repository=written(replace(target.repo, version="HEAD"), target.environment),
+            version="" if target.repo.version == "HEAD" else target.repo.version,
+            opening=field_from(target.opening),
         )
 
     @property
@@ -98,6 +108,7 @@ def request_from(
         limits=_limits(form, rules),
         network=_network(form.network, rules),
         typed=form.repository.strip(),
+        environment=target.environment,
     )
 
 

@@ -26,15 +26,17 @@ from atoll.events import Story
 from atoll.launching import LaunchRequest
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
+from atoll.sources import Target
 from atoll.sources.parsing import binder_spec, parse_binder
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
 from atoll.web.launch_form import LaunchForm, most_cpus, request_from
-from atoll.web.links import field_from, shown
+from atoll.web.links import shown
 from atoll.web.recognition import (
     Recognised,
     describe,
+    describe_environment,
     explain,
     recognise,
     version_and_opening,
@@ -97,11 +99,7 @@ async def show_binder_link(request: Request) -> Response:
         target = parse_binder(provider, spec, dict(request.query_params))
     except AtollError as error:
         return _launch_page(request, session, LaunchForm(), error=error)
-    form = LaunchForm(
-        repository=target.repo.locator,
-        version="" if target.repo.version == "HEAD" else target.repo.version,
-        opening=field_from(target.opening),
-    )
+    form = LaunchForm.of_link(target)
     visiting = session.person is None or session.person.visitor
     return _launch_page(request, session, form, link=True, autostart=visiting)
 
@@ -120,7 +118,7 @@ def _launch_page(
     if form.repository:
         try:
             found = recognise(form.repository, form.version, form.opening, home_of(request))
-            site_of(request).atoll.source.check(found.target.repo)
+            _check(site_of(request), found.target)
         except AtollError as mistake:
             found, wrong = None, mistake
     return page(
@@ -150,10 +148,17 @@ async def show_recognised(request: Request) -> Response:
             query.get("opening", ""),
             home_of(request),
         )
-        site_of(request).atoll.source.check(found.target.repo)
+        _check(site_of(request), found.target)
     except AtollError as error:
         return JSONResponse(explain(error))
     return JSONResponse(found.as_json() | {"for": session.name})
+
+
+def _check(site: Site, target: Target) -> None:
+    """Raise `Refused` where an address alone tells that it may not be fetched."""
+    for repo in (target.repo, target.environment):
+        if repo:
+            site.atoll.source.check(repo)
 
 
 async def launch(request: Request) -> Response:
@@ -221,6 +226,7 @@ async def show_progress(request: Request) -> Response:
         log=[plain(event.message) for event in log[-SHOWN:]],
         seen=f"{progress.mark_of(events)}-{len(events) - 1}" if events else "",
         title=describe(begun.request.repo)[1],
+        environment=describe_environment(begun.request.environment, begun.environment_ref),
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
 

@@ -291,7 +291,7 @@ class LocalRunner:
             temporary=plan.content.temporary,
             started=time.time(),
             environment=plan.environment.key,
-            reference=str(plan.ref.repo),
+            reference=plan.reference,
             opening=plan.opening,
             notes=(*running.notes, *cgroups.lacking(), *self._older_files(plan)),
         )
