@@ -138,6 +138,8 @@ def test_a_build_says_what_it_made_and_the_second_is_cached(atoll, repo):
     second = json.loads(atoll("build", repo, "--json").stdout)
     assert second["cached"] is True
     assert second["key"] == first["key"]
+    anew = json.loads(atoll("build", repo, "--rebuild", "--json").stdout)
+    assert (anew["key"], anew["path"], anew["cached"]) == (first["key"], first["path"], False)
     assert {"key", "engine", "cached", "seconds", "python", "as_of", "path"} <= set(second)
     assert (Path(second["path"]) / "env").is_dir()
     shown = atoll("environments", "show", first["key"][:6]).stdout

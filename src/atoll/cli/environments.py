@@ -144,13 +144,15 @@ async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[st
     async with opened(machine.atoll):
         needed = await _needed_checkouts(machine)
         copies = await machine.atoll.source.prune(before, needed, dry_run=True)
-        folders = [Path(row["path"]) for row in doomed]
+        old = machine.runner.unused()  # made anew since
+        folders = [*(Path(row["path"]) for row in doomed), *old]
         places = [copy.path for copy in copies]
         sizes = await asyncio.to_thread(usage, {str(path): path for path in places})
         space = await asyncio.to_thread(freed, [*folders, *places])
         if not dry_run:
             doomed = [row for row in doomed if await _remove(machine, row, before)]
             copies = await machine.atoll.source.prune(before, needed)
+            discard(old)
             _prune_layers(machine)
     repositories = [
         {

@@ -20,7 +20,8 @@ from atoll.app import opened
 from atoll.cli.common import INTERRUPTED, Laptop, as_json, command_of, laptop, me
 from atoll.cli.progress import Progress
 from atoll.engines.local.runner import Record, open_gate
-from atoll.errors import BadRequest, Cancelled
+from atoll.environments import Environment
+from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
 from atoll.launching.room import Room, queue_for
@@ -78,6 +79,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None
 @click.option("--cpus", type=click.FloatRange(0.1), help="Processors it may use, such as 1.5.")
 @click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
+@click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 @as_json
@@ -114,6 +116,7 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         temporary=options["temporary"],
         at=options["at"],
         retry=options["retry"],
+        rebuild=options["rebuild"],
         limits=Limits(
             cpus=options["cpus"] or defaults.cpus,
             memory=options["memory"] or int(defaults.memory),
@@ -226,10 +229,18 @@ async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> li
     """Return what of a running server is not as *plan* would have it."""
     said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
     notes = [said] if said else []
-    if running.environment != plan.environment.key:
+    if await _environment(machine, running) != plan.environment:
         again = f"`atoll stop {running.name}` and run this again"
         notes.append(f"It runs in the environment of before. To get the new one, {again}.")
     return notes
+
+
+async def _environment(machine: Laptop, running: Record) -> Environment | None:
+    """Return the environment in which a server runs, if that is still known."""
+    try:
+        return (await machine.atoll.store.plans.get(running.plan, running.owner)).environment
+    except NotFound:
+        return None
 
 
 def browse(url: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.reading import index_day, read_spec, start_script
@@ -36,8 +36,8 @@ class LaunchRequest:
     ``environment`` is the repository whose specification is built, where that is not ``repo``'s.
     ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
     be "": then it is made from the repository. ``at`` is "" (the date of the specification),
-    "today" or an ISO date. ``retry`` asks to build again what failed before. ``typed`` is what
-    the person wrote, for records and pages.
+    "today" or an ISO date. ``retry`` asks to build again what failed before, ``rebuild`` also what
+    did not. ``typed`` is what the person wrote, for records and pages.
     """
 
     person: Person
@@ -51,6 +51,7 @@ class LaunchRequest:
     network: Network = Network.INTERNET
     typed: str = ""
     environment: RepoRef | None = None
+    rebuild: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ class Prepared:
     spec: EnvSpec
     cached: bool
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """How to build: what `Environments.ensure` is told besides what."""
+
+    retry: bool = False
+    rebuild: bool = False
+    whose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +134,8 @@ class Launcher:
         with clock.phase("build"):
             spec = self.read(checkout, request.at)
             tell(Event("build", f"Looking for environment {spec.key}"))
-            whose = party(request.person.name)
-            built = await self.build(spec, checkout, tell, retry=request.retry, whose=whose)
+            how = Building(request.retry, request.rebuild, party(request.person.name))
+            built = await self.build(spec, checkout, tell, how)
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
             for note in (*built.notes, *pairs.notes(content, checkout)):
                 tell(Event("build", note, note=True))
@@ -207,41 +217,37 @@ class Launcher:
         return checkout
 
     async def build(
-        self, spec: EnvSpec, checkout: Checkout, tell: Tell, *, retry: bool = False, whose: str = ""
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building = Building()
     ) -> Built:
         """Find or build what *spec* asks for, which `atoll build` shares, too.
 
         Where none of its conda channels can be reached, and only then, the same names are taken
         from the Python package index; the notes say so.
         """
-        if known := await self.environments.find(spec):
+        if not how.rebuild and (known := await self.environments.find(spec)):
             return Built(spec, known, cached=True)
         lately = time.monotonic() - self._unreachable.get(spec.key, -AGAIN) < AGAIN
-        if self.substitute is None or retry or not lately:
+        if self.substitute is None or how.retry or how.rebuild or not lately:
             try:
-                made = await self.environments.ensure(
-                    spec, checkout.path, tell, retry=retry, whose=whose
-                )
+                made = await self.environments.ensure(spec, checkout.path, tell, **asdict(how))
                 return Built(spec, made, cached=False)
             except ChannelsUnreachable as error:
                 if self.substitute is None:
                     raise
                 self._unreachable[spec.key] = time.monotonic()
                 tell(Event("build", str(error), note=True))
-        return await self._build_substitute(self.substitute(spec), checkout, tell, retry, whose)
+        return await self._build_substitute(self.substitute(spec), checkout, tell, how)
 
     async def _build_substitute(
-        self, spec: EnvSpec, checkout: Checkout, tell: Tell, retry: bool, whose: str
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building
     ) -> Built:
         tell(Event("build", f"Taking the Python package index instead: environment {spec.key}"))
-        if known := await self.environments.find(spec):
+        if not how.rebuild and (known := await self.environments.find(spec)):
             return Built(spec, known, cached=True)
         for note in spec.notes:
             tell(Event("build", note, detail=True))
         try:
-            made = await self.environments.ensure(
-                spec, checkout.path, tell, retry=retry, whose=whose
-            )
+            made = await self.environments.ensure(spec, checkout.path, tell, **asdict(how))
         except AtollError as error:
             hint = "It was tried with the Python package index: no conda channel can be reached."
             error.hint = f"{error.hint} {hint}".strip()

@@ -172,8 +172,11 @@ class Desk:
         """Take up again whatever a restart interrupted; return those launches."""
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
-            # Under its name, even if that was made up: its server may be in line already.
-            request = replace(launch.request, name=launch.name or launch.request.name)
+            # Under its name, even if that was made up: its server may be in line already. What was
+            # to be made anew has been, where the key is known.
+            asked = launch.request
+            rebuild = asked.rebuild and not launch.key
+            request = replace(asked, name=launch.name or asked.name, rebuild=rebuild)
             self._begin(replace(launch, request=request, state=State.PREPARING))
         return waiting
 

@@ -13,7 +13,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -31,7 +31,7 @@ from atoll.sources import Target, written
 from atoll.sources.parsing import parse_binder
 from atoll.web import binder
 from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
-from atoll.web.launch_form import default_limits
+from atoll.web.launch_form import check_rebuild, default_limits
 from atoll.web.sign_in import person_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import server_of
@@ -147,6 +147,8 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     target = parse_binder(provider, spec, {"content": content} if content else {})
     facts = launch_facts(request, named["prefix"], named["spec"]) | named | {STREAM: "yes"}
     wanted = _request(target, person or Person(""), site.atoll.settings.servers)
+    wanted = replace(wanted, rebuild=asks_rebuild(request))
+    check_rebuild(wanted, person, site.atoll.settings.access)
     if person is None:
         visitors: Visitors = request.app.state.visitors
         where = address(request.headers, request.client, visitors.rules.proxies)
@@ -283,6 +285,11 @@ def raw_spec(request: Request, base: str, kind: str = "build") -> tuple[str, str
     path = raw.decode("ascii", "replace").partition("?")[0]
     provider, _, spec = path.removeprefix(f"{base}{kind}/").partition("/")
     return provider, spec.rstrip("/")
+
+
+def asks_rebuild(request: Request) -> bool:
+    """Say whether the address asks for the environment to be made anew: ``?rebuild=true``."""
+    return request.query_params.get("rebuild", "").lower() == "true"
 
 
 def launch_facts(request: Request, provider: str, spec: str) -> dict[str, str]:

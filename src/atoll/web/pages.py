@@ -29,9 +29,15 @@ from atoll.people import Person
 from atoll.sources import Target
 from atoll.sources.parsing import binder_spec, parse_binder
 from atoll.web import progress
-from atoll.web.build import Listeners, launch_facts, raw_spec
+from atoll.web.build import Listeners, asks_rebuild, launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
-from atoll.web.launch_form import LaunchForm, most_cpus, request_from
+from atoll.web.launch_form import (
+    LaunchForm,
+    check_rebuild,
+    may_rebuild,
+    most_cpus,
+    request_from,
+)
 from atoll.web.links import shown
 from atoll.web.recognition import (
     Recognised,
@@ -99,9 +105,16 @@ async def show_binder_link(request: Request) -> Response:
         target = parse_binder(provider, spec, dict(request.query_params))
     except AtollError as error:
         return _launch_page(request, session, LaunchForm(), error=error)
-    form = LaunchForm.of_link(target)
+    form = replace(
+        LaunchForm.of_link(target),
+        rebuild="yes" if asks_rebuild(request) and _may_rebuild(request, session) else "",
+    )
     visiting = session.person is None or session.person.visitor
     return _launch_page(request, session, form, link=True, autostart=visiting)
+
+
+def _may_rebuild(request: Request, session: Session) -> bool:
+    return may_rebuild(session.person, site_of(request).atoll.settings.access)
 
 
 def _launch_page(
@@ -134,6 +147,7 @@ def _launch_page(
         autostart=autostart and found is not None,
         rules=site_of(request).atoll.settings.servers,
         most_cpus=most_cpus(site_of(request).atoll.settings.servers),
+        may_rebuild=_may_rebuild(request, session),
     )
 
 
@@ -185,6 +199,7 @@ async def retry(request: Request) -> Response:
 
 async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
     site = site_of(request)
+    check_rebuild(wanted, session.person, site.atoll.settings.access)
     provider, spec = binder_spec(wanted.repo)
     facts = launch_facts(request, provider, spec)
     facts["provider"] = BINDER_PROVIDERS.get(provider, "Git")
