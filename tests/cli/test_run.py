@@ -202,6 +202,9 @@ def test_ctrl_c_before_the_server_is_there_leaves_nothing(atoll, data, repo, tmp
         (["stop", "nothing"], 4, "nothing"),
         (["--config", "/nowhere.toml", "list"], 2, "/nowhere.toml"),
         (["environments", "show", "zzz"], 4, "zzz"),
+        (["environments", "pin", "0123456789"], 4, "0123456789"),
+        (["environments", "pin", ".", "--at", "2020-02-02"], 4, "--at 2020-02-02"),
+        (["environments", "unpin", "zzz"], 2, "zzz"),
     ],
 )
 def test_a_mistake_is_a_message_with_an_exit_code(atoll, words, status, said, repo):

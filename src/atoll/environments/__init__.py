@@ -84,11 +84,15 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class ShelvedEnvironment:
-    """An environment on a shelf, when it was made and when it was last asked for (UTC)."""
+    """An environment on a shelf, when it was made and when it was last asked for (UTC).
+
+    A *pinned* one is never pruned, however long nobody asks for it.
+    """
 
     environment: Environment
     made: datetime
     used: datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,13 @@ class Shelf(Protocol):
 
     async def all(self) -> list[ShelvedEnvironment]:
         """Return every environment, the most lately used first."""
+        ...
+
+    async def pin(self, key: EnvKey, engine: str, *, pinned: bool) -> None:
+        """Pin the environment, or not any more; that outlives its being made anew.
+
+        Raises `NotFound` where there is none.
+        """
         ...
 
     async def drop(self, key: EnvKey, engine: str) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
+from atoll.environments.conda import CONDA
 from atoll.environments.reading import index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
@@ -253,6 +254,14 @@ class Launcher:
             error.hint = f"{error.hint} {hint}".strip()
             raise
         return Built(spec, made, cached=False)
+
+    async def find(self, spec: EnvSpec) -> Environment | None:
+        """Return the environment that *spec* is launched in, if it is there; never build."""
+        if known := await self.environments.find(spec):
+            return known
+        if self.substitute is None or spec.kind != CONDA:
+            return None
+        return await self.environments.find(self.substitute(spec))
 
     def read(self, checkout: Checkout, at: str = "") -> EnvSpec:
         """Read what *checkout* asks for; *at* overrides the date of the package index."""
