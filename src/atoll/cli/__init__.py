@@ -15,6 +15,7 @@ from atoll.cli.build import build
 from atoll.cli.common import INTERRUPTED
 from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
+from atoll.cli.infer import infer
 from atoll.cli.run import run
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
 from atoll.cli.up import up
@@ -82,7 +83,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 
 for command in (
-    *(run, build, environments, list_servers, open_server, logs, stop, remove, up, doctor),
+    *(run, build, infer, environments, list_servers, open_server, logs, stop, remove, up, doctor),
 ):
     main.add_command(command)
 

@@ -80,6 +80,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None
 @click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
+@click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 @as_json
@@ -117,6 +118,7 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         at=options["at"],
         retry=options["retry"],
         rebuild=options["rebuild"],
+        infer=options["infer"],
         limits=Limits(
             cpus=options["cpus"] or defaults.cpus,
             memory=options["memory"] or int(defaults.memory),

@@ -8,6 +8,7 @@ hour, and then has the plan started, which takes a moment.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from dataclasses import asdict, dataclass, field
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.conda import CONDA
-from atoll.environments.reading import index_day, read_spec, start_script
+from atoll.environments.imports import Proposal
+from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
-from atoll.launching import pairs
+from atoll.launching import pairs, proposals
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
@@ -38,7 +40,8 @@ class LaunchRequest:
     ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
     be "": then it is made from the repository. ``at`` is "" (the date of the specification),
     "today" or an ISO date. ``retry`` asks to build again what failed before, ``rebuild`` also what
-    did not. ``typed`` is what the person wrote, for records and pages.
+    did not. ``infer`` takes what the code imports where nothing says what to build. ``typed`` is
+    what the person wrote, for records and pages.
     """
 
     person: Person
@@ -53,16 +56,22 @@ class LaunchRequest:
     typed: str = ""
     environment: RepoRef | None = None
     rebuild: bool = False
+    infer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan that can be started at once, and how it came about."""
+    """A plan that can be started at once, and how it came about.
+
+    ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
+    none, or "".
+    """
 
     plan: ServerPlan
     spec: EnvSpec
     cached: bool
     seconds: dict[str, float]
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +142,13 @@ class Launcher:
         index_day(request.at)
         content, checkout = await self._check_out_both(request, tell, clock)
         with clock.phase("build"):
-            spec = self.read(checkout, request.at)
+            spec, proposal = await self._specify(checkout, request)
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
-            for note in (*built.notes, *pairs.notes(content, checkout)):
+            proposed = (proposals.said(proposal),) if proposal else ()
+            for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
                 tell(Event("build", note, note=True))
         plan = ServerPlan(
             id=new_id(),
@@ -155,7 +165,20 @@ class Launcher:
             network=request.network,
         )
         await self.plans.put(plan)
-        return Prepared(plan, built.spec, built.cached, clock.seconds)
+        text = proposal.text if proposal else ""
+        return Prepared(plan, built.spec, built.cached, clock.seconds, text)
+
+    async def _specify(
+        self, checkout: Checkout, request: LaunchRequest
+    ) -> tuple[EnvSpec, Proposal | None]:
+        """Return what is to be built, and what is proposed in its place where nothing says it."""
+        spec = self.read(checkout, request.at)
+        if DEFAULT_TAKEN not in spec.notes:
+            return spec, None
+        proposal = await asyncio.to_thread(proposals.propose_for, checkout)
+        if proposal and request.infer:
+            return self.read(proposals.accepted(checkout, proposal), request.at), None
+        return spec, proposal
 
     async def name_for(self, request: LaunchRequest) -> str:
         """Return the server's name: a kept server of one repository never gets another's files.

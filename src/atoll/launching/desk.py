@@ -68,6 +68,7 @@ class Launch:
     log: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     environment_ref: str = ""
+    proposal: str = ""
 
 
 class Launches(Protocol):
@@ -274,6 +275,7 @@ class Desk:
             ref=plan.ref.version,
             environment_ref=plan.environment_ref.version if plan.environment_ref else "",
             key=plan.environment.key,
+            proposal=prepared.proposal,
             cached=prepared.cached,
         )
         await self.launches.put(launch)

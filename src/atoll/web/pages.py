@@ -197,6 +197,33 @@ async def retry(request: Request) -> Response:
     return _to_progress(request, session, begun)
 
 
+async def show_requirements(request: Request) -> Response:
+    """GET launches/ID/requirements.txt: what is proposed to a repository that says nothing."""
+    session = await session_of(request)
+    begun = await _launch_of(request, session)
+    if not begun.proposal:
+        raise NotFound("Nothing is proposed for this launch.")
+    kept = {"Content-Disposition": 'attachment; filename="requirements.txt"'}
+    return PlainTextResponse(begun.proposal, headers=kept)
+
+
+async def accept(request: Request) -> Response:
+    """POST launches/ID/accept: the same with the packages that are proposed.
+
+    Its server, which has only just come up, is stopped, unless it runs something else by now.
+    """
+    session, _ = await posted(request)
+    site = site_of(request)
+    old = await _launch_of(request, session)
+    person = session.person or NOBODY
+    await site.desk.cancel(old)
+    server = (await site.hub.user(person.name)).servers.get(old.name)
+    if server and old.plan and server.plan == old.plan and not server.stopped:
+        await site.hub.stop(person.name, old.name)
+    begun = await _begin(request, session, replace(old.request, person=person, infer=True))
+    return _to_progress(request, session, begun)
+
+
 async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
     site = site_of(request)
     check_rebuild(wanted, session.person, site.atoll.settings.access)
@@ -293,6 +320,7 @@ async def _tell(
     last = {
         "state": over.state.value,
         "steps": [asdict(step) for step in progress.steps(story.events)],
+        "proposal": bool(over.proposal),
     }
     yield ServerSentEvent(json.dumps(last), event="over")
 

@@ -13,7 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Go a step on."""
-    pinned: sa.Column[bool] = sa.Column("pinned", sa.Boolean(), server_default=sa.false(), nullable=False)
+    pinned: sa.Column[bool] = sa.Column(
+        "pinned", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
     op.add_column("atoll_environments", pinned)
 
 
