@@ -44,7 +44,8 @@ def hub(tmp_path_factory):
     repositories = tmp_path_factory.mktemp("repositories")
     files = {"requirements.txt": "six==1.16.0\n", "intro.ipynb": json.dumps(NOTEBOOK)}
     make_repo(repositories / "course", files)
-    make_repo(repositories / "env", {"requirements.txt": "six==1.15.0\n"})
+    files = {"requirements.txt": "six==1.15.0\n", "runtime.txt": "python-3.11"}
+    make_repo(repositories / "env", files)
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("hub"),
@@ -102,9 +103,10 @@ def test_a_course_is_opened_in_the_environment_of_another_repository(page, hub):
     one, course = hub
     environment = course.replace("/course", "/env")
     sign_in(page, one)
+    page.wait_for_load_state()  # by then the script listens to what is typed
     page.get_by_label("Repository", exact=True).fill(f"{environment} + {course}")
     page.get_by_text("in the environment of").wait_for()
-    assert "/env/HEAD?content=git/" in page.get_by_label("Link", exact=True).input_value()
+    assert "env/HEAD?content=git/" in page.get_by_label("Link", exact=True).input_value()
     page.get_by_label("Open", exact=True).fill("intro.ipynb")
     page.get_by_text("Advanced").click()
     page.get_by_label("Server name").fill("pair")
