@@ -147,6 +147,18 @@ def test_a_build_says_what_it_made_and_the_second_is_cached(atoll, repo):
     assert first["key"] in atoll("environments").stdout
 
 
+def test_what_a_notebook_imports_is_printed_as_requirements(atoll, tmp_path):
+    cell = {"cell_type": "code", "source": ["import six, yaml"], "metadata": {}, "outputs": []}
+    make_repo(tmp_path / "bare", {"a.ipynb": json.dumps({**NOTEBOOK, "cells": [cell]})})
+    said = atoll("infer", tmp_path / "bare").stdout
+    assert said.splitlines()[1:] == ["pyyaml  # imported as yaml", "six"]
+    told = json.loads(atoll("infer", tmp_path / "bare", "--json").stdout)
+    assert told["requirements"] == said
+    assert (told["packages"], told["as_of"]) == ({"pyyaml": "yaml", "six": "six"}, "2024-05-06")
+    make_repo(tmp_path / "bare", {"a.ipynb": json.dumps(NOTEBOOK)})
+    assert "imports a package" in atoll("infer", tmp_path / "bare", check=False).stderr
+
+
 def test_an_edited_notebook_keeps_the_environment(atoll, repo):
     before = json.loads(atoll("build", repo, "--json").stdout)
     make_repo(repo, {"index.ipynb": json.dumps({**NOTEBOOK, "cells": []}) + "\n"})
