@@ -40,6 +40,7 @@ def packages(*cells, paths=("a.ipynb",), **metadata):
         ("'''\nimport nothing\n'''\nx = 'import nothing'\n# import nothing", []),
         ("important = 1; from_x = 2; imports(1)", []),
         ("import IPython.display, ipykernel", []),
+        ("import numpy_, _x, __y__", []),
         ("print 'Python 2'\nexec 'x'\nimport numpy", ["numpy"]),
     ],
 )

@@ -66,7 +66,8 @@ _OURS = {  # the best known, which the other table lacks or has several of
     "yaml": "pyyaml",
 }
 MOST = 500_000  # characters of code that are looked at
-_SPACES = {"google"}  # many packages' modules begin so, and another package is called so
+# “google” is how the modules of many packages begin, and a package that none of them is.
+PACKAGE = re.compile(r"(?!google$)[a-z0-9]+(?:-[a-z0-9]+)*")
 _TABLE = ("conda_pypi", "grayskull_pypi_mapping.json")
 HEAD = "# What the notebooks and scripts here import, as Atoll read it. Check it.\n"
 
@@ -97,11 +98,9 @@ def propose(files: Iterable[tuple[str, bytes]], paths: Iterable[str]) -> Proposa
             left -= len(code)
             for module in sorted(imports_of(code)) if left >= 0 else ():
                 if unneeded.isdisjoint(_prefixes(module)):
-                    name, known = _package(module)
-                    found.setdefault(name, known)
-    for name in _SPACES:
-        found.pop(name, None)
-    return Proposal(found) if found else None
+                    found.setdefault(*_package(module))
+    good = {name: module for name, module in found.items() if PACKAGE.fullmatch(name)}
+    return Proposal(good) if good else None
 
 
 def imports_of(code: str) -> set[str]:

@@ -48,8 +48,9 @@ class Launch:
 
     ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
     ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
-    environment. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells
-    more. ``url`` is where the person goes once it is ready.
+    environment, ``proposal`` a ``requirements.txt`` that could have been taken. ``error`` and
+    ``hint`` say why it failed, ``log`` which build's log tells more. ``url`` is where the person
+    goes once it is ready.
     """
 
     id: str
