@@ -32,6 +32,8 @@ class LaunchRecord:
     ``provider``, ``spec``, ``ref``, ``status``, ``build_token``, ``origin`` and
     ``request_origin`` are the fields of Binder's launch event, version 6; ``origin`` is the host
     name that was asked, ``request_origin`` the site whose page asked (or "").
+    Where the environment is another repository's, ``environment`` is that one, and
+    ``environment_ref`` its version; ``spec`` and ``ref`` are the content's.
     """
 
     id: str
@@ -49,6 +51,8 @@ class LaunchRecord:
     origin: str = ""
     request_origin: str = ""
     build_token: bool = False
+    environment: str = ""
+    environment_ref: str = ""
 
     def binder_event(self) -> dict[str, Any]:
         """Return the record as a line of Binder's public archive, minute-precise as there."""

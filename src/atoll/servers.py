@@ -12,7 +12,7 @@ from typing import Protocol
 from atoll.environments import Environment
 from atoll.errors import Busy
 from atoll.people import Person
-from atoll.sources import ResolvedRef
+from atoll.sources import ResolvedRef, written
 from atoll.volumes import Content
 
 
@@ -43,7 +43,9 @@ class ServerPlan:
 
     ``name`` is the server's, a JupyterHub slug. ``opening`` is the URL path inside the server
     at which a person lands ("lab/tree/index.ipynb"). ``start`` is the path, inside the content,
-    of the author's start script, or "". It never holds a secret.
+    of the author's start script, or "". Where the environment is another repository's than the
+    content, ``environment_ref`` is that one's version, and ``script`` the text of its start
+    script, for bash, or "". A plan never holds a secret.
     """
 
     id: str
@@ -56,6 +58,14 @@ class ServerPlan:
     start: str = ""
     limits: Limits = DEFAULT_LIMITS
     network: Network = Network.INTERNET
+    environment_ref: ResolvedRef | None = None
+    script: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What was launched, as a person would write it."""
+        theirs = self.environment_ref
+        return written(self.ref.repo, theirs.repo if theirs else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,13 @@ class AccessSettings(_Section):
     origins: list[str] = Field(
         [], description="Sites whose pages may use the Binder interface from a browser"
     )
+    rebuild: Literal["admins", "people"] = Field(
+        "admins",
+        description=(
+            "Who may have an environment made anew that is there: JupyterHub's administrators, or "
+            "everybody who has signed in"
+        ),
+    )
 
 
 class SourceSettings(_Section):

@@ -44,6 +44,8 @@ def hub(tmp_path_factory):
     repositories = tmp_path_factory.mktemp("repositories")
     files = {"requirements.txt": "six==1.16.0\n", "intro.ipynb": json.dumps(NOTEBOOK)}
     make_repo(repositories / "course", files)
+    files = {"requirements.txt": "six==1.15.0\n", "runtime.txt": "python-3.11"}
+    make_repo(repositories / "env", files)
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("hub"),
@@ -95,6 +97,31 @@ def test_from_signing_in_to_finding_yesterdays_work(page, hub):
     page.get_by_role("link", name="Start course").click()
     page.wait_for_url(f"{one.home}/user/admin/course/**", timeout=PATIENCE)
     page.locator(".jp-OutputArea-output").get_by_text("six 1.16.0 42").wait_for(timeout=PATIENCE)
+
+
+def test_a_course_is_opened_in_the_environment_of_another_repository(page, hub):
+    one, course = hub
+    environment = course.replace("/course", "/env")
+    sign_in(page, one)
+    page.wait_for_load_state()  # by then the script listens to what is typed
+    page.get_by_label("Repository", exact=True).fill(f"{environment} + {course}")
+    page.get_by_text("in the environment of").wait_for()
+    assert "env/HEAD?content=git/" in page.get_by_label("Link", exact=True).input_value()
+    page.get_by_label("Open", exact=True).fill("intro.ipynb")
+    page.get_by_text("Advanced").click()
+    page.get_by_label("Server name").fill("pair")
+    check_everywhere(page, "hub-pair")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url("**/user/admin/pair/lab/tree/intro.ipynb", timeout=PATIENCE)
+    page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=PATIENCE)
+    page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
+    page.keyboard.press("Shift+Enter")
+    page.locator(".jp-OutputArea-output").get_by_text("six 1.15.0 42").wait_for(timeout=PATIENCE)
+    page.goto(f"{one.home}/services/atoll/servers")
+    page.locator("li", has_text="pair").get_by_text(f"Git repository {environment[7:]}").wait_for()
+    check_everywhere(page, "hub-pair-server")
+    page.get_by_role("button", name="Stop pair").click()
+    page.get_by_text("Running", exact=True).wait_for(state="detached", timeout=PATIENCE)
 
 
 def authorize(service: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import quote
 
@@ -71,6 +72,21 @@ def test_a_launch_that_is_ready_at_once_leads_to_the_lab_too(page, url, service)
     launch(page, url)
     page.wait_for_url("**/user/ada/engine/lab")
     assert len(service.hub.started) == 1
+
+
+def test_a_proposal_keeps_the_page_until_somebody_chooses(page, url, service):
+    cell = {"cell_type": "code", "source": "import numpy, sklearn"}
+    notebook = json.dumps({"cells": [cell], "metadata": {}}).encode()
+    service.source.repositories[REPO] = {"a.ipynb": notebook}
+    launch(page, url)
+    page.get_by_text("scikit-learn  # imported as sklearn").wait_for()
+    check_everywhere(page, "proposal")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download requirements.txt").click()
+    assert download.value.suggested_filename == "requirements.txt"
+    page.get_by_role("button", name="Start it anew with these packages").click()
+    page.wait_for_url("**/user/ada/engine/lab")
+    assert len(service.hub.started) == 2
 
 
 def test_progress_survives_a_reload_a_second_tab_and_a_lost_connection(page, url, service):

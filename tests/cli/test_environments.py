@@ -52,7 +52,7 @@ def test_prune_makes_room_and_leaves_what_is_needed(atoll, tmp_path):
     home.with_name("aside").rename(home)
     found = prune("--dry-run")
     kinds = [Path(row["path"]).parent.name for row in found["repositories"]]
-    assert (kinds, found["environments"]) == (["mirrors", "checkouts"], [])
+    assert (sorted(kinds), found["environments"]) == (["checkouts", "mirrors"], [])
     sizes = [row["bytes"] for row in found["repositories"]]
     assert max(sizes) < found["freed"] < sum(sizes)  # git links the one's objects to the other's
     assert prune() == found
@@ -60,6 +60,13 @@ def test_prune_makes_room_and_leaves_what_is_needed(atoll, tmp_path):
 
     atoll("remove", "tour", "--yes")
     cache, locks = data / "cache", data / "environments" / ".locks"
+    [row] = json.loads(atoll("environments", "list", "--json"))
+    assert row["pinned"] is False
+    assert row["key"] in atoll("environments", "pin", tmp_path / "tour")
+    assert prune()["environments"] == []
+    assert json.loads(atoll("environments", "show", row["key"], "--json"))["pinned"] is True
+    assert "* pinned: never pruned" in atoll("environments")
+    atoll("environments", "unpin", row["key"][:6])
     with locked(locks / ".building.lock"):
         pruned = prune("--cache")
         assert len(pruned["environments"]) == 1

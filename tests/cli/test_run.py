@@ -140,11 +140,25 @@ def test_a_build_says_what_it_made_and_the_second_is_cached(atoll, repo):
     second = json.loads(atoll("build", repo, "--json").stdout)
     assert second["cached"] is True
     assert second["key"] == first["key"]
+    anew = json.loads(atoll("build", repo, "--rebuild", "--json").stdout)
+    assert (anew["key"], anew["path"], anew["cached"]) == (first["key"], first["path"], False)
     assert {"key", "engine", "cached", "seconds", "python", "as_of", "path"} <= set(second)
     assert (Path(second["path"]) / "env").is_dir()
     shown = atoll("environments", "show", first["key"][:6]).stdout
     assert "six==1.16.0" in shown
     assert first["key"] in atoll("environments").stdout
+
+
+def test_what_a_notebook_imports_is_printed_as_requirements(atoll, tmp_path):
+    cell = {"cell_type": "code", "source": ["import six, yaml"], "metadata": {}, "outputs": []}
+    make_repo(tmp_path / "bare", {"a.ipynb": json.dumps({**NOTEBOOK, "cells": [cell]})})
+    said = atoll("infer", tmp_path / "bare").stdout
+    assert said.splitlines()[1:] == ["pyyaml  # imported as yaml", "six"]
+    told = json.loads(atoll("infer", tmp_path / "bare", "--json").stdout)
+    assert told["requirements"] == said
+    assert (told["packages"], told["as_of"]) == ({"pyyaml": "yaml", "six": "six"}, "2024-05-06")
+    make_repo(tmp_path / "bare", {"a.ipynb": json.dumps(NOTEBOOK)})
+    assert "imports a package" in atoll("infer", tmp_path / "bare", check=False).stderr
 
 
 def test_an_edited_notebook_keeps_the_environment(atoll, repo):
@@ -202,6 +216,9 @@ def test_ctrl_c_before_the_server_is_there_leaves_nothing(atoll, data, repo, tmp
         (["stop", "nothing"], 4, "nothing"),
         (["--config", "/nowhere.toml", "list"], 2, "/nowhere.toml"),
         (["environments", "show", "zzz"], 4, "zzz"),
+        (["environments", "pin", "0123456789"], 4, "0123456789"),
+        (["environments", "pin", ".", "--at", "2020-02-02"], 4, "--at 2020-02-02"),
+        (["environments", "unpin", "zzz"], 2, "zzz"),
     ],
 )
 def test_a_mistake_is_a_message_with_an_exit_code(atoll, words, status, said, repo):

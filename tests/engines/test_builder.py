@@ -250,6 +250,31 @@ async def test_where_only_a_later_python_is_to_be_had_packages_are_of_its_time(s
     assert "came later" in made.notes[-1]
 
 
+async def test_one_that_is_made_anew_takes_the_place_of_the_old_which_stays_aside(site, index):
+    index.wheel("lagoon", "1.0", uploaded="2023-05-01T00:00:00Z")
+    old = await site.build({"requirements.txt": "lagoon\n"})
+    (env_of(old) / "share" / "old").touch()
+    new = await site.build({"requirements.txt": "lagoon\n"})
+    assert (new.key, new.handle) == (old.key, old.handle)
+    assert await site.python(new, "import lagoon; print(lagoon.VERSION)") == ["1.0"]
+    [aside] = Path(old.handle).parent.glob(".before-*")
+    assert (aside / "env" / "share" / "old").exists()
+    assert not (env_of(new) / "share" / "old").exists()
+    await site.settle()
+
+
+@pytest.mark.parametrize("ending", ["exit 3", "kill -KILL $$"])
+async def test_when_a_rebuild_fails_what_was_there_is_as_it_was(site, ending):
+    files = {"postBuild": "test ! -e again.txt || " + ending + "\n"}
+    old = await site.build(files, tree="t")
+    with pytest.raises((BuildFailed, Lacking)):
+        await site.build({**files, "again.txt": ""}, tree="t")
+    assert await site.builder.healthy(old.handle)
+    assert await site.python(old, "print(6 * 7)") == ["42"]
+    assert list(Path(old.handle).parent.glob(".before-*")) == []
+    assert site.leftovers() == []
+
+
 @pytest.mark.parametrize("kind", ["KILL", "TERM"])
 async def test_a_build_that_is_killed_is_not_held_against_the_specification(site, kind):
     with pytest.raises(Lacking):

@@ -271,3 +271,42 @@ async def test_one_persons_builds_do_not_hold_up_the_next_persons(builder):
     builder.go.set()
     await asyncio.gather(*tasks)
     assert order == ["a1", "b", "a2", "a3"]
+
+
+async def test_a_rebuild_makes_anew_what_is_there_once_for_all_who_ask(environments, builder):
+    builder.go.set()
+    first = await ask(environments)
+    builder.go.clear()
+    asked = [ask(environments, rebuild=True) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert await environments.find(SPEC) == first  # whoever launches meanwhile need not wait
+    builder.go.set()
+    made = await asyncio.gather(*asked)
+    assert set(made) == {await environments.find(SPEC)} != {first}
+    assert builder.built == 2
+
+
+async def test_a_rebuild_that_fails_leaves_what_was_there_and_is_not_held_against_it(
+    environments, builder
+):
+    builder.go.set()
+    first = await ask(environments)
+    builder.error = BuildFailed("no such package", hint="Write another.")
+    with pytest.raises(BuildFailed) as caught:
+        await ask(environments, rebuild=True)
+    assert caught.value.hint == "Write another. The environment of before is still there."
+    assert await ask(environments) == first
+    assert not environments.shelf.failed
+
+
+async def test_a_rebuild_of_what_failed_or_never_was_there_is_a_build(environments, builder):
+    builder.go.set()
+    builder.error = BuildFailed("no such package")
+    for _ in range(2):
+        with pytest.raises(BuildFailed) as caught:
+            await ask(environments, rebuild=True)
+        assert "still there" not in caught.value.hint
+    assert builder.built == 2
+    with pytest.raises(BuildFailed, match="no such package"):
+        await ask(environments)
+    assert builder.built == 2

@@ -22,10 +22,7 @@ GITHUB = RepoRef("git", "https://github.com/o/r", "main")
         ("?labpath=notebooks%2Fx.ipynb", "doc/tree/notebooks/x.ipynb"),
         ("?urlpath=u&filepath=f", "tree/f"),
         ("?urlpath=u&filepath=f&labpath=l", "doc/tree/l"),
-        (
-            "?urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252Fgithub.com%252Fa%252Fb%26urlpath%3Dlab",
-            "git-pull?repo=https%3A%2F%2Fgithub.com%2Fa%2Fb&urlpath=lab",
-        ),
+        ("?urlpath=voila%3Fx%3Dhttps%253A%252F%252Fa", "voila?x=https%3A%2F%2Fa"),
     ],
 )
 @pytest.mark.parametrize("base", ["https://mybinder.org", "https://hub.example.org/services/x"])

@@ -7,6 +7,7 @@ import sys
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -105,6 +106,18 @@ def test_a_step_that_fails_leaves_nothing_behind(url, monkeypatch):
     with connected(url) as connection:
         assert inspect(connection).get_table_names() == []
     migrate(url)
+
+
+def test_environments_of_before_there_were_pins_are_kept_without_one(url):
+    row = "('k', 'local', '2026-01-02 03:04:05', '2026-01-02 03:04:05', '{}')"
+    with connected(url) as connection:
+        command.upgrade(configuration(connection), "0002")
+        into = "INSERT INTO atoll_environments (key, engine, made, used, body) VALUES"
+        connection.execute(text(f"{into} {row}"))
+    migrate(url)
+    with connected(url) as connection:
+        found = connection.execute(text("SELECT key, pinned FROM atoll_environments")).all()
+    assert [tuple(one) for one in found] == [("k", False)]
 
 
 def test_the_revision_that_the_code_needs_is_the_last_one(url):

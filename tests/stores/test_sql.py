@@ -56,6 +56,20 @@ async def test_an_environment_comes_back_as_it_was_put(store):
     assert await store.shelf.get(KEY, "local") == ENVIRONMENT
 
 
+async def test_a_pairs_plan_launch_and_record_come_back_with_both(store):
+    theirs = replace(PLAN.ref, version="e" * 40)
+    plan = replace(PLAN, environment_ref=theirs, script='exec "$@"')
+    await store.plans.put(plan)
+    assert await store.plans.get(plan.id, "ada") == plan
+    request = replace(LAUNCH.request, environment=theirs.repo, rebuild=True)
+    launch = replace(LAUNCH, request=request, environment_ref=theirs.version)
+    await store.launches.put(launch)
+    assert await store.launches.get(launch.id) == launch
+    record = replace(RECORD, environment=str(theirs.repo), environment_ref=theirs.version)
+    await store.records.add(record)
+    assert await store.records.newest() == [record]
+
+
 async def test_an_environment_is_one_engines_only(store):
     await store.shelf.put(ENVIRONMENT)
     assert await store.shelf.get(KEY, "docker") is None
@@ -66,6 +80,25 @@ async def test_putting_an_environment_again_replaces_it(store):
     await store.shelf.put(replace(ENVIRONMENT, handle="/elsewhere"))
     assert (await store.shelf.get(KEY, "local")).handle == "/elsewhere"
     assert len(await store.shelf.all()) == 1
+
+
+async def test_a_pin_outlives_a_rebuild_and_goes_with_the_environment(store):
+    await store.shelf.put(ENVIRONMENT)
+    assert [one.pinned for one in await store.shelf.all()] == [False]
+    await store.shelf.pin(KEY, "local", pinned=True)
+    await store.shelf.put(replace(ENVIRONMENT, made="2026-01-02T03:04:05+00:00"))
+    assert [one.pinned for one in await store.shelf.all()] == [True]
+    await store.shelf.pin(KEY, "local", pinned=False)
+    assert [one.pinned for one in await store.shelf.all()] == [False]
+    await store.shelf.pin(KEY, "local", pinned=True)
+    await store.shelf.drop(KEY, "local")
+    await store.shelf.put(ENVIRONMENT)
+    assert [one.pinned for one in await store.shelf.all()] == [False]
+
+
+async def test_what_is_not_there_cannot_be_pinned(store):
+    with pytest.raises(NotFound):
+        await store.shelf.pin(KEY, "local", pinned=True)
 
 
 async def test_asking_for_an_environment_notes_that_it_was_used(store):

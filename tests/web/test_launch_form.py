@@ -79,6 +79,7 @@ def test_the_most_that_is_offered_can_be_had():
         {},
         {"version": "v2", "opening": "a.ipynb"},
         {"repository": f"{URL}/blob/main/a.ipynb"},
+        {"repository": f"gh:ada/env + {URL}", "version": "v2", "opening": "a.ipynb"},
         {"name": "mine", "keep": "temporary", "memory": "4G", "cpus": "1.5", "network": "none"},
         {"at": "today"},
         {"at": "date", "date": "2020-01-01"},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atoll.sources import RepoRef
+from atoll.sources import RepoRef, Target
 from atoll.sources.parsing import parse, parse_binder
 from atoll.web.links import field_from, links_for, opening_from, shown
 
@@ -24,12 +24,11 @@ HOME = "https://hub.example.org/"
         "doc/tree/n.ipynb",
         "tree/folder",
         "voila/render/x.ipynb",
-        "git-pull?repo=https%3A%2F%2Fexample.org%2Fr&urlpath=lab%2Ftree%2Fr",
         "rstudio",
     ],
 )
 def test_a_link_leads_back_to_what_it_was_made_for(opening):
-    url = urlsplit(links_for(REPO, opening, HOME).url)
+    url = urlsplit(links_for(Target(REPO, opening), HOME).url)
     provider, spec = url.path.removeprefix("/v2/").split("/", 1)
     target = parse_binder(provider, spec, dict(parse_qsl(url.query)))
     assert target.repo == REPO
@@ -41,11 +40,28 @@ def test_a_link_leads_back_to_what_it_was_made_for(opening):
 )
 def test_a_pasted_link_of_ours_is_recognised(locator):
     repo = RepoRef("git", locator, "v1.0")
-    assert parse(links_for(repo, "", HOME).url).repo == repo
+    assert parse(links_for(Target(repo), HOME).url).repo == repo
+
+
+@pytest.mark.parametrize("opening", ["", "lab/tree/a%20b/c.ipynb", "doc/tree/n.ipynb", "x?y=1&z#w"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        REPO,
+        RepoRef("git", "https://git.example.org/r+s.git", "feature/x"),
+        RepoRef("git", "git@example.org:r"),
+        RepoRef("deposits", "doi:10.5281/zenodo.31"),
+        RepoRef("deposits", "https://example.org/x.zip?a=b&c"),
+    ],
+)
+def test_a_link_carries_both_halves_of_a_pair(content, opening):
+    target = Target(content, opening, RepoRef("git", "https://gitlab.com/g/h/env", "v1"))
+    assert parse(links_for(target, HOME).url) == target
+    assert parse(str(links_for(target, HOME).html.split('"')[1].replace("&amp;", "&"))) == target
 
 
 def test_the_badge_shows_the_picture_and_leads_to_the_link():
-    links = links_for(REPO, "voila/render/a.ipynb?x=1&y=2", HOME)
+    links = links_for(Target(REPO, "voila/render/a.ipynb?x=1&y=2"), HOME)
     assert links.markdown == f"[![Launch]({HOME}badge_logo.svg)]({links.url})"
     assert f":target: {links.url}" in links.rst
     assert html.unescape(links.html.split('"')[1]) == links.url

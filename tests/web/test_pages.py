@@ -219,7 +219,7 @@ async def test_a_binder_link_asks_before_it_starts_anything(browse, service, pat
 
 
 async def test_a_wrong_binder_link_says_why(browse):
-    page = await browse().get("/v2/zenodo/10.5281/zenodo.1")
+    page = await browse().get("/v2/zenodo/3242074")
     assert page.status_code == 400
     assert "zenodo" in page.text
 

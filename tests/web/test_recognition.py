@@ -52,6 +52,22 @@ HOME = "https://hub.example.org/"
         ),
         ("https://example.org/a/my%20course.zip?x=1", "Archive my course.zip at example.org, as published."),
         (f"https://example.org/x.zip@{'ab12' * 16}", "Archive x.zip at example.org, version ab12ab12ab12."),
+        (
+            "gh:ada/env@v1 + https://gitlab.com/ada/course/-/blob/main/a.ipynb",
+            ("GitLab repository ada/course, version main, opens a.ipynb; "
+            "in the environment of GitHub repository ada/env, version v1."),
+        ),
+        (
+            ("https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada"
+            "%2Fcourse&branch=main&urlpath=lab%2Ftree%2Fcourse%2Fa.ipynb"),
+            "GitHub repository ada/course, version main, opens a.ipynb.",
+        ),
+        (
+            ("https://mybinder.org/v2/gh/ada/env/HEAD?urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252F"
+            "github.com%252Fada%252Fcourse%26urlpath%3Dlab%252Ftree%252Fcourse%252Fa.ipynb"),
+            ("GitHub repository ada/course, newest version, opens a.ipynb; "
+            "in the environment of GitHub repository ada/env, newest version."),
+        ),
     ],
 )  # fmt: skip
 def test_it_says_what_was_pasted(text, sentence):
@@ -71,6 +87,12 @@ def test_what_is_no_repository_is_said_with_a_hint(text):
     with pytest.raises(BadReference) as caught:
         recognise(text, "", "", HOME)
     assert str(caught.value)
+
+
+def test_nbgitpullers_page_is_understood_as_what_to_open_too():
+    found = recognise("gh:a/env", "v1", "/git-pull?repo=https%3A%2F%2Fgithub.com%2Fa%2Fb", HOME)
+    assert found.sentence.startswith("GitHub repository a/b, newest version; in the environment of")
+    assert found.links.url == f"{HOME}v2/gh/a/env/v1?content=gh/a/b/HEAD"
 
 
 @pytest.mark.parametrize("opening", ["../../hub/admin", "/../x", "/%2e%2e/x", "a\\b"])

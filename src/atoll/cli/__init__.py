@@ -16,6 +16,7 @@ from atoll.cli.check import check
 from atoll.cli.common import INTERRUPTED
 from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
+from atoll.cli.infer import infer
 from atoll.cli.run import run
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
 from atoll.cli.up import up
@@ -83,7 +84,8 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 
 for command in (
-    *(run, build, check, environments, list_servers, open_server, logs, stop, remove, up, doctor),
+    *(run, build, infer, check, environments, list_servers, open_server, logs, stop, remove, up),
+    doctor,
 ):
     main.add_command(command)
 

@@ -11,22 +11,24 @@ import click
 from atoll.app import opened
 from atoll.cli.common import as_json, laptop, show
 from atoll.cli.progress import Progress
-from atoll.cli.run import absolute
+from atoll.cli.run import understood
 from atoll.environments.reading import index_day
-from atoll.launching import Clock
+from atoll.launching import Building, Clock
 from atoll.settings import Settings
-from atoll.sources.parsing import parse
 
 
 @click.command()
 @click.argument("reference")
 @click.option("--at", default="", metavar="DATE", help="Build as of DATE (2021-03-04) or 'today'.")
 @click.option("--retry", is_flag=True, help="Build again what failed before.")
+@click.option("--rebuild", is_flag=True, help="Build it anew, even if it is there.")
 @as_json
 @click.pass_obj
-def build(settings: Settings, reference: str, at: str, *, retry: bool, as_json: bool) -> None:
+def build(
+    settings: Settings, reference: str, at: str, *, retry: bool, rebuild: bool, as_json: bool
+) -> None:
     """Build the environment of REFERENCE, unless it is there already, and say where it is."""
-    made = asyncio.run(_build(settings, reference, at, retry=retry))
+    made = asyncio.run(_build(settings, reference, at, Building(retry, rebuild)))
 
     def text() -> None:
         words = "was there already" if made["cached"] else f"built in {made['seconds']} s"
@@ -38,16 +40,17 @@ def build(settings: Settings, reference: str, at: str, *, retry: bool, as_json: 
     show(made, as_json=as_json, text=text)
 
 
-async def _build(settings: Settings, reference: str, at: str, *, retry: bool) -> dict[str, Any]:
+async def _build(settings: Settings, reference: str, at: str, how: Building) -> dict[str, Any]:
     launcher = (machine := laptop(settings)).atoll.launcher
     begun = time.monotonic()
     async with opened(machine.atoll):
         with Progress() as progress:
             index_day(at)  # what is wrong with it is said before anything is looked up
-            target = parse(absolute(reference))
-            checkout = await launcher.check_out(target.repo, progress.tell, Clock())
+            target = understood(reference)
+            repo = target.environment or target.repo
+            checkout = await launcher.check_out(repo, progress.tell, Clock())
             spec = launcher.read(checkout, at)
-            built = await launcher.build(spec, checkout, progress.tell, retry=retry)
+            built = await launcher.build(spec, checkout, progress.tell, how)
             made = built.environment
     return {
         "key": made.key,

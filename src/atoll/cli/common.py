@@ -52,7 +52,7 @@ class Laptop:
             kept, _ = (await self.atoll.store.plans.latest(me().name)).get(name, (None, None))
         if kept is None or kept.content.temporary:
             return NotFound(f"No server called “{name}” is running.", hint="See `atoll list`.")
-        command = command_of(str(kept.ref.repo), name)
+        command = command_of(kept.reference, name)
         return NotFound(f"“{name}” is stopped.", hint=f"To start it: {command}")
 
     def home(self, record: Record) -> Path:

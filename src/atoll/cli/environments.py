@@ -14,20 +14,24 @@ from rich.table import Table
 
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, human_size, laptop, show
+from atoll.cli.pinning import only, pin, unpin
 from atoll.disk import discard, freed, usage
 from atoll.engines.local.builder import LocalBuilder
 from atoll.engines.local.volumes import kept_home
 from atoll.environments import EnvKey, ShelvedEnvironment
-from atoll.errors import NotFound
 from atoll.settings import Settings
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def environments(ctx: click.Context) -> None:
-    """List, show and prune the environments that have been built."""
+    """List, show, pin and prune the environments that have been built."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_environments)
+
+
+environments.add_command(pin)
+environments.add_command(unpin)
 
 
 @environments.command("list")
@@ -51,8 +55,11 @@ def list_environments(settings: Settings, *, as_json: bool) -> None:
             sizes = (human_size(row["bytes"]), human_size(row["alone"]))
             servers = str(len(row["servers"]))
             as_of = row["as_of"] or "pinned"
-            table.add_row(row["key"], row["python"], as_of, *sizes, f"{used:%d %b %H:%M}", servers)
+            use = (f"{used:%d %b %H:%M}", f"{servers} *" if row["pinned"] else servers)
+            table.add_row(row["key"], row["python"], as_of, *sizes, *use)
         Console().print(table)
+        if any(row["pinned"] for row in rows):
+            click.echo(" * pinned: never pruned")
 
     show(rows, as_json=as_json, text=text)
 
@@ -68,16 +75,13 @@ def show_environment(settings: Settings, key: str, *, log: bool, as_json: bool) 
     if log and (failed := settings.data / "logs" / f"{Path(key).name}.txt").exists():
         click.echo(failed.read_text(errors="replace"), nl=False)  # of a build that failed, too
         return
-    found = [row for row in asyncio.run(_rows(machine)) if row["key"].startswith(key)]
-    if len(found) != 1:
-        many = "There are several environments" if found else "There is no environment"
-        raise NotFound(f"{many} whose key begins with {key}.", hint="atoll environments list")
-    folder = Path(found[0]["path"])
+    found = only([row for row in asyncio.run(_rows(machine)) if row["key"].startswith(key)], key)
+    folder = Path(found["path"])
     if log:
         click.echo((folder / "log.txt").read_text(errors="replace"), nl=False)
         return
     packages = (folder / "lock.txt").read_text(errors="replace").splitlines()
-    whole = {**found[0], "packages": [line for line in packages if line[:1].isalnum()]}
+    whole = {**found, "packages": [line for line in packages if line[:1].isalnum()]}
 
     def text() -> None:
         for name, value in whole.items():
@@ -97,9 +101,9 @@ def show_environment(settings: Settings, key: str, *, log: bool, as_json: bool) 
 def prune(settings: Settings, days: int, *, cache: bool, dry_run: bool, as_json: bool) -> None:
     """Remove what can be made again and was not used for some days.
 
-    These are environments that no kept server needs, and the copies of repositories (mirrors and
-    checkouts), but for those used within a day, which a launch may need, and those that a kept
-    server has not been filled from yet.
+    These are environments that no kept server needs and nobody has pinned, and the copies of
+    repositories (mirrors and checkouts), but for those used within a day, which a launch may need,
+    and those that a kept server has not been filled from yet.
     """
     machine = laptop(settings)
     before = datetime.now(UTC) - timedelta(days=days)
@@ -119,8 +123,8 @@ def prune(settings: Settings, days: int, *, cache: bool, dry_run: bool, as_json:
         click.echo(f"{count} {verb}, {human_size(pruned['freed'])}.")
         if not count:
             click.echo(
-                f"The rest was used within {days} days (--older-than), or a kept server needs it; "
-                "copies of repositories stay for a day in any case."
+                f"The rest was used within {days} days (--older-than), or is pinned, or a kept "
+                "server needs it; copies of repositories stay for a day in any case."
             )
 
     show(pruned, as_json=as_json, text=text)
@@ -140,17 +144,20 @@ def _prune_layers(machine: Laptop) -> None:
 async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[str, Any]:
     """Remove what was last used *before* then; return it, with its sizes."""
     rows = await _rows(machine)
-    doomed = [r for r in rows if not r["servers"] and datetime.fromisoformat(r["used"]) <= before]
+    free = [row for row in rows if not (row["servers"] or row["pinned"])]
+    doomed = [row for row in free if datetime.fromisoformat(row["used"]) <= before]
     async with opened(machine.atoll):
         needed = await _needed_checkouts(machine)
         copies = await machine.atoll.source.prune(before, needed, dry_run=True)
-        folders = [Path(row["path"]) for row in doomed]
+        old = machine.runner.unused()  # made anew since
+        folders = [*(Path(row["path"]) for row in doomed), *old]
         places = [copy.path for copy in copies]
         sizes = await asyncio.to_thread(usage, {str(path): path for path in places})
         space = await asyncio.to_thread(freed, [*folders, *places])
         if not dry_run:
             doomed = [row for row in doomed if await _remove(machine, row, before)]
             copies = await machine.atoll.source.prune(before, needed)
+            discard(old)
             _prune_layers(machine)
     repositories = [
         {
@@ -164,11 +171,11 @@ async def _prune(machine: Laptop, before: datetime, *, dry_run: bool) -> dict[st
 
 
 async def _remove(machine: Laptop, row: dict[str, Any], before: datetime) -> bool:
-    """Remove the environment of *row*, unless somebody has used it meanwhile."""
+    """Remove the environment of *row*, unless somebody has used or pinned it meanwhile."""
     shelf = machine.atoll.store.shelf
     async with machine.atoll.builder.lock(row["key"]):
-        used = [one.used for one in await shelf.all() if one.environment.key == row["key"]]
-        if any(one > before for one in used):
+        these = [one for one in await shelf.all() if one.environment.key == row["key"]]
+        if any(one.pinned or one.used > before for one in these):
             return False
         await shelf.drop(row["key"], row["engine"])
         await asyncio.to_thread(discard, [row["path"]])
@@ -214,6 +221,7 @@ def _measured(
             "made": one.made.isoformat(),
             "used": one.used.isoformat(),
             "servers": sorted(servers.get(one.environment.key, ())),
+            "pinned": one.pinned,
             "path": one.environment.handle,
         }
         for one in there

@@ -20,13 +20,16 @@ from atoll.app import opened
 from atoll.cli.common import INTERRUPTED, Laptop, as_json, command_of, laptop, me
 from atoll.cli.progress import Progress
 from atoll.engines.local.runner import Record, open_gate
-from atoll.errors import BadRequest, Cancelled
+from atoll.environments import Environment
+from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
 from atoll.launching.room import Room, queue_for
 from atoll.queue import Place
 from atoll.servers import Limits, Network, ServerPlan, older_files
 from atoll.settings import Settings, parse_size
+from atoll.sources import Target
+from atoll.sources.pairs import halves
 from atoll.sources.parsing import check_opening, parse
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # without all of these there is no browser
@@ -76,6 +79,8 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None
 @click.option("--cpus", type=click.FloatRange(0.1), help="Processors it may use, such as 1.5.")
 @click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
+@click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
+@click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 @as_json
@@ -85,9 +90,10 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
 
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
     like, a page of GitHub, GitLab or Bitbucket, a DOI, zenodo:NUMBER, a page of a data repository,
-    a Software Heritage id, the address of a .zip or .tar.gz, or a Binder link. What you change is
-    kept under the server's name and is there again when you run the same REFERENCE; Ctrl-C stops
-    the server.
+    a Software Heritage id, the address of a .zip or .tar.gz, a Binder link or one of nbgitpuller's;
+    or 'ENVIRONMENT + CONTENT', two of these: what to build, and whose files to open. What you
+    change is kept under the server's name and is there again when you run the same REFERENCE;
+    Ctrl-C stops the server.
 
     The server works on a copy of its own, of a folder, too: nothing that you do there changes the
     folder. Once there, the copy stays as you left it, also when the repository moves on.
@@ -98,7 +104,7 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
 def _request(settings: Settings, reference: str, options: dict[str, Any]) -> LaunchRequest:
     if options["temporary"] and options["name"]:
         raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
-    target = parse(absolute(reference))
+    target = understood(reference)
     opening = options["opening"]
     if opening and "?" not in opening and "://" not in opening and not opening.startswith("lab"):
         opening = f"lab/tree/{opening.lstrip('/')}"
@@ -111,6 +117,8 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         temporary=options["temporary"],
         at=options["at"],
         retry=options["retry"],
+        rebuild=options["rebuild"],
+        infer=options["infer"],
         limits=Limits(
             cpus=options["cpus"] or defaults.cpus,
             memory=options["memory"] or int(defaults.memory),
@@ -118,7 +126,16 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         ),
         network=Network(options["network"] or defaults.network),
         typed=reference,
+        environment=target.environment,
     )
+
+
+def understood(reference: str) -> Target:
+    """Return what *reference* means to somebody at a terminal: its folders begin where they are."""
+    parts = halves(reference)
+    if len(parts) > 1 and os.path.isdir(reference):  # noqa: PTH112 - Path's fails for long texts
+        parts = [reference]
+    return parse(" + ".join(map(absolute, parts)))
 
 
 def absolute(reference: str) -> str:
@@ -214,10 +231,18 @@ async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> li
     """Return what of a running server is not as *plan* would have it."""
     said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
     notes = [said] if said else []
-    if running.environment != plan.environment.key:
+    if await _environment(machine, running) != plan.environment:
         again = f"`atoll stop {running.name}` and run this again"
         notes.append(f"It runs in the environment of before. To get the new one, {again}.")
     return notes
+
+
+async def _environment(machine: Laptop, running: Record) -> Environment | None:
+    """Return the environment in which a server runs, if that is still known."""
+    try:
+        return (await machine.atoll.store.plans.get(running.plan, running.owner)).environment
+    except NotFound:
+        return None
 
 
 def browse(url: str) -> None:
@@ -242,9 +267,9 @@ def reopen(
 
 def _tell(ready: Opened, *, detached: bool) -> None:
     click.echo(f"\n  {ready.record.name} is open at\n\n    {ready.url}\n", err=False)
-    if ready.record.reference.startswith("/"):
+    folder = str(parse(ready.record.reference).repo)
+    if folder.startswith("/"):
         kept = "is discarded when the server stops" if ready.record.temporary else "is kept"
-        folder = ready.record.reference
         click.echo(f"  You work on a copy, which {kept}; {folder} itself stays as it is.", err=True)
         click.echo(f"  The copy is in {ready.home}.\n", err=True)
     end = f"`atoll stop {ready.record.name}` stops it." if detached else "Ctrl-C stops it."

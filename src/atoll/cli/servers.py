@@ -42,8 +42,9 @@ def list_servers(settings: Settings, *, as_json: bool) -> None:
             since = datetime.fromtimestamp(row["since"], UTC).astimezone()
             version = " → ".join(one[:SHORT] for one in (row["version"], row["launched"]) if one)
             size = human_size(row["bytes"])
+            repository = " + ".join(one for one in (row["environment"], row["repository"]) if one)
             table.add_row(
-                row["name"], row["state"], row["repository"], version, size, f"{since:%d %b %H:%M}"
+                row["name"], row["state"], repository, version, size, f"{since:%d %b %H:%M}"
             )
         Console().print(table)
 
@@ -61,6 +62,7 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
                 "name": name,
                 "state": "stopped",
                 "repository": plan.ref.repo.locator,
+                "environment": str(plan.environment_ref.repo) if plan.environment_ref else "",
                 **await _versions(machine, name, plan.ref.version),
                 "since": made.timestamp(),
                 "bytes": await machine.runner.size(mine, name),
@@ -69,7 +71,8 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
     for record, alive in machine.runner.all():
         if not alive or record.owner != mine:
             continue
-        nothing = {"name": record.name, "version": "", "launched": "", "bytes": 0}
+        unknown = dict.fromkeys(("environment", "version", "launched"), "")
+        nothing = {"name": record.name, **unknown, "bytes": 0}
         row = rows.setdefault(record.name, nothing)
         row |= {"state": "temporary" if record.temporary else "running", "since": record.started}
         row |= {"repository": row.get("repository") or record.reference}

@@ -68,7 +68,8 @@ class Environment:
 
     ``python`` is the version that was really taken ("3.9.18"); ``notes`` are sentences about
     choices that a person should hear of ("No Python 3.5 here; 3.6 was taken instead.").
-    ``own_lab`` says that the repository brought its own Jupyter server.
+    ``own_lab`` says that the repository brought its own Jupyter server. ``made`` tells it from one
+    of the same key that was made before.
     """
 
     key: EnvKey
@@ -78,15 +79,20 @@ class Environment:
     as_of: date | None = None
     notes: tuple[str, ...] = ()
     own_lab: bool = False
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ShelvedEnvironment:
-    """An environment on a shelf, when it was made and when it was last asked for (UTC)."""
+    """An environment on a shelf, when it was made and when it was last asked for (UTC).
+
+    A *pinned* one is never pruned, however long nobody asks for it.
+    """
 
     environment: Environment
     made: datetime
     used: datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,9 @@ class Builder(Protocol):
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
         """Make it, narrating to *say*, or raise `BuildFailed`; leave nothing half made.
+
+        One of the same key that is there already stays until the new one is whole, and then for
+        as long as a server runs in it.
 
         *tree* is the checkout; it is looked at only when ``spec.tree`` is not empty.
         Cancelling the task stops the build and everything that it started.
@@ -152,6 +161,13 @@ class Shelf(Protocol):
 
     async def all(self) -> list[ShelvedEnvironment]:
         """Return every environment, the most lately used first."""
+        ...
+
+    async def pin(self, key: EnvKey, engine: str, *, pinned: bool) -> None:
+        """Pin the environment, or not any more; that outlives its being made anew.
+
+        Raises `NotFound` where there is none.
+        """
         ...
 
     async def drop(self, key: EnvKey, engine: str) -> None:
@@ -192,31 +208,39 @@ class Environments:
         return known if known and await self.builder.healthy(known.handle) else None
 
     async def ensure(
-        self, spec: EnvSpec, tree: Path, tell: Tell, *, retry: bool = False, whose: str = ""
+        self,
+        spec: EnvSpec,
+        tree: Path,
+        tell: Tell,
+        *,
+        retry: bool = False,
+        rebuild: bool = False,
+        whose: str = "",
     ) -> Environment:
         """Return a working environment; callers wanting one at once share the build and its log.
 
         If other builds come first it waits in line, where *whose* builds share their turns.
 
         A build that failed for its specification is not tried again unless *retry* is true: its
-        error is raised anew and says so (see `REMEMBERED`). Cancelling the last waiter cancels
-        the build after ``grace`` seconds.
+        error is raised anew and says so (see `REMEMBERED`). With *rebuild* it is made anew even if
+        it is there; should that fail, it stays. Cancelling the last waiter cancels the build after
+        ``grace`` seconds.
         """
         build = self._running.get(spec.key)
         if build is None:
-            if known := await self.find(spec):
+            if not rebuild and (known := await self.find(spec)):
                 return known
             failed = await self.shelf.failure(spec.key, self.builder.engine)
-            if failed and not retry:
+            if failed and not (retry or rebuild):
                 tell(Event("build", f"This build failed {failed.when}; it is not tried again"))
                 raise failed.again()
             tell(Event("build", f"Building environment {spec.key}"))
-            build = self._running.get(spec.key) or self._begin(spec, tree, whose)
+            build = self._running.get(spec.key) or self._begin(spec, tree, whose, rebuild)
         return await self._wait(spec.key, build, tell)
 
-    def _begin(self, spec: EnvSpec, tree: Path, whose: str) -> _Build:
+    def _begin(self, spec: EnvSpec, tree: Path, whose: str, rebuild: bool) -> _Build:
         story = Story()
-        build = _Build(asyncio.create_task(self._build(spec, tree, story, whose)), story)
+        build = _Build(asyncio.create_task(self._build(spec, tree, story, whose, rebuild)), story)
         self._running[spec.key] = build
 
         def done(_: object) -> None:
@@ -226,7 +250,9 @@ class Environments:
         build.task.add_done_callback(done)
         return build
 
-    async def _build(self, spec: EnvSpec, tree: Path, story: Story, whose: str) -> Environment:
+    async def _build(
+        self, spec: EnvSpec, tree: Path, story: Story, whose: str, rebuild: bool
+    ) -> Environment:
         def say(line: str) -> None:
             story.tell(Event("build", line, detail=True))
 
@@ -240,12 +266,14 @@ class Environments:
         async with self._queue.turn(whose or spec.key, tell), self.builder.lock(spec.key):
             if waited:
                 story.tell(Event("build", f"Building environment {spec.key}"))
-            if known := await self.find(spec):  # another process built it while we waited
+            if not rebuild and (known := await self.find(spec)):  # another process has built it
                 return known
             try:
                 environment = await self.builder.build(spec, tree, say)
             except AtollError as error:
-                if isinstance(error, REMEMBERED):
+                if rebuild and await self.find(spec):
+                    error.hint = f"{error.hint} The environment of before is still there.".strip()
+                elif isinstance(error, REMEMBERED):
                     await self.shelf.put_failure(spec.key, self.builder.engine, error)
                 raise
             await self.shelf.put(environment)  # only once whole: a crash is a miss, not a lie

@@ -106,6 +106,11 @@ def start_script(files: Mapping[str, bytes]) -> str:
     return path if path in files else ""
 
 
+def listed(files: Mapping[str, bytes]) -> str:
+    """Return the path at which a ``requirements.txt`` would be read."""
+    return _path(_folder(files), "requirements.txt")
+
+
 def _folder(files: Mapping[str, bytes]) -> str:
     present = [name for name in FOLDERS if any(path.startswith(f"{name}/") for path in files)]
     if len(present) > 1:

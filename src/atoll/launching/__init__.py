@@ -8,20 +8,24 @@ hour, and then has the plan started, which takes a moment.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
-from atoll.environments.reading import index_day, read_spec, start_script
+from atoll.environments.conda import CONDA
+from atoll.environments.imports import Proposal
+from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
+from atoll.launching import pairs, proposals
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
-from atoll.sources import Checkout, RepoRef, Source
+from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
 from atoll.volumes import Content
 
@@ -32,10 +36,12 @@ AGAIN = 600.0  # seconds after which conda channels that did not answer are trie
 class LaunchRequest:
     """Who wants what, before anything is looked up.
 
+    ``environment`` is the repository whose specification is built, where that is not ``repo``'s.
     ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
     be "": then it is made from the repository. ``at`` is "" (the date of the specification),
-    "today" or an ISO date. ``retry`` asks to build again what failed before. ``typed`` is what
-    the person wrote, for records and pages.
+    "today" or an ISO date. ``retry`` asks to build again what failed before, ``rebuild`` also what
+    did not. ``infer`` takes what the code imports where nothing says what to build. ``typed`` is
+    what the person wrote, for records and pages.
     """
 
     person: Person
@@ -48,16 +54,33 @@ class LaunchRequest:
     limits: Limits = DEFAULT_LIMITS
     network: Network = Network.INTERNET
     typed: str = ""
+    environment: RepoRef | None = None
+    rebuild: bool = False
+    infer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan that can be started at once, and how it came about."""
+    """A plan that can be started at once, and how it came about.
+
+    ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
+    none, or "".
+    """
 
     plan: ServerPlan
     spec: EnvSpec
     cached: bool
     seconds: dict[str, float]
+    proposal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """How to build: what `Environments.ensure` is told besides what."""
+
+    retry: bool = False
+    rebuild: bool = False
+    whose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +110,8 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.monotonic() - begun, 3)
+            taken = self.seconds.get(name, 0.0) + time.monotonic() - begun
+            self.seconds[name] = round(taken, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,30 +140,45 @@ class Launcher:
         clock = clock or Clock()
         await self.name_for(request)  # what is wrong with it is said before an hour's build
         index_day(request.at)
-        checkout = await self.check_out(request.repo, tell, clock)
+        content, checkout = await self._check_out_both(request, tell, clock)
         with clock.phase("build"):
-            spec = self.read(checkout, request.at)
+            spec, proposal = await self._specify(checkout, request)
             tell(Event("build", f"Looking for environment {spec.key}"))
-            whose = party(request.person.name)
-            built = await self.build(spec, checkout, tell, retry=request.retry, whose=whose)
-            environment = built.environment
+            how = Building(request.retry, request.rebuild, party(request.person.name))
+            built = await self.build(spec, checkout, tell, how)
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
-            for note in built.notes:
+            proposed = (proposals.said(proposal),) if proposal else ()
+            for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
                 tell(Event("build", note, note=True))
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
             name=await self.name_for(request),
-            ref=checkout.ref,
-            environment=environment,
-            content=Content(str(checkout.path), temporary=request.temporary),
-            opening=request.opening or opening_of(checkout),
-            start=start_script(checkout.files),
+            ref=content.ref,
+            environment=built.environment,
+            environment_ref=None if content is checkout else checkout.ref,
+            content=Content(str(content.path), temporary=request.temporary),
+            opening=request.opening or opening_of(content),
+            start=start_script(content.files) if content is checkout else "",
+            script=pairs.script(content, checkout),
             limits=request.limits,
             network=request.network,
         )
         await self.plans.put(plan)
-        return Prepared(plan, built.spec, built.cached, clock.seconds)
+        text = proposal.text if proposal else ""
+        return Prepared(plan, built.spec, built.cached, clock.seconds, text)
+
+    async def _specify(
+        self, checkout: Checkout, request: LaunchRequest
+    ) -> tuple[EnvSpec, Proposal | None]:
+        """Return what is to be built, and what is proposed in its place where nothing says it."""
+        spec = self.read(checkout, request.at)
+        if DEFAULT_TAKEN not in spec.notes:
+            return spec, None
+        proposal = await asyncio.to_thread(proposals.propose_for, checkout)
+        if proposal and request.infer:
+            return self.read(proposals.accepted(checkout, proposal), request.at), None
+        return spec, proposal
 
     async def name_for(self, request: LaunchRequest) -> str:
         """Return the server's name: a kept server of one repository never gets another's files.
@@ -170,9 +209,30 @@ class Launcher:
 
     async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
         """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""
+        return await self._fetch(await self._resolve(repo, tell, clock), tell, clock)
+
+    async def _check_out_both(
+        self, request: LaunchRequest, tell: Tell, clock: Clock
+    ) -> tuple[Checkout, Checkout]:
+        """Return the content, and what the environment is read from: the same, but for pairs."""
+        if request.environment is None:
+            checkout = await self.check_out(request.repo, tell, clock)
+            return checkout, checkout
+        with pairs.blaming(pairs.ENVIRONMENT):
+            theirs = await self._resolve(request.environment, tell, clock)
+        with pairs.blaming(pairs.CONTENT):
+            ref = await self._resolve(request.repo, tell, clock)
+        with pairs.blaming(pairs.ENVIRONMENT):
+            environment = await self._fetch(theirs, tell, clock)
+        with pairs.blaming(pairs.CONTENT):
+            return await self._fetch(ref, tell, clock), environment
+
+    async def _resolve(self, repo: RepoRef, tell: Tell, clock: Clock) -> ResolvedRef:
         with clock.phase("resolve"):
             tell(Event("resolve", f"Looking up {repo}"))
-            ref = await self.source.resolve(repo, tell)
+            return await self.source.resolve(repo, tell)
+
+    async def _fetch(self, ref: ResolvedRef, tell: Tell, clock: Clock) -> Checkout:
         with clock.phase("fetch"):
             tell(Event("fetch", f"Fetching version {ref.version[:10]} of {ref.date:%Y-%m-%d}"))
             checkout = await self.source.fetch(ref, tell)
@@ -181,46 +241,50 @@ class Launcher:
         return checkout
 
     async def build(
-        self, spec: EnvSpec, checkout: Checkout, tell: Tell, *, retry: bool = False, whose: str = ""
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building = Building()
     ) -> Built:
         """Find or build what *spec* asks for, which `atoll build` shares, too.
 
         Where none of its conda channels can be reached, and only then, the same names are taken
         from the Python package index; the notes say so.
         """
-        if known := await self.environments.find(spec):
+        if not how.rebuild and (known := await self.environments.find(spec)):
             return Built(spec, known, cached=True)
         lately = time.monotonic() - self._unreachable.get(spec.key, -AGAIN) < AGAIN
-        if self.substitute is None or retry or not lately:
+        if self.substitute is None or how.retry or how.rebuild or not lately:
             try:
-                made = await self.environments.ensure(
-                    spec, checkout.path, tell, retry=retry, whose=whose
-                )
+                made = await self.environments.ensure(spec, checkout.path, tell, **asdict(how))
                 return Built(spec, made, cached=False)
             except ChannelsUnreachable as error:
                 if self.substitute is None:
                     raise
                 self._unreachable[spec.key] = time.monotonic()
                 tell(Event("build", str(error), note=True))
-        return await self._build_substitute(self.substitute(spec), checkout, tell, retry, whose)
+        return await self._build_substitute(self.substitute(spec), checkout, tell, how)
 
     async def _build_substitute(
-        self, spec: EnvSpec, checkout: Checkout, tell: Tell, retry: bool, whose: str
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building
     ) -> Built:
         tell(Event("build", f"Taking the Python package index instead: environment {spec.key}"))
-        if known := await self.environments.find(spec):
+        if not how.rebuild and (known := await self.environments.find(spec)):
             return Built(spec, known, cached=True)
         for note in spec.notes:
             tell(Event("build", note, detail=True))
         try:
-            made = await self.environments.ensure(
-                spec, checkout.path, tell, retry=retry, whose=whose
-            )
+            made = await self.environments.ensure(spec, checkout.path, tell, **asdict(how))
         except AtollError as error:
             hint = "It was tried with the Python package index: no conda channel can be reached."
             error.hint = f"{error.hint} {hint}".strip()
             raise
         return Built(spec, made, cached=False)
+
+    async def find(self, spec: EnvSpec) -> Environment | None:
+        """Return the environment that *spec* is launched in, if it is there; never build."""
+        if known := await self.environments.find(spec):
+            return known
+        if self.substitute is None or spec.kind != CONDA:
+            return None
+        return await self.environments.find(self.substitute(spec))
 
     def read(self, checkout: Checkout, at: str = "") -> EnvSpec:
         """Read what *checkout* asks for; *at* overrides the date of the package index."""

@@ -22,6 +22,7 @@ from atoll.launching import Clock, Launcher, LaunchRequest
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
+from atoll.sources import written
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,10 @@ class Launch:
     """One launch, as it is remembered.
 
     ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
-    ``request_origin``. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells
-    more. ``url`` is where the person goes once it is ready.
+    ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
+    environment, ``proposal`` a ``requirements.txt`` that could have been taken. ``error`` and
+    ``hint`` say why it failed, ``log`` which build's log tells more. ``url`` is where the person
+    goes once it is ready.
     """
 
     id: str
@@ -65,6 +68,8 @@ class Launch:
     hint: str = ""
     log: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    environment_ref: str = ""
+    proposal: str = ""
 
 
 class Launches(Protocol):
@@ -169,8 +174,11 @@ class Desk:
         """Take up again whatever a restart interrupted; return those launches."""
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
-            # Under its name, even if that was made up: its server may be in line already.
-            request = replace(launch.request, name=launch.name or launch.request.name)
+            # Under its name, even if that was made up: its server may be in line already. What was
+            # to be made anew has been, where the key is known.
+            asked = launch.request
+            rebuild = asked.rebuild and not launch.key
+            request = replace(asked, name=launch.name or asked.name, rebuild=rebuild)
             self._begin(replace(launch, request=request, state=State.PREPARING))
         return waiting
 
@@ -266,7 +274,9 @@ class Desk:
             plan=plan.id,
             name=plan.name,
             ref=plan.ref.version,
+            environment_ref=plan.environment_ref.version if plan.environment_ref else "",
             key=plan.environment.key,
+            proposal=prepared.proposal,
             cached=prepared.cached,
         )
         await self.launches.put(launch)
@@ -315,11 +325,13 @@ def _record(launch: Launch, seconds: Mapping[str, float]) -> LaunchRecord:
         id=launch.id,
         at=launch.made,
         person=request.person.name,
-        reference=request.typed or str(request.repo),
+        reference=request.typed or written(request.repo, request.environment),
         provider=facts.get("provider", "Git"),
         spec=facts.get("spec", str(request.repo)),
         status="success" if launch.state is State.READY else launch.state.value,
         ref=launch.ref,
+        environment=str(request.environment or ""),
+        environment_ref=launch.environment_ref,
         key=launch.key,
         cached=launch.cached,
         seconds=seconds,

@@ -35,12 +35,22 @@ class RepoRef:
         return f"{locator}@{version}" if version != "HEAD" else locator
 
 
+def written(repo: RepoRef, environment: RepoRef | None = None) -> str:
+    """Return *repo*, and the *environment* of a pair, as `parsing.parse` reads them back."""
+    return f"{environment} + {repo}" if environment else str(repo)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a pasted text means: a repository, and the URL path to land on, "" if it names none."""
+    """What a pasted text means: a repository, and the URL path to land on, "" if it names none.
+
+    ``environment`` is another repository, whose specification is built, where the text names a
+    pair; then ``repo`` is the content: its files are what a person gets.
+    """
 
     repo: RepoRef
     opening: str = ""
+    environment: RepoRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ The format of a link is BinderHub's: ``/v2/PROVIDER/SPEC?urlpath=â€¦|filepath=â€
 SPEC is ``owner/repo/version`` for GitHub, ``QUOTED-NAMESPACE/version`` for GitLab,
 ``QUOTED-URL/version`` for any git server, ``user/id[/version]`` for a gist, a DOI for Zenodo,
 Figshare and Dataverse, an id for HydroShare and a quoted URL for CKAN. ``swh`` (a SWHID), ``doi``
-(any DOI) and ``url`` (the quoted URL of a page or an archive) are Atoll's own.
+(any DOI) and ``url`` (the quoted URL of a page or an archive) are Atoll's own. So is
+``content=PROVIDER/SPEC``, which names the files that are opened in the environment of the link's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from atoll.errors import BadReference
@@ -28,6 +30,7 @@ from atoll.sources.deposits import (
 )
 from atoll.sources.locators import SHORT, host_of, locate, path_parts
 from atoll.sources.pages import parse_page
+from atoll.sources.pairs import pair, pulled
 
 REPOSITORIES = ("gh", "gl", "git", "gist")
 DEPOSITS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh", "doi", "url")
@@ -38,8 +41,18 @@ LINK = re.compile(rf"(?:/[^?#]*?)?/v2/({'|'.join(PROVIDERS)})/(.+)")
 def parse_binder(provider: str, spec: str, query: Mapping[str, str]) -> Target:
     """Return what BinderHub would launch for ``/v2/PROVIDER/SPEC?QUERY``.
 
-    *spec* is as it stands in the URL, still quoted; *query* is decoded. Raises `BadReference`.
+    *spec* is as it stands in the URL, still quoted; *query* is decoded. With a ``content``
+    (``PROVIDER/SPEC``), or where nbgitpuller is opened, it is a pair. Raises `BadReference`.
     """
+    found = pulled(_parse_repository(provider, spec, query))
+    if not query.get("content"):
+        return found
+    theirs, _, spec = query["content"].partition("/")
+    content = _parse_repository(theirs, spec, {})
+    return pair(found, replace(content, opening=found.opening or content.opening))
+
+
+def _parse_repository(provider: str, spec: str, query: Mapping[str, str]) -> Target:
     spec = check_text(spec).strip("/")
     if provider in DEPOSITS:
         try:

@@ -25,6 +25,7 @@ from atoll.sources.deposits import parse_name
 from atoll.sources.locators import FORGES, LOCAL, SCHEMES, SCP, SHORT, locate
 from atoll.sources.pages import HOSTS as PAGES_OF
 from atoll.sources.pages import parse_page
+from atoll.sources.pairs import halves, pair, parse_pull
 
 __all__ = [
     "Target",
@@ -53,18 +54,32 @@ PAGES = {"tree", "blob", "raw", "blame", "edit", "commit", "commits"}
 def parse(text: str, version: str = "") -> Target:
     """Return what *text* points at; *version*, if given, wins over one in the text.
 
+    Of a pair, *version* is the content's.
+
     Raises `BadReference`, whose hint says what was probably meant.
     """
     text = check_text(text)
     try:
-        target = _parse(text)
+        target = _parse_pair(text)
     except ValueError as error:  # urlsplit's, of “http://[”
         raise BadReference(f"“{text[:80]}” is not a URL.", hint=FORMS) from error
     if version.strip():
         version = check_version(version.strip())
         repo = replace(target.repo, version=version, path_follows=False)
-        return Target(repo, target.opening)
+        return replace(target, repo=repo)
     return target
+
+
+def _parse_pair(text: str) -> Target:
+    found = halves(text)
+    if len(found) == 1:
+        return _parse(text)
+    if len(found) > 2 or not all(found):  # noqa: PLR2004 - an environment and a content
+        raise BadReference(
+            "A “+” stands between two repositories.",
+            hint="Write gh:OWNER/ENVIRONMENT + gh:OWNER/CONTENT.",
+        )
+    return pair(*map(_parse, found))
 
 
 def _parse(text: str) -> Target:
@@ -130,6 +145,8 @@ def _parse_web(text: str) -> Target:
     if link := parse_link(text):
         return link
     url = urlsplit(text)
+    if pull := parse_pull(url):
+        return pull
     host = (url.hostname or "").lower().removeprefix("www.")
     if forge := _split_archive(host, url.path):
         return _plain(f"https://{host}/{forge[0]}", forge[1])

@@ -35,7 +35,8 @@ class FakeBuilder:
         if self.error:
             raise self.error
         self.built += 1
-        return Environment(spec.key, self.engine, f"fake:{spec.key}", spec.python or "3.12.4")
+        python, made = spec.python or "3.12.4", str(self.built)
+        return Environment(spec.key, self.engine, f"fake:{spec.key}", python, made=made)
 
     async def healthy(self, handle: str) -> bool:
         """Whether *handle* is not in ``ill``."""

@@ -19,6 +19,7 @@ class MemoryShelf:
 
     kept: dict[tuple[str, str], Environment] = field(default_factory=dict)
     failures: dict[tuple[str, str], ShelvedFailure] = field(default_factory=dict)
+    pinned: set[tuple[str, str]] = field(default_factory=set)
 
     async def get(self, key: EnvKey, engine: str) -> Environment | None:
         """Return what was put last, if anything."""
@@ -41,11 +42,21 @@ class MemoryShelf:
     async def all(self) -> list[ShelvedEnvironment]:
         """Return every environment, the last put first; no times are kept."""
         never = datetime.min.replace(tzinfo=UTC)
-        return [ShelvedEnvironment(one, never, never) for one in reversed(self.kept.values())]
+        return [
+            ShelvedEnvironment(one, never, never, where in self.pinned)
+            for where, one in reversed(self.kept.items())
+        ]
+
+    async def pin(self, key: EnvKey, engine: str, *, pinned: bool) -> None:
+        """Pin the environment, or not any more."""
+        if (key, engine) not in self.kept:
+            raise NotFound(f"There is no environment {key}.")
+        (self.pinned.add if pinned else self.pinned.discard)((key, engine))
 
     async def drop(self, key: EnvKey, engine: str) -> None:
         """Forget the environment and its failure."""
         self.kept.pop((key, engine), None)
+        self.pinned.discard((key, engine))
         self.failures.pop((key, engine), None)
 
 

@@ -124,6 +124,8 @@ def _pages(prefix: str) -> list[Route]:
         get("launches/{launch}/log", pages.show_log),
         post("launches/{launch}/cancel", pages.cancel),
         post("launches/{launch}/retry", pages.retry),
+        get("launches/{launch}/requirements.txt", pages.show_requirements),
+        post("launches/{launch}/accept", pages.accept),
         get("servers", servers.show_servers),
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),

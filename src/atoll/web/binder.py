@@ -14,8 +14,8 @@ from atoll.events import Event
 from atoll.launching.desk import Launch
 from atoll.sources import RepoRef
 from atoll.sources.deposits import PROVIDER, page_of
-from atoll.sources.parsing import binder_spec
 from atoll.web.guard import plain
+from atoll.web.links import binder_path
 
 PHASES = {
     "resolve": "waiting",
@@ -60,8 +60,11 @@ def ready(
 
     *url* is the server's, absolute, with a slash at its end; *home* is ours.
     """
-    repo = launch.request.repo
-    provider, spec = binder_spec(RepoRef(repo.provider, repo.locator, launch.ref or repo.version))
+    repo, environment = launch.request.repo, launch.request.environment
+    asked = f"v2/{facts['prefix']}/{facts['spec']}" if "prefix" in facts else binder_path(repo)
+    if environment:
+        asked = binder_path(repo, environment)
+        environment = _pinned(environment, launch.environment_ref)
     return {
         "phase": "ready",
         "message": f"server running at {url}\n",
@@ -71,9 +74,13 @@ def ready(
         "repo_url": ref_url(repo, "") if repo.provider == PROVIDER else repo.locator,
         "binder_ref_url": ref_url(repo, launch.ref),
         "binder_launch_host": home,
-        "binder_request": f"v2/{facts.get('prefix', provider)}/{facts.get('spec', spec)}",
-        "binder_persistent_request": f"v2/{provider}/{spec}",
+        "binder_request": asked,
+        "binder_persistent_request": binder_path(_pinned(repo, launch.ref), environment),
     }
+
+
+def _pinned(repo: RepoRef, version: str) -> RepoRef:
+    return RepoRef(repo.provider, repo.locator, version or repo.version)
 
 
 def image_of(launch: Launch) -> str:

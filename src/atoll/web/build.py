@@ -1,5 +1,7 @@
 """Build: Binder's ``/build/PROVIDER/SPEC``, the stream that other pages' scripts read.
 
+With ``?content=PROVIDER/SPEC``, the files are another repository's.
+
 Who asks shows a token of the hub's, or is a visitor where the operator lets visitors in. A stream
 that breaks is taken up where it broke (every message has an id), so that a browser's automatic
 reconnection does not start a second server. When nobody listens any more the launch is cancelled.
@@ -11,7 +13,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -25,11 +27,11 @@ from atoll.launching.desk import Desk, Launch, State
 from atoll.people import Person
 from atoll.servers import Network
 from atoll.settings import ServerSettings
-from atoll.sources import Target
+from atoll.sources import Target, written
 from atoll.sources.parsing import parse_binder
 from atoll.web import binder
 from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
-from atoll.web.launch_form import default_limits
+from atoll.web.launch_form import check_rebuild, default_limits
 from atoll.web.sign_in import person_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import server_of
@@ -135,11 +137,18 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     _check(request, site)
     person = await _bearer(request, site)
     provider, spec = raw_spec(request, site.place.base)
-    if found := await _resumed(request, site, f"{provider}/{spec}", person):
+    content = request.query_params.get("content", "")
+    named = {"prefix": provider, "spec": spec, "environment": ""}
+    if content:  # Binder's words are the content's, as on pages
+        theirs, _, files = content.partition("/")
+        named = {"prefix": theirs, "spec": files, "environment": f"{provider}/{spec}"}
+    if found := await _resumed(request, site, named, person):
         return found
-    target = parse_binder(provider, spec, {})
-    facts = launch_facts(request, provider, spec) | {STREAM: "yes"}
+    target = parse_binder(provider, spec, {"content": content} if content else {})
+    facts = launch_facts(request, named["prefix"], named["spec"]) | named | {STREAM: "yes"}
     wanted = _request(target, person or Person(""), site.atoll.settings.servers)
+    wanted = replace(wanted, rebuild=asks_rebuild(request))
+    check_rebuild(wanted, person, site.atoll.settings.access)
     if person is None:
         visitors: Visitors = request.app.state.visitors
         where = address(request.headers, request.client, visitors.rules.proxies)
@@ -175,7 +184,7 @@ async def _bearer(request: Request, site: Site) -> Person | None:
 
 
 async def _resumed(
-    request: Request, site: Site, spec: str, person: Person | None
+    request: Request, site: Site, named: Mapping[str, str], person: Person | None
 ) -> tuple[Launch, int] | None:
     """Return the launch that a broken stream was about, if it is *person*'s.
 
@@ -184,7 +193,7 @@ async def _resumed(
     """
     launch_id, _, number = request.headers.get("last-event-id", "").partition(".")
     launch = await site.desk.launches.get(launch_id) if number.isdecimal() else None
-    if launch is None or f"{launch.facts.get('prefix')}/{launch.facts.get('spec')}" != spec:
+    if launch is None or not named.items() <= launch.facts.items():
         return None
     owner = launch.request.person
     if owner.name != person.name if person else not (owner.visitor and launch.facts.get(STREAM)):
@@ -199,7 +208,8 @@ def _request(target: Target, person: Person, rules: ServerSettings) -> LaunchReq
         opening=target.opening,
         limits=default_limits(rules),
         network=Network(rules.network),
-        typed=str(target.repo),
+        typed=written(target.repo, target.environment),
+        environment=target.environment,
     )
 
 
@@ -275,6 +285,11 @@ def raw_spec(request: Request, base: str, kind: str = "build") -> tuple[str, str
     path = raw.decode("ascii", "replace").partition("?")[0]
     provider, _, spec = path.removeprefix(f"{base}{kind}/").partition("/")
     return provider, spec.rstrip("/")
+
+
+def asks_rebuild(request: Request) -> bool:
+    """Say whether the address asks for the environment to be made anew: ``?rebuild=true``."""
+    return request.query_params.get("rebuild", "").lower() == "true"
 
 
 def launch_facts(request: Request, provider: str, spec: str) -> dict[str, str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 
-from atoll.errors import BadRequest
+from atoll.errors import BadRequest, Refused
 from atoll.launching import LaunchRequest
 from atoll.names import is_slug
 from atoll.people import Person
 from atoll.servers import Limits, Network
-from atoll.settings import ServerSettings, parse_size
+from atoll.settings import AccessSettings, ServerSettings, parse_size
+from atoll.sources import Target, written
 from atoll.web.links import field_from
 from atoll.web.recognition import target_of
 
@@ -24,7 +25,7 @@ class LaunchForm:
     """The form's fields, as text, exactly as a person filled them in.
 
     ``keep`` is "kept" or "temporary"; ``at`` is "", "today" or "date", then ``date`` says which.
-    ``memory`` and ``cpus`` may be "" for what the operator set.
+    ``memory`` and ``cpus`` may be "" for what the operator set. ``rebuild`` is "" or "yes".
     """
 
     repository: str = ""
@@ -37,6 +38,7 @@ class LaunchForm:
     network: str = ""
     at: str = ""
     date: str = ""
+    rebuild: str = ""
 
     @classmethod
     def read(cls, sent: Mapping[str, object]) -> LaunchForm:
@@ -47,7 +49,7 @@ class LaunchForm:
     @classmethod
     def of(cls, request: LaunchRequest, rules: ServerSettings) -> LaunchForm:
         """Return the form that leads to *request*, for "edit and try again"."""
-        typed = request.typed or str(request.repo)
+        typed = request.typed or written(request.repo, request.environment)
         said = target_of(typed)  # what the text says by itself need not stand in a field
         limits, usual = request.limits, default_limits(rules)
         dated = request.at not in {"", "today"}
@@ -62,14 +64,23 @@ class LaunchForm:
             network="" if request.network == rules.network else request.network.value,
             at="date" if dated else request.at,
             date=request.at if dated else "",
+            rebuild="yes" if request.rebuild else "",
+        )
+
+    @classmethod
+    def of_link(cls, target: Target) -> LaunchForm:
+        """Return the form that launches *target*, which a link names."""
+        return cls(
+            repository=written(replace(target.repo, version="HEAD"), target.environment),
+            version="" if target.repo.version == "HEAD" else target.repo.version,
+            opening=field_from(target.opening),
         )
 
     @property
     def advanced(self) -> bool:
         """Whether anything under "Advanced" is not as it comes."""
-        return bool(self.name or self.memory or self.cpus or self.network or self.at) or (
-            self.keep != "kept"
-        )
+        more = (self.name, self.memory, self.cpus, self.network, self.at, self.rebuild)
+        return any(more) or self.keep != "kept"
 
 
 def request_from(
@@ -98,7 +109,25 @@ def request_from(
         limits=_limits(form, rules),
         network=_network(form.network, rules),
         typed=form.repository.strip(),
+        environment=target.environment,
+        rebuild=form.rebuild == "yes",
     )
+
+
+def may_rebuild(person: Person | None, access: AccessSettings) -> bool:
+    """Say whether *person* may have environments made anew, which others use as well."""
+    if person is None or person.visitor:
+        return False
+    return person.admin or access.rebuild == "people"
+
+
+def check_rebuild(wanted: LaunchRequest, person: Person | None, access: AccessSettings) -> None:
+    """Raise `Refused` where *person* asks for an environment to be made anew, and may not."""
+    if wanted.rebuild and not may_rebuild(person, access):
+        raise Refused(
+            "You may not have this environment made anew.",
+            hint="Launch it as it is, or ask the operator.",
+        )
 
 
 def default_limits(rules: ServerSettings) -> Limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from atoll.sources import RepoRef
+from atoll.sources import RepoRef, Target
 from atoll.sources.parsing import binder_spec
 
 LAB_FILE = "lab/tree/"
@@ -21,9 +21,9 @@ class Links:
     html: str
 
 
-def links_for(repo: RepoRef, opening: str, home: str) -> Links:
-    """Return what to copy so that others launch *repo*; *home* is our own address, with its "/"."""
-    url = home + binder_path(repo) + _query(opening)
+def links_for(target: Target, home: str) -> Links:
+    """Return what to copy so that others launch it; *home* is our own address, with its "/"."""
+    url = home + binder_path(target.repo, target.environment, target.opening)
     badge = f"{home}badge_logo.svg"
     return Links(
         url=url,
@@ -33,17 +33,22 @@ def links_for(repo: RepoRef, opening: str, home: str) -> Links:
     )
 
 
-def binder_path(repo: RepoRef) -> str:
-    """Return Binder's path for *repo*, such as ``v2/gh/owner/repo/main``."""
-    provider, spec = binder_spec(repo)
-    return f"v2/{provider}/{spec}"
+def binder_path(repo: RepoRef, environment: RepoRef | None = None, opening: str = "") -> str:
+    """Return Binder's path for *repo*, such as ``v2/gh/owner/repo/main``.
+
+    Of a pair, the *environment* stands in the path, as Binder builds that; the content is ours.
+    """
+    said = [f"content={quote('/'.join(binder_spec(repo)), safe='/')}"] if environment else []
+    said += [asked] if (asked := _asked(opening)) else []
+    path = f"v2/{'/'.join(binder_spec(environment or repo))}"
+    return f"{path}?{'&'.join(said)}" if said else path
 
 
-def _query(opening: str) -> str:
+def _asked(opening: str) -> str:
     for start, name in (("doc/tree/", "labpath"), ("tree/", "filepath")):
         if opening.startswith(start) and "?" not in opening:
-            return f"?{name}={quote(unquote(opening.removeprefix(start)), safe='/')}"
-    return f"?urlpath={quote(opening, safe='/')}" if opening and opening != "lab" else ""
+            return f"{name}={quote(unquote(opening.removeprefix(start)), safe='/')}"
+    return f"urlpath={quote(opening, safe='/')}" if opening and opening != "lab" else ""
 
 
 def opening_from(typed: str) -> str:

@@ -26,15 +26,23 @@ from atoll.events import Story
 from atoll.launching import LaunchRequest
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
+from atoll.sources import Target
 from atoll.sources.parsing import binder_spec, parse_binder
 from atoll.web import progress
-from atoll.web.build import Listeners, launch_facts, raw_spec
+from atoll.web.build import Listeners, asks_rebuild, launch_facts, raw_spec
 from atoll.web.guard import address, check_navigation, origin_of, plain
-from atoll.web.launch_form import LaunchForm, most_cpus, request_from
-from atoll.web.links import field_from, shown
+from atoll.web.launch_form import (
+    LaunchForm,
+    check_rebuild,
+    may_rebuild,
+    most_cpus,
+    request_from,
+)
+from atoll.web.links import shown
 from atoll.web.recognition import (
     Recognised,
     describe,
+    describe_environment,
     explain,
     recognise,
     version_and_opening,
@@ -97,13 +105,16 @@ async def show_binder_link(request: Request) -> Response:
         target = parse_binder(provider, spec, dict(request.query_params))
     except AtollError as error:
         return _launch_page(request, session, LaunchForm(), error=error)
-    form = LaunchForm(
-        repository=target.repo.locator,
-        version="" if target.repo.version == "HEAD" else target.repo.version,
-        opening=field_from(target.opening),
+    form = replace(
+        LaunchForm.of_link(target),
+        rebuild="yes" if asks_rebuild(request) and _may_rebuild(request, session) else "",
     )
     visiting = session.person is None or session.person.visitor
     return _launch_page(request, session, form, link=True, autostart=visiting)
+
+
+def _may_rebuild(request: Request, session: Session) -> bool:
+    return may_rebuild(session.person, site_of(request).atoll.settings.access)
 
 
 def _launch_page(
@@ -120,7 +131,7 @@ def _launch_page(
     if form.repository:
         try:
             found = recognise(form.repository, form.version, form.opening, home_of(request))
-            site_of(request).atoll.source.check(found.target.repo)
+            _check(site_of(request), found.target)
         except AtollError as mistake:
             found, wrong = None, mistake
     return page(
@@ -136,6 +147,7 @@ def _launch_page(
         autostart=autostart and found is not None,
         rules=site_of(request).atoll.settings.servers,
         most_cpus=most_cpus(site_of(request).atoll.settings.servers),
+        may_rebuild=_may_rebuild(request, session),
     )
 
 
@@ -150,10 +162,17 @@ async def show_recognised(request: Request) -> Response:
             query.get("opening", ""),
             home_of(request),
         )
-        site_of(request).atoll.source.check(found.target.repo)
+        _check(site_of(request), found.target)
     except AtollError as error:
         return JSONResponse(explain(error))
     return JSONResponse(found.as_json() | {"for": session.name})
+
+
+def _check(site: Site, target: Target) -> None:
+    """Raise `Refused` where an address alone tells that it may not be fetched."""
+    for repo in (target.repo, target.environment):
+        if repo:
+            site.atoll.source.check(repo)
 
 
 async def launch(request: Request) -> Response:
@@ -178,8 +197,36 @@ async def retry(request: Request) -> Response:
     return _to_progress(request, session, begun)
 
 
+async def show_requirements(request: Request) -> Response:
+    """GET launches/ID/requirements.txt: what is proposed to a repository that says nothing."""
+    session = await session_of(request)
+    begun = await _launch_of(request, session)
+    if not begun.proposal:
+        raise NotFound("Nothing is proposed for this launch.")
+    kept = {"Content-Disposition": 'attachment; filename="requirements.txt"'}
+    return PlainTextResponse(begun.proposal, headers=kept)
+
+
+async def accept(request: Request) -> Response:
+    """POST launches/ID/accept: the same with the packages that are proposed.
+
+    Its server, which has only just come up, is stopped, unless it runs something else by now.
+    """
+    session, _ = await posted(request)
+    site = site_of(request)
+    old = await _launch_of(request, session)
+    person = session.person or NOBODY
+    await site.desk.cancel(old)
+    server = (await site.hub.user(person.name)).servers.get(old.name)
+    if server and old.plan and server.plan == old.plan and not server.stopped:
+        await site.hub.stop(person.name, old.name)
+    begun = await _begin(request, session, replace(old.request, person=person, infer=True))
+    return _to_progress(request, session, begun)
+
+
 async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
     site = site_of(request)
+    check_rebuild(wanted, session.person, site.atoll.settings.access)
     provider, spec = binder_spec(wanted.repo)
     facts = launch_facts(request, provider, spec)
     facts["provider"] = BINDER_PROVIDERS.get(provider, "Git")
@@ -221,6 +268,7 @@ async def show_progress(request: Request) -> Response:
         log=[plain(event.message) for event in log[-SHOWN:]],
         seen=f"{progress.mark_of(events)}-{len(events) - 1}" if events else "",
         title=describe(begun.request.repo)[1],
+        environment=describe_environment(begun.request.environment, begun.environment_ref),
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
 
@@ -272,6 +320,7 @@ async def _tell(
     last = {
         "state": over.state.value,
         "steps": [asdict(step) for step in progress.steps(story.events)],
+        "proposal": bool(over.proposal),
     }
     yield ServerSentEvent(json.dumps(last), event="over")
 

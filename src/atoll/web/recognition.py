@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from atoll.errors import AtollError
+from atoll.servers import SHORT
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import PROVIDER, Kind, Place, place_of
+from atoll.sources.pairs import pulled
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
 from atoll.web.links import Links, links_for, opening_from, shown
 
@@ -26,20 +28,25 @@ HOSTS = {"gh": "GitHub repository", "gl": "GitLab repository", "gist": "Gist"}
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What was recognised: where, which version, what opens; and the links to copy."""
+    """What was recognised: where, which version, what opens; and the links to copy.
+
+    ``environment`` says, of a pair, what is built and which version of it.
+    """
 
     target: Target
     what: str
     where: str
     version: str
     opens: str
+    environment: str
     links: Links
 
     @property
     def sentence(self) -> str:
         """One line for a person."""
         opens = f", opens {self.opens}" if self.opens else ""
-        return f"{self.what} {self.where}, {self.version}{opens}."
+        environment = f"; in the environment of {self.environment}" if self.environment else ""
+        return f"{self.what} {self.where}, {self.version}{opens}{environment}."
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page's script shows."""
@@ -49,6 +56,7 @@ class Recognised:
             "where": self.where,
             "version": self.version,
             "opens": self.opens,
+            "environment": self.environment,
             "sentence": self.sentence,
             "links": asdict(self.links),
         }
@@ -68,7 +76,8 @@ def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
         where=where,
         version=describe_version(branch, target.repo.provider),
         opens=shown(opens),
-        links=links_for(target.repo, opens, home),
+        environment=describe_environment(target.environment),
+        links=links_for(replace(target, opening=opens), home),
     )
 
 
@@ -85,7 +94,17 @@ def target_of(text: str, version: str = "", opening: str = "") -> Target:
     """Return the repository and what opens; *opening*, if typed, wins over a pasted path."""
     target = parse(text.strip()[:LONGEST], version.strip()[:LONGEST])
     typed = opening_from(opening)
-    return Target(target.repo, check_opening(typed)) if typed else target
+    return pulled(replace(target, opening=check_opening(typed))) if typed else target
+
+
+def describe_environment(repo: RepoRef | None, commit: str = "") -> str:
+    """Return what *repo*, a pair's environment, is, and which version; "" if there is none."""
+    if repo is None:
+        return ""
+    what, where = describe(repo)
+    version = describe_version(version_and_opening(repo, "")[0], repo.provider)
+    exactly = f", {commit[:SHORT]}" if commit and not commit.startswith(repo.version) else ""
+    return f"{what} {where}, {version}{exactly}"
 
 
 def describe(repo: RepoRef) -> tuple[str, str]:

@@ -18,12 +18,13 @@ from atoll.names import is_slug
 from atoll.people import Person
 from atoll.servers import ServerPlan, Stop, Why
 from atoll.settings import Settings
+from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.web.build import launch_facts
 from atoll.web.hub_api import HubServer, HubUser
 from atoll.web.pages import go_to, page
 from atoll.web.recent import Answer
-from atoll.web.recognition import describe
+from atoll.web.recognition import describe, describe_environment
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import join
@@ -37,7 +38,7 @@ class Row:
     """One server on the page. ``size`` is in bytes, ``None`` if it keeps no files.
 
     ``version`` is that of the files; ``launched`` is the one whose environment is used, if that is
-    another.
+    another. ``environment`` is the repository that it is of, if that is another.
 
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
     was stopped, if nobody asked for that.
@@ -54,6 +55,7 @@ class Row:
     used: str
     python: str
     launched: str = ""
+    environment: str = ""
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
 
@@ -104,7 +106,8 @@ async def start(request: Request) -> Response:
         return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
     again = LaunchRequest(
         person=person,
-        repo=replace(plan.ref.repo, version=plan.ref.version, path_follows=False),
+        repo=_pinned(plan.ref),
+        environment=_pinned(plan.environment_ref) if plan.environment_ref else None,
         opening=plan.opening,
         name=name,
         temporary=plan.content.temporary,
@@ -114,6 +117,10 @@ async def start(request: Request) -> Response:
     facts = launch_facts(request, *binder_spec(again.repo))
     begun = await site.desk.open(again, facts)
     return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
+
+
+def _pinned(ref: ResolvedRef) -> RepoRef:
+    return replace(ref.repo, version=ref.version, path_follows=False)
 
 
 async def stop(request: Request) -> Response:
@@ -187,6 +194,7 @@ async def _row(
     launched = plan.ref.version if plan else ""
     files = "" if temporary else await site.atoll.runner.origin(person.name, server.name)
     older = bool(files) and files != launched
+    theirs = plan.environment_ref if plan else None
     return Row(
         name=server.name,
         state=server.state,
@@ -199,6 +207,7 @@ async def _row(
         size=None if temporary else await site.atoll.runner.size(person.name, server.name),
         used=used,
         python=plan.environment.python if plan else "",
+        environment=describe_environment(theirs.repo, theirs.version) if theirs else "",
     )
 
 

@@ -98,8 +98,8 @@ class HubStarter:
             running = await self.plans.get(server.plan, plan.owner.name)
         except NotFound:
             running = None
-        same = running and (running.environment.key, running.ref.version) == (
-            plan.environment.key,
+        same = running and (running.environment, running.ref.version) == (
+            plan.environment,
             plan.ref.version,
         )
         if same:

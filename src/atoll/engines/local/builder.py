@@ -407,6 +407,7 @@ def environment_of(target: Path) -> Environment:
         as_of=date.fromisoformat(told["as_of"]) if told["as_of"] else None,
         notes=tuple(told["notes"]),
         own_lab=told["own_lab"],
+        made=told["made"],
     )
 
 

@@ -31,9 +31,13 @@ START = 'if [ -x "$0" ]; then exec "./$0" "$@"; else exec bash "$0" "$@"; fi'
 
 
 def content(plan: ServerPlan) -> Path:
-    """Return the folder whose copy is the server's home: what postBuild left, or the checkout."""
+    """Return the folder whose copy is the server's home: what postBuild left, or the checkout.
+
+    What a postBuild left is of the environment's repository; of a pair's content it is no part.
+    """
     built = Path(plan.environment.handle) / "home"
-    return built if built.exists() else Path(plan.content.checkout)
+    own = plan.environment_ref is None
+    return built if own and built.exists() else Path(plan.content.checkout)
 
 
 def box(
@@ -48,6 +52,8 @@ def box(
     command = _lab(plan, environ)
     if plan.start:
         command = ["/bin/bash", "-c", START, plan.start, *command]
+    if plan.script:
+        command = ["/bin/bash", "-c", plan.script, "start", *command]
     environment = Path(plan.environment.handle)
     binds = [
         Bind(environment / "env", ENVIRONMENT),
@@ -81,7 +87,8 @@ def forked(plan: ServerPlan, environ: Mapping[str, str]) -> tuple[str, tuple[str
     ``None`` if not: a repository's own Jupyter server is in no memory of ours, and a start script
     starts the server itself.
     """
-    if plan.environment.own_lab or plan.start or not seccomp.supported():
+    started = plan.start or plan.script
+    if plan.environment.own_lab or started or not seccomp.supported():
         return None
     _, app = OF_HUB if _of_hub(environ) else ALONE
     return app, _arguments(environ)

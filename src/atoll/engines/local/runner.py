@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from atoll.disk import discard, remove
-from atoll.engines.local import cgroups, commands, memory, sandbox, seccomp
+from atoll.engines.local import cgroups, commands, generations, memory, sandbox, seccomp
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
@@ -291,7 +291,7 @@ class LocalRunner:
             temporary=plan.content.temporary,
             started=time.time(),
             environment=plan.environment.key,
-            reference=str(plan.ref.repo),
+            reference=plan.reference,
             opening=plan.opening,
             notes=(*running.notes, *cgroups.lacking(), *self._older_files(plan)),
         )
@@ -364,6 +364,16 @@ class LocalRunner:
             last.unlink(missing_ok=True)
             last.symlink_to(f"../{record.handle}.txt")
         remove(folder)
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it
+            discard(self.unused())
+
+    def unused(self) -> list[Path]:
+        """Return the environments that were made anew since, and in which no server runs now."""
+
+        def running() -> Iterator[tuple[str, float]]:
+            return ((one.environment, one.started) for one, alive in self.all() if alive)
+
+        return generations.unused(self.settings.data / "environments", running)
 
 
 def _alive(record: Record) -> bool:

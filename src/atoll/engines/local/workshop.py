@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from atoll.disk import entries, remove
+from atoll.engines.local import generations
 from atoll.engines.local.owners import give
 from atoll.environments import EnvKey
 from atoll.errors import BuildFailed
@@ -163,13 +164,10 @@ def read_written(folder: Path, name: str) -> bytes:
 
 
 def publish(workshop: Workshop, target: Path) -> None:
-    """Make the finished result appear at *target*, whole; what was there goes."""
+    """Make the finished result appear at *target*, whole; servers keep what was there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        old = workshop.root / "old"
-        target.rename(old)
     workshop.result.chmod(0o755)
-    workshop.result.rename(target)
+    generations.publish(workshop.result, target)
 
 
 def destroy(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 PREFIX = "atoll_"  # JupyterHub's tables may live in the same database
@@ -64,6 +66,7 @@ environments = Table(
     Column("made", Moment, nullable=False),
     Column("used", Moment, nullable=False),
     Column("body", JSON, nullable=False),
+    Column("pinned", Boolean, nullable=False, server_default=false()),
 )
 
 failures = Table(

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from atoll import errors
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
-from atoll.errors import AtollError, BuildFailed
+from atoll.errors import AtollError, BuildFailed, NotFound
 from atoll.stores.sql.database import Database, can_be_a_key
 from atoll.stores.sql.schema import environments, failures
 
@@ -80,9 +80,18 @@ class SqlShelf:
         async with self._database.reading() as connection:
             rows = (await connection.execute(asked)).all()
         return [
-            ShelvedEnvironment(ENVIRONMENT.validate_python(row.body), row.made, row.used)
+            ShelvedEnvironment(
+                ENVIRONMENT.validate_python(row.body), row.made, row.used, row.pinned
+            )
             for row in rows
         ]
+
+    async def pin(self, key: EnvKey, engine: str, *, pinned: bool) -> None:
+        """Pin the environment, or not any more; raises `NotFound` where there is none."""
+        this = update(environments).where(_is(environments, key, engine)).values(pinned=pinned)
+        async with self._database.writing() as connection:
+            if not (await connection.execute(this)).rowcount:
+                raise NotFound(f"There is no environment {key}.")
 
     async def drop(self, key: EnvKey, engine: str) -> None:
         """Forget the environment and its failure; forgetting what is not there is fine."""

@@ -23,6 +23,9 @@ function show(answer) {
     const line = element("p", "", "found");
     line.append(`${answer.what} `, element("b", answer.where), `, ${answer.version}`);
     if (answer.opens) line.append(", opens ", element("b", answer.opens));
+    if (answer.environment) {
+      line.append("; in the environment of ", element("b", answer.environment));
+    }
     note.append(line);
   } else {
     note.append(element("p", answer.error), element("p", answer.hint, "hint"));

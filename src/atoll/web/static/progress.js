@@ -54,11 +54,11 @@ function begin() {
     const told = JSON.parse(event.data);
     steps = told.steps;
     draw();
-    if (told.state === "ready") {
+    if (told.state === "ready" && !told.proposal) {
       status.textContent = "Ready. Opening your server.";
       location.replace(page.dataset.enter);
     } else {
-      location.reload(); // the server says what happened and what to do
+      location.reload(); // the server says what happened and what to do, or what can be chosen
     }
   });
   source.addEventListener("error", () => {
@@ -74,7 +74,7 @@ function begin() {
 log.scrollTop = log.scrollHeight;
 const going = location.hash === "#go";
 if (going) history.replaceState(null, "", location.pathname);
-if (going && page.dataset.state === "ready") location.replace(page.dataset.enter);
+if (going && page.dataset.state === "ready" && !("proposal" in page.dataset)) location.replace(page.dataset.enter);
 if (!("over" in page.dataset)) {
   draw();
   setInterval(draw, 500);

@@ -1,0 +1,55 @@
+"""Proposals: what to install for a repository that does not say it, from what its code imports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from atoll.disk import entries
+from atoll.environments.imports import Proposal, propose
+from atoll.environments.reading import listed
+from atoll.sources import Checkout
+
+ENTRIES = 20_000  # of the checkout that are looked at
+LARGEST, MOST = 10 * 1024**2, 50 * 1024**2  # bytes of one file, and of all, that are read
+CODE = (".ipynb", ".py")
+
+
+def propose_for(checkout: Checkout) -> Proposal | None:
+    """Return what the notebooks and scripts of *checkout* import; reads the disk."""
+    found = {
+        path: entry
+        for entry in islice(entries(checkout.path), ENTRIES)
+        if not (path := entry.path[len(str(checkout.path)) + 1 :]).startswith(".")
+        and "/." not in path
+    }
+    code = [found[path] for path in sorted(found) if path.endswith(CODE)]
+    return propose(_read(code), found)
+
+
+def accepted(checkout: Checkout, proposal: Proposal) -> Checkout:
+    """Return *checkout* as if *proposal* were its ``requirements.txt``, since its commit."""
+    files = {**checkout.files, listed(checkout.files): proposal.text.encode()}
+    return replace(checkout, files=files)
+
+
+def said(proposal: Proposal) -> str:
+    """Return one sentence about *proposal* for whoever launches without it."""
+    names = ", ".join(sorted(proposal.packages))
+    return (
+        f"What its code imports could be taken instead: {names} "
+        "(--infer, or the button on the launch’s page)."
+    )
+
+
+def _read(files: list[os.DirEntry[str]]) -> Iterator[tuple[str, bytes]]:
+    """Yield what can be read of *files*: plain ones only, and no links; nobody changes them."""
+    left = MOST
+    for file in files:
+        size = file.stat(follow_symlinks=False).st_size
+        if file.is_file(follow_symlinks=False) and size <= min(LARGEST, left):
+            left -= size
+            yield file.path, Path(file.path).read_bytes()
