@@ -155,7 +155,7 @@ def test_with_a_binder_folder_the_top_is_only_content():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Dockerfile", "apt.txt", "Pipfile", "install.R"),
+        *("Dockerfile", "Pipfile", "install.R"),
         *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix", "Pipfile.lock"),
     ],
 )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from atoll.environments import EnvSpec
+from atoll.environments import EnvSpec, apt
 from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, read_conda
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import show, wanted
@@ -30,7 +30,7 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *("apt.txt", *FILES, "Pipfile", "Pipfile.lock", "install.R"),
+    *(*FILES, "Pipfile", "Pipfile.lock", "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
 _PASSED_OVER = (
@@ -39,7 +39,7 @@ _PASSED_OVER = (
 )
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "runtime.txt"),
-    *(".python-version", "postBuild", "start"),
+    *(".python-version", "postBuild", "start", apt.FILE),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -76,15 +76,20 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     _read_post_build(checkout.files, found)
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
+    debian = _debian_packages(checkout.files, found.folder)
     if not found.used:
         return EnvSpec(
-            kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=(DEFAULT_TAKEN,)
+            kind=PYTHON,
+            platform=platform,
+            files=debian,
+            as_of=asked or DEFAULT_DAY,
+            notes=(DEFAULT_TAKEN,),
         )
     day = asked or _last_change(checkout, found)
     return EnvSpec(
         kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
         platform=platform,
-        files=tuple(sorted(found.files.items())),
+        files=tuple(sorted((*found.files.items(), *debian))),
         python=_of_that_day(found.python, day) if found.pinned else found.python,
         as_of=None if found.pinned else day,
         tree=checkout.ref.tree if found.tree else "",
@@ -132,8 +137,8 @@ def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
 def _cannot_yet(path: str) -> CannotBuildYet:
     return CannotBuildYet(
         f"The repository asks for {path}, which Atoll cannot build yet.",
-        hint="It builds environment.yml, requirements.txt, pyproject.toml, uv.lock, setup.py and "
-        "postBuild.",
+        hint="It builds environment.yml, requirements.txt, pyproject.toml, uv.lock, setup.py, "
+        "apt.txt and postBuild.",
     )
 
 
@@ -263,6 +268,17 @@ def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
         found.files["postBuild"] = files[path]
         found.used.add(path)
         found.tree = True
+
+
+def _debian_packages(files: Mapping[str, bytes], folder: str) -> tuple[tuple[str, bytes], ...]:
+    """Return what ``apt.txt`` adds to the specification files.
+
+    It comes to whatever else is asked for. Its date says nothing about the Python index, and apt
+    knows no earlier day.
+    """
+    path = _path(folder, apt.FILE)
+    essence = apt.read_apt(path, files[path]) if path in files else b""
+    return ((apt.ESSENCE, essence),) if essence else ()
 
 
 def index_day(at: str) -> date | None:
