@@ -133,6 +133,7 @@ async def test_what_set_up_scripts_do_and_cannot_do(layers, archive):
     }, scripts={
         "config": "#!/bin/sh\n",
         "postinst": f"#!/bin/sh\nset -e\n{alternative}\nadduser --system sea\n/usr/bin/id -u\n"
+                    "dpkg -L sea libsea | tail -n 1 && dpkg-query -Wf '${Status}' libsea | grep -q ' installed'\n"
                     "echo x >> /etc/passwd; touch /usr/share/sea/who; chown root /usr/share/sea\n",
     })  # fmt: skip
     archive.add("wreck", Depends="sea", files={"usr/share/debconf/wreck": ""}, scripts={
@@ -146,7 +147,7 @@ async def test_what_set_up_scripts_do_and_cannot_do(layers, archive):
     assert said.startswith("hello from the layer\nconfigure \ntriggered /usr/share/sea\nnobody:")
     assert "frontend" in said  # nothing of the system's can be hidden
     assert "not done in a box: adduser --system sea" in layers.log
-    assert "\n1000\n" in layers.log  # a set-up script is not root
+    assert "\n1000\n/usr/share/sea/x\n" in layers.log  # it is not root, and sees what is there
     assert "sea asks questions; each gets its usual answer" in layers.log
     assert any("ended with an error: wreck" in note for note in layer.notes)
     assert any("tide" in note for note in layer.notes)
@@ -186,7 +187,7 @@ async def test_no_set_uid_bit_and_no_way_out_through_a_link_is_left(layers, arch
         ([device("./usr/share/null")], {}),
         ([], {"../../../../srv/out/evil": "x"}),
         ([link("./opt", "/home")], {}),
-        ([link("./usr/share/way/alternatives", "/")], {}),
+        ([link("./usr/share/way/dpkg", "/")], {}),
     ],
     ids=["a device", "a path outside", "a link for a folder", "a link over a link"],
 )

@@ -152,7 +152,7 @@ async def _make(steps: Steps, system: System, asked: Sequence[str], folder: Path
     choice = await fetch(steps, system, asked)
     if choice.packages:
         await unpack(steps, system, choice)
-        await set_up(steps, system, choice)
+        await set_up(steps, choice)
     layer = _layer(folder.name, system, asked, choice, steps.workshop.out)
     for note in layer.notes:
         steps.say(note)

@@ -20,7 +20,7 @@ from atoll.errors import BuildFailed, Lacking
 from atoll.servers import Network
 
 KEPT = ("usr", "etc", "var", "opt")  # what else packages bring, boxes have no place for
-STATES = "alternatives"  # where dpkg's folder keeps what may be chosen between
+STATES = "dpkg"  # below `OUT`: dpkg's folder as set-up scripts see it, with all packages in place
 ROOT, UPPER, ARCHIVES = "/srv/root", "/srv/upper", "/srv/debs"  # in boxes
 # What set-up scripts call for and nobody can do in a box; then, what need not be done there.
 UNDONE = (
@@ -39,8 +39,12 @@ ID = '[ "$*" = -u ] && echo 0 || exec /usr/bin/id "$@"'
 UNPACK = """
 set -e -o pipefail
 cd /srv/root
-mkdir -p etc opt var/lib var/log var/tmp var/cache/debconf /srv/out/control /srv/out/alternatives
-cp -r /var/lib/dpkg/alternatives/. /srv/out/alternatives
+dpkg=/srv/out/dpkg
+mkdir -p etc opt var/lib var/log var/tmp var/cache/debconf /srv/out/control $dpkg/info $dpkg/updates
+for name in status alternatives arch diversions statoverride; do
+  [ ! -e /var/lib/dpkg/$name ] || cp -r /var/lib/dpkg/$name $dpkg
+done
+echo 1 > $dpkg/info/format
 cp -r --no-dereference --preserve=mode,timestamps /etc/. etc 2> /dev/null || true
 for name in bin sbin lib lib32 lib64 libx32; do
   if [ -L "/$name" ]; then mkdir -p "usr/$name"; ln -s "usr/$name" "$name"; fi
@@ -48,12 +52,16 @@ done
 for deb in "$@"; do
   dpkg-deb --control "/srv/debs/$deb" /srv/out/one
   package=$(dpkg-deb --field "/srv/debs/$deb" Package)
+  name=$(dpkg-deb --showformat='${Package}:${Architecture}\n' --show "/srv/debs/$deb")
+  grep -q '^Multi-Arch: *same' /srv/out/one/control || name=$package
+  { echo "Status: install ok installed"; cat /srv/out/one/control; echo; } >> $dpkg/status
   dpkg-deb --field "/srv/debs/$deb" Pre-Depends Depends >> /srv/out/needs
   [ ! -e /srv/out/one/config ] || echo "$package asks questions; each gets its usual answer"
   for file in /srv/out/one/*; do mv -f "$file" "/srv/out/control/$package.${file##*/}"; done
   rm -rf /srv/out/one
   if ! dpkg-deb --fsys-tarfile "/srv/debs/$deb" |
-    tar --extract --keep-directory-symlink --no-same-owner --preserve-permissions; then
+    tar --extract --verbose --keep-directory-symlink --no-same-owner --preserve-permissions |
+    sed 's|^[.]||; s|/$||; s|^$|/.|' > "$dpkg/info/$name.list"; then
     echo "E: $package cannot be unpacked here"
     exit 1
   fi
@@ -128,7 +136,7 @@ async def unpack(steps: Steps, system: System, choice: Choice) -> None:
         raise BuildFailed("A Debian package has put something else in the place of /etc, say.")
 
 
-async def set_up(steps: Steps, system: System, choice: Choice) -> None:
+async def set_up(steps: Steps, choice: Choice) -> None:
     """Run the packages' set-up scripts, with the layer laid writable over the system."""
     steps.say("Setting up Debian packages")
     workshop = steps.workshop
@@ -136,8 +144,7 @@ async def set_up(steps: Steps, system: System, choice: Choice) -> None:
     binds = (
         Bind(Path("/usr"), "/usr", scratch=workshop.scratch),
         *(Bind(workshop.env / one, f"/{one}", writable=True) for one in KEPT[1:]),
-        Bind(system.dpkg, DPKG),
-        Bind(workshop.out / STATES, f"{DPKG}/{STATES}", writable=True),
+        Bind(workshop.out / STATES, DPKG, writable=True),
         Bind(workshop.scratch / "upper", UPPER),
         Bind(workshop.out, OUT, writable=True),
         Bind(workshop.spec, SPEC),
