@@ -26,7 +26,7 @@ NAMES = [
         "git-lfs",
         "uv",
     ),
-    *("Pythons", "Disk", "Folder for sockets", "Plug-ins"),
+    *("Pythons", "Debian packages", "Disk", "Folder for sockets", "Plug-ins"),
 ]
 
 

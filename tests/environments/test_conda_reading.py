@@ -75,7 +75,7 @@ def test_it_rules_what_lists_python_packages_and_is_ruled_by_what_comes_before()
     found = spec(files)
     assert (found.kind, found.tree, found.python) == (CONDA, "", "")
     assert [name for name, _ in found.files] == ["conda.json"]
-    for name in ("Dockerfile", "Project.toml", "default.nix", "DESCRIPTION", "apt.txt"):
+    for name in ("Dockerfile", "Project.toml", "default.nix", "DESCRIPTION"):
         with pytest.raises(CannotBuildYet, match=name):
             spec({**files, name: ""})
     with pytest.raises(CannotBuildYet, match="asks for R"):

@@ -141,7 +141,7 @@ def test_with_a_binder_folder_the_top_is_only_content():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Dockerfile", "apt.txt", "install.R", "JuliaProject.toml"),
+        *("Dockerfile", "install.R", "JuliaProject.toml"),
         *("DESCRIPTION", "Project.toml", "REQUIRE", "default.nix"),
     ],
 )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from atoll.environments import EnvSpec
+from atoll.environments import EnvSpec, apt
 from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, CondaFile, read_conda
 from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
@@ -36,14 +36,14 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = (
     *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *("apt.txt", *FILES, "install.R"),
+    *(*FILES, "install.R"),
 )
 # These are passed over when something that can be built stands beside them.
 _PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "renv.lock", "flake.nix")
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
-    *(DEVCONTAINER, PIXI),
+    *(DEVCONTAINER, PIXI, apt.FILE),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 _ONLY_AT_THE_TOP = {"DESCRIPTION"}
@@ -82,16 +82,22 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     _read_post_build(checkout.files, found)
     if not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
+    debian = _debian_packages(checkout.files, found.folder)
     if not found.used:
         _read_devcontainer(checkout.files, found)
     if not found.used:
-        notes = (DEFAULT_TAKEN, *found.notes)
-        return EnvSpec(kind=PYTHON, platform=platform, as_of=asked or DEFAULT_DAY, notes=notes)
+        return EnvSpec(
+            kind=PYTHON,
+            platform=platform,
+            files=debian,
+            as_of=asked or DEFAULT_DAY,
+            notes=(DEFAULT_TAKEN, *found.notes),
+        )
     day = asked or _last_change(checkout, found)
     return EnvSpec(
         kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
         platform=platform,
-        files=tuple(sorted(found.files.items())),
+        files=tuple(sorted((*found.files.items(), *debian))),
         python=_of_that_day(found.python, day) if found.pinned else found.python,
         as_of=None if found.pinned else day,
         tree=checkout.ref.tree if found.tree else "",
@@ -339,6 +345,17 @@ def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
         found.files["postBuild"] = files[path]
         found.used.add(path)
         found.tree = True
+
+
+def _debian_packages(files: Mapping[str, bytes], folder: str) -> tuple[tuple[str, bytes], ...]:
+    """Return what ``apt.txt`` adds to the specification files.
+
+    It comes to whatever else is asked for. Its date says nothing about the Python index, and apt
+    knows no earlier day.
+    """
+    path = _path(folder, apt.FILE)
+    essence = apt.read_apt(path, files[path]) if path in files else b""
+    return ((apt.ESSENCE, essence),) if essence else ()
 
 
 def index_day(at: str) -> date | None:

@@ -27,8 +27,9 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, layers, network
+from atoll.engines.local import conda, debian, layers, network
 from atoll.engines.local.adding import our_python
+from atoll.engines.local.apt import System
 from atoll.engines.local.explanations import MAKE_ROOM
 from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
 from atoll.engines.local.logs import Log
@@ -72,8 +73,8 @@ class LocalBuilder:
     """Makes environments under ``<data>/environments/<key>/``; a handle is that folder's path.
 
     In the folder: ``env/`` (at /srv/env in boxes), ``lock.txt``, ``log.txt``, ``atoll.json``,
-    and ``home/`` when the build changed the content. ``index`` and ``network`` are the operator's
-    unless a test says otherwise.
+    and ``home/`` when the build changed the content. ``index``, ``network`` and ``system`` are the
+    operator's unless a test says otherwise.
     """
 
     settings: Settings
@@ -81,6 +82,7 @@ class LocalBuilder:
     network: Network
     engine: str
     pythons: Pythons
+    system: System
     finishing: set[asyncio.Task[None]]
 
     def __init__(
@@ -91,6 +93,7 @@ class LocalBuilder:
         self.network = reach
         self.engine = "local"
         self.pythons = Pythons(settings.data / "pythons", build_owner(settings))
+        self.system = System()
         self.finishing = set()
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:
@@ -124,7 +127,7 @@ class LocalBuilder:
 
     async def healthy(self, handle: str) -> bool:
         """Say whether the folder is whole and its Python still there."""
-        return await asyncio.to_thread(_is_whole, handle)
+        return await asyncio.to_thread(_is_whole, handle, self.settings.data, self.system)
 
     @contextlib.asynccontextmanager
     async def lock(self, key: EnvKey) -> AsyncIterator[None]:
@@ -147,12 +150,13 @@ class LocalBuilder:
         return True
 
     def prune_layers(self) -> None:
-        """Remove the kernel layers that no environment has, unless something is being built."""
+        """Remove the layers that no environment has, unless something is being built."""
         kernels, environments = self.settings.data / layers.KERNELS, self._folder(EnvKey(""))
         with contextlib.suppress(BlockingIOError):
             self._locks().mkdir(parents=True, exist_ok=True)
             with locked(self._locks() / BUILDING, alone=True, wait=False):
                 layers.prune(kernels, environments)
+                debian.prune(self.settings.data)
 
     def _open(self, spec: EnvSpec, owner: int | None) -> Workshop:
         cache = self._cache()
@@ -180,6 +184,7 @@ class LocalBuilder:
         if seen.as_of != spec.as_of:
             notes.append(f"Python {python.version} came later: packages are those of {seen.as_of}.")
         steps = self._steps(seen, workshop, python, owner, log)
+        packages = await debian.lay(steps, self.system, self.settings.data, self.lock, notes)
         if spec.tree:
             await asyncio.to_thread(copy_tree, tree, workshop, owner)
         steps, lock = await self._install(steps, spec, notes)
@@ -189,9 +194,10 @@ class LocalBuilder:
             await _post_build(steps, _post_build_path(spec))
         editable = any(pin.editable for pin in lock.pins)
         home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=editable)
-        (workshop.result / "lock.txt").write_text(lock.text())
+        (workshop.result / "lock.txt").write_text(lock.text() + debian.lines(packages))
         return {
             **self._told(seen, python, notes),
+            **debian.told(packages),
             "home": home,
             "packages": len(lock.pins),
             "own_lab": bool(LABS & lock.names),
@@ -203,15 +209,17 @@ class LocalBuilder:
         """Do the same for an ``environment.yml``, whose Python is one of its packages."""
         notes = list(spec.notes)
         steps = self._steps(spec, workshop, our_python(), owner, log)
+        packages = await debian.lay(steps, self.system, self.settings.data, self.lock, notes)
         if spec.tree:
             await asyncio.to_thread(copy_tree, tree, workshop, owner)
         steps, made = await conda.install(steps, self.settings.builds, notes)
         if "postBuild" in dict(spec.files):
             await _post_build(steps, _post_build_path(spec), made.environ)
         home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=made.editable)
-        (workshop.result / "lock.txt").write_text(made.lock)
+        (workshop.result / "lock.txt").write_text(made.lock + debian.lines(packages))
         return {
             **self._told(spec, made.python, notes),
+            **debian.told(packages),
             "home": home,
             "packages": made.packages,
             "own_lab": made.own_lab,
@@ -387,12 +395,13 @@ def metadata(handle: str) -> dict[str, Any]:
     return told
 
 
-def _is_whole(handle: str) -> bool:
+def _is_whole(handle: str, data: Path, system: System) -> bool:
     with contextlib.suppress(OSError, ValueError, KeyError):
         told = metadata(handle)
         own = told["python_prefix"] == ENV
         there = own or Path(told["python_program"]).exists()
-        return there and os.path.lexists(f"{handle}/env/bin/python")
+        fits = debian.fits(told, data, system)
+        return there and fits and os.path.lexists(f"{handle}/env/bin/python")
     return False
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from atoll.engines.local import cgroups, network, owners, sandbox, seccomp
+from atoll.engines.local import apt, cgroups, network, owners, sandbox, seccomp
 from atoll.engines.local.pythons import Pythons
 from atoll.engines.local.uv import uv as uv_program
 from atoll.errors import AtollError
@@ -68,6 +68,7 @@ def checks(settings: Settings) -> list[Check]:
         git_lfs,
         uv,
         pythons,
+        debian_packages,
         disk,
         sockets,
     )
@@ -244,6 +245,18 @@ def pythons(settings: Settings) -> Check:
         "A repository that asks for another Python gets the nearest one, and is told so.",
         "Install more with `uv python install 3.9 3.10 3.12 3.13`, pyenv or the system's packages.",
         needed=not found,
+    )
+
+
+def debian_packages(settings: Settings) -> Check:  # noqa: ARG001
+    """Look whether this system has an apt that can be asked."""
+    system = apt.System()
+    return Check(
+        "Debian packages",
+        not system.lacking,
+        system.lacking or f"the apt of {system.name}",
+        "Repositories with an apt.txt are refused.",
+        "Use a present Debian or Ubuntu.",
     )
 
 

@@ -12,8 +12,9 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from atoll.engines.local import seccomp
+from atoll.engines.local import debian, seccomp
 from atoll.engines.local.forking import ALONE, OF_HUB
 from atoll.engines.local.layers import KERNELS, layer_of
 from atoll.engines.local.sandbox import HOME, Bind, Box
@@ -73,6 +74,7 @@ def box(
         network=plan.network,
         limits=plan.limits,
         owner=owner,
+        layer=debian.layer_of(_metadata(environment), settings.data),
     )
 
 
@@ -103,15 +105,19 @@ def runtime() -> list[str]:
 
 def _pythons(environment: Path) -> list[str]:
     """Return the folders outside ``/usr`` that the environment's Python is in."""
-    known = json.loads((environment / "atoll.json").read_bytes())
-    prefix = known.get("python_prefix") or ""
+    prefix = _metadata(environment).get("python_prefix") or ""
     return [one for one in _outside_usr({prefix}) if one not in (*runtime(), ENVIRONMENT)]
 
 
 def _variables(environment: Path) -> dict[str, str]:
     """Return what activating the environment sets, if it is one of conda's."""
-    known = json.loads((environment / "atoll.json").read_bytes())
-    return {str(name): str(value) for name, value in known.get("environ", {}).items()}
+    known = _metadata(environment).get("environ", {})
+    return {str(name): str(value) for name, value in known.items()}
+
+
+def _metadata(environment: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((environment / "atoll.json").read_bytes())
+    return found
 
 
 def _outside_usr(folders: set[str]) -> list[str]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
 
-from atoll.engines.local import cgroups, network, seccomp, staging
+from atoll.engines.local import cgroups, network, seccomp, staging, system
 from atoll.environments import Say
 from atoll.errors import BuildFailed, Lacking, StartFailed
 from atoll.names import new_id
@@ -33,11 +33,6 @@ HOME = "/home/jovyan"
 PROGRAMS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # where those are found that make a box
 COPY, STALE = ".bwrap-", 60  # copies of bubblewrap, and the seconds after which one is left over
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
-ETC = (
-    *("alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
-    *("localtime", "magic", "mime.types", "pki/ca-trust", "pki/tls/certs", "python3", "R"),
-    *("ssl/certs", "ssl/openssl.cnf", "timezone"),
-)
 FILES = {
     "/etc/passwd": (
         "root:x:0:0:root:/root:/usr/sbin/nologin\n"
@@ -74,7 +69,8 @@ class Box:
     ``owner`` is the host's user id to run as when we are root (`owners`). A box always has the
     system's ``/usr`` and a little of ``/etc``, read-only, and its own ``/proc``, ``/dev``,
     ``/tmp`` and home. ``host_network`` gives it the host's own network in place of one of its
-    own: for steps in which nothing of a repository's is executed.
+    own: for steps in which nothing of a repository's is executed. ``layer`` is a folder with
+    Debian packages, which lie over the system's (`system`).
     """
 
     command: tuple[str, ...]
@@ -85,6 +81,7 @@ class Box:
     limits: Limits = DEFAULT_LIMITS
     owner: int | None = None
     host_network: bool = False
+    layer: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +231,7 @@ def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
         words += ["--seccomp", layout.data(seccomp.program())]
     else:
         words += ["--disable-userns"]
-    words += _system()
+    words += system.programs(box.layer, layout.source)
     words += ["--proc", "/proc", "--dev", "/dev"]
     # Files in memory count as a box's memory only where control groups are; so they have a size.
     for place in ("/dev/shm", "/tmp"):  # noqa: S108 - the box's own
@@ -242,9 +239,7 @@ def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
     words += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/run"]
     words += ["--perms", "0755", "--dir", "/home"]
     words += ["--perms", "0700", "--size", str(box.limits.memory), "--tmpfs", HOME]
-    for name in ETC:
-        if (path := Path("/etc", name)).exists():
-            words += ["--ro-bind", str(path), str(path)]
+    words += system.configuration()
     resolver = Path("/etc/resolv.conf").read_text() if box.host_network else _resolver(policy)
     files = {**FILES, "/etc/resolv.conf": resolver}
     for target, text in files.items():
@@ -257,19 +252,8 @@ def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
             words += ["--overlay", f"{scratch}/upper", f"{scratch}/work", bind.target]
         else:
             words += [option, layout.source(bind.source), bind.target]
+    words += system.additions(box.layer, layout.source)
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", box.workdir]
-
-
-def _system() -> list[str]:
-    """Mount ``/usr``, and ``/bin`` and the like as this system has them: links into it, mostly."""
-    words = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        link = Path("/", name)
-        if link.is_symlink():
-            words += ["--symlink", str(link.readlink()).lstrip("/"), str(link)]
-        elif link.is_dir():
-            words += ["--ro-bind", str(link), str(link)]
-    return words
 
 
 def kill(running: Running) -> None:

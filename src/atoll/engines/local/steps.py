@@ -113,7 +113,8 @@ class Steps:
     ``own_indexes`` says that the specification names package indexes, ``elsewhere`` that it names
     addresses of any kind. ``sealed`` says that code that is not ours gets no network here: then
     nothing is built from source, and resolving is done with the host's network, which no code but
-    uv's can use.
+    uv's can use. ``layer`` are the specification's Debian packages: only code that is not ours sees
+    them.
     """
 
     spec: EnvSpec
@@ -130,6 +131,7 @@ class Steps:
     elsewhere: bool
     sealed: bool
     binds: tuple[Bind, ...] = ()
+    layer: Path | None = None
     began: float = field(default_factory=time.monotonic)
 
     async def resolve(
@@ -283,6 +285,7 @@ class Steps:
             network=self.network,
             owner=self.owner,
             limits=self.limits(),
+            layer=self.layer,
         )
 
     def _sealed_box(self, environ: Mapping[str, str]) -> Box:
@@ -380,11 +383,7 @@ class Steps:
                 f"The build took longer than {self.timeout:.0f} seconds and was stopped.",
                 hint="The operator can raise [builds] timeout.",
             )
-        box = Box(
-            command, box.binds, box.environ, box.workdir, box.network, box.limits, box.owner,
-            box.host_network,
-        )  # fmt: skip
-        return await run(box, say, timeout=left)
+        return await run(replace(box, command=command), say, timeout=left)
 
 
 def compiling(env: Path, python: Python, binds: tuple[Bind, ...], owner: int | None) -> Box:
