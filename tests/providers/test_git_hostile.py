@@ -89,7 +89,9 @@ async def test_what_a_server_answers_is_said_in_one_sentence(make_source, status
             assert str(caught.value).endswith(".")
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:34037/r", "https://example.org/authentication"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:34037/r", "https://example.org/authentication"]
+)
 def test_what_an_address_is_called_is_no_answer_of_its_server(address):
     said = f"fatal: unable to access '{address}/': The requested URL returned error: "
     assert isinstance(translated(GitFailed([f"{said}503"]), address), Unreachable)
