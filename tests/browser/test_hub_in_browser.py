@@ -121,7 +121,8 @@ def test_a_course_is_opened_in_the_environment_of_another_repository(page, hub):
     page.locator("li", has_text="pair").get_by_text(f"Git repository {environment[7:]}").wait_for()
     check_everywhere(page, "hub-pair-server")
     page.get_by_role("button", name="Stop pair").click()
-    page.get_by_text("Running", exact=True).wait_for(state="detached", timeout=PATIENCE)
+    state = page.locator("[data-name=pair]", has_text="Running")
+    state.wait_for(state="detached", timeout=PATIENCE)
 
 
 def authorize(service: str) -> str:

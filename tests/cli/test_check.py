@@ -126,3 +126,13 @@ def test_hidden_notebooks_links_and_folders_are_none(tmp_path):
     assert notebooks_of(tmp_path, "*.ipynb") == ["a.ipynb", "b/c.ipynb"]
     assert notebooks_of(tmp_path, "b/*") == ["b/c.ipynb"]
     assert notebooks_of(tmp_path, "x*") == []
+
+
+def test_the_environment_may_be_anothers(atoll, repo, tmp_path):
+    content = tmp_path / "course"
+    make_repo(content, {"a.ipynb": notebook("import six; print(six.__version__)", "1.16.0\n")})
+    ran = atoll("check", f"{repo} + {content}", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["reference"] == f"{repo} + {content}"
+    assert [one["state"] for one in told["trials"][0]["notebooks"]] == ["same"]

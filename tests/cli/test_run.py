@@ -121,7 +121,7 @@ def test_a_repository_is_opened_changed_stopped_and_found_again(atoll, repo):
 
 def test_an_archive_on_the_web_is_opened_with_its_files(atoll, web):
     files = {"requirements.txt": b"six==1.16.0\n", "index.ipynb": json.dumps(NOTEBOOK).encode()}
-    url = web.put("/course.zip", make_zip(files, "course-main/", (2022, 3, 4, 5, 6, 8)))
+    url = web.put("/course.zip", make_zip(files, "course-main/", (2025, 3, 4, 5, 6, 8)))
     ready = json.loads(atoll("run", url, "--temporary", "--detach", "--json").stdout)
     base = ready["url"].partition("/lab")[0] + "/"
     listed = get(f"{base}api/contents/?token={ready['token']}").json()["content"]
@@ -129,7 +129,7 @@ def test_an_archive_on_the_web_is_opened_with_its_files(atoll, web):
     headers = {"Authorization": f"token {ready['token']}"}
     code = "import six; print(six.__version__)"
     assert asyncio.run(run_cell(base, code, headers=headers)) == "1.16.0"
-    assert json.loads(atoll("build", url, "--json").stdout)["as_of"] == "2022-03-04"
+    assert json.loads(atoll("build", url, "--json").stdout)["as_of"] == "2025-03-04"
     missing = atoll("run", f"{web.base}/nothing.zip", check=False)
     assert missing.returncode == 4
     assert "There is nothing at" in missing.stderr

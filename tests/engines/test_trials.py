@@ -94,7 +94,7 @@ async def test_a_notebook_may_say_of_itself_what_it_likes_but_nothing_else(tmp_p
 
 async def test_it_reaches_nothing_of_the_host(tmp_path):
     (tmp_path / "secret").write_text("s3cret")
-    source = f"import os; print(os.path.exists({str(tmp_path / 'secret')!r}), os.listdir('/home'))"
-    files = {"a.ipynb": notebook((source, "False ['jovyan']\n"))}
+    source = f"import os; print(os.path.exists({str(tmp_path / 'secret')!r}))"
+    files = {"a.ipynb": notebook((source, "False\n"))}
     (one,) = await tried(tmp_path, files)
     assert (one.state, one.differences) == ("same", ())

@@ -18,9 +18,9 @@ from jinja2 import Environment, PackageLoader
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, laptop, me
 from atoll.cli.progress import Progress
-from atoll.cli.run import absolute
+from atoll.cli.run import understood
 from atoll.disk import entries
-from atoll.engines.local.commands import content
+from atoll.engines.local.commands import content as files_of
 from atoll.engines.local.trials import Found, try_notebooks
 from atoll.environments.reading import index_day
 from atoll.errors import AtollError, NotFound
@@ -29,8 +29,7 @@ from atoll.launching import Clock
 from atoll.names import default_name, new_id
 from atoll.servers import Limits, Network, ServerPlan
 from atoll.settings import Settings
-from atoll.sources import Checkout
-from atoll.sources.parsing import parse
+from atoll.sources import Checkout, written
 from atoll.volumes import Content
 
 THEN = "then"
@@ -124,34 +123,42 @@ async def _check(
     ats = {day: "" if day == THEN else day for day in days}
     for at in ats.values():
         index_day(at)  # what is wrong with it is said before anything is looked up
-    machine, repo = laptop(settings), parse(absolute(reference)).repo
+    machine, target = laptop(settings), understood(reference)
     async with opened(machine.atoll):
         with Progress() as progress:
-            checkout = await machine.atoll.launcher.check_out(repo, progress.tell, Clock())
+            check_out = machine.atoll.launcher.check_out
+            content = await check_out(target.repo, progress.tell, Clock())
+            asking = content
+            if target.environment:
+                asking = await check_out(target.environment, progress.tell, Clock())
             trials = []
             for day, at in ats.items():
-                plan = await _prepare(machine, checkout, at, progress)
+                plan = await _prepare(machine, content, asking, at, progress)
                 trials.append(await _try(settings, plan, day, options, progress))
-    ref = checkout.ref
-    return Report(str(repo), ref.version, ref.date.isoformat(), tuple(trials))
+    ref, name = content.ref, written(target.repo, target.environment)
+    return Report(name, ref.version, ref.date.isoformat(), tuple(trials))
 
 
 async def _prepare(
-    machine: Laptop, checkout: Checkout, at: str, progress: Progress
+    machine: Laptop, content: Checkout, asking: Checkout, at: str, progress: Progress
 ) -> tuple[ServerPlan, tuple[str, ...]] | AtollError:
-    """Return what a server of *checkout* would be, and notes; or why there can be none."""
+    """Return what a server of *content* would be, and notes; or why there can be none.
+
+    *asking* is what asks for the environment: the same, but for pairs.
+    """
     launcher, defaults = machine.atoll.launcher, machine.atoll.settings.servers
     try:
-        built = await launcher.build(launcher.read(checkout, at), checkout, progress.tell)
+        built = await launcher.build(launcher.read(asking, at), asking, progress.tell)
     except AtollError as error:
         return error
     plan = ServerPlan(
         id=new_id(),
         owner=me(),
-        name=default_name(checkout.ref.repo.locator),
-        ref=checkout.ref,
+        name=default_name(content.ref.repo.locator),
+        ref=content.ref,
         environment=built.environment,
-        content=Content(str(checkout.path), temporary=True),
+        environment_ref=None if asking is content else asking.ref,
+        content=Content(str(content.path), temporary=True),
         limits=Limits(defaults.cpus, int(defaults.memory), defaults.processes),
         network=Network(defaults.network),
     )
@@ -169,7 +176,7 @@ async def _try(
         progress.tell(Event("build", f"{prepared}", note=True))
         return Trial(day, error=f"{prepared} {prepared.hint}".strip())
     plan, notes = prepared
-    found = notebooks_of(content(plan), options["notebooks"])
+    found = notebooks_of(files_of(plan), options["notebooks"])
     if not found:
         pattern = options["notebooks"]
         raise NotFound(f"The repository has no notebook that “{pattern}” means.")
