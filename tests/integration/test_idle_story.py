@@ -15,6 +15,7 @@ from tornado.websocket import websocket_connect
 
 from support.gitservers import make_repo, serve
 from support.hub import eventually
+from support.kernels import leave
 from support.real_atoll import RealAtoll
 
 IDLE = 8  # seconds
@@ -61,7 +62,7 @@ async def compute(base, headers, seconds):
     await socket.write_message(json.dumps(message | {"content": {"code": code, "silent": False}}))
     while json.loads(await socket.read_message())["msg_type"] != "execute_input":
         pass
-    socket.close()
+    await leave(socket)
 
 
 def test_a_long_computation_goes_on_unwatched_and_what_it_wrote_is_there_afterwards(hub):

@@ -46,6 +46,14 @@ async def run_cell(base, code, *, headers, kernel="python3", seconds=90):
                     elif kind == "status" and content["execution_state"] == "idle":
                         break
         finally:
-            socket.close()
+            await leave(socket)
         await http.delete(f"{base}api/kernels/{made.json()['id']}")
         return said.strip()
+
+
+async def leave(socket):
+    """Close a web socket, and wait until it is: else its connection is left to the collector."""
+    socket.close()
+    async with asyncio.timeout(10):
+        while await socket.read_message() is not None:
+            pass
