@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
-# well, and there are two lanes at the same time, since either would leave processors idle.
+# well (the long ones of `atoll run` only so: whoever types that is seldom root, and the shorter
+# ones of it run as both), and there are two lanes at once, since either leaves processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
@@ -8,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py --ignore=tests/cli/test_environments.py)
 beside=(tests/browser tests/integration)
+elsewhere=(tests/cli/test_run.py "${beside[@]}")
 
 if [ $# -gt 0 ] || [ "$(id -u)" != 0 ]; then
     exec .venv/bin/python -m pytest "$@"
@@ -30,7 +32,7 @@ set +m
 trap 'kill -- -$lane 2>/dev/null || true; rm -f "$printed"' EXIT
 
 failed=0
-.venv/bin/python -m pytest "${beside[@]/#/--ignore=}" || failed=$?
+.venv/bin/python -m pytest "${elsewhere[@]/#/--ignore=}" || failed=$?
 wait $lane || failed=$?
 cat "$printed"
 exit $failed
