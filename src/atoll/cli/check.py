@@ -102,7 +102,8 @@ def check(settings: Settings, /, reference: str, days: Sequence[str], **options:
       fails     a cell raised an error, or took too long
 
     Addresses, times and such are left aside, numbers may differ from the sixth digit on. The exit
-    code is 1 if any notebook fails. `--as then --as today` shows what the years have changed.
+    code is 1 if any notebook fails on the first DAY. `--as then --as today` shows what the years
+    have changed.
     """  # noqa: D301 - click's own mark
     report = asyncio.run(_check(settings, reference, days or (THEN,), options))
     if page := options["html"]:
