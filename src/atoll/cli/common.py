@@ -6,12 +6,15 @@ import asyncio
 import getpass
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from atoll.app import Atoll, opened, wire
 from atoll.engines.local.runner import LocalRunner, Record
@@ -89,6 +92,11 @@ def show(value: Any, *, as_json: bool, text: Callable[[], None]) -> None:
         click.echo(json.dumps(value, indent=2, default=str))
     else:
         text()
+
+
+def print_table(table: Table) -> None:
+    """Print *table*, as wide as a terminal allows; into a pipe or a file with nothing cut."""
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def human_size(size: float) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from atoll.app import opened
-from atoll.cli.common import Laptop, as_json, human_size, laptop, show
+from atoll.cli.common import Laptop, as_json, human_size, laptop, print_table, show
 from atoll.cli.pinning import only, pin, unpin
 from atoll.disk import discard, freed, usage
 from atoll.engines.local.builder import LocalBuilder
@@ -49,7 +48,10 @@ def list_environments(settings: Settings, *, as_json: bool) -> None:
         if not rows:
             click.echo("There are no environments yet. `atoll build REFERENCE` makes one.")
             return
-        table = Table("Key", "Python", "As of", "Disk", "Alone", "Used", "Servers", box=None)
+        table = Table(box=None)
+        table.add_column("Key", no_wrap=True)  # other commands are told it
+        for column in ("Python", "As of", "Disk", "Alone", "Used", "Servers"):
+            table.add_column(column)
         for row in rows:
             used = datetime.fromisoformat(row["used"]).astimezone()
             sizes = (human_size(row["bytes"]), human_size(row["alone"]))
@@ -57,7 +59,7 @@ def list_environments(settings: Settings, *, as_json: bool) -> None:
             as_of = row["as_of"] or "pinned"
             use = (f"{used:%d %b %H:%M}", f"{servers} *" if row["pinned"] else servers)
             table.add_row(row["key"], row["python"], as_of, *sizes, *use)
-        Console().print(table)
+        print_table(table)
         if any(row["pinned"] for row in rows):
             click.echo(" * pinned: never pruned")
 

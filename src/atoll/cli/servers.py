@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from atoll.app import opened
-from atoll.cli.common import Laptop, as_json, human_size, laptop, me, show
+from atoll.cli.common import Laptop, as_json, human_size, laptop, me, print_table, show
 from atoll.cli.run import browse, reopen
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.servers import SHORT
@@ -34,7 +33,9 @@ def list_servers(settings: Settings, *, as_json: bool) -> None:
         if not rows:
             click.echo("You have no servers. `atoll run REFERENCE` makes one.")
             return
-        table = Table("Name", "State", box=None)
+        table = Table(box=None)
+        table.add_column("Name", no_wrap=True)  # other commands are told it
+        table.add_column("State")
         table.add_column("Repository", overflow="fold")  # cut at its end, a path says nothing
         for column in ("Version", "Disk", "Since"):
             table.add_column(column)
@@ -46,7 +47,7 @@ def list_servers(settings: Settings, *, as_json: bool) -> None:
             table.add_row(
                 row["name"], row["state"], repository, version, size, f"{since:%d %b %H:%M}"
             )
-        Console().print(table)
+        print_table(table)
 
     show(rows, as_json=as_json, text=text)
 
