@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from atoll.engines.local.explanations import Kind
 from atoll.engines.local.r_problems import absent, failure, unreachable
 
 CRAN = "https://cran.example.org/2023-01-31"
@@ -35,7 +38,7 @@ ERROR: dependency ‘xml2’ is not available for package ‘rvest’
 ERROR: dependencies ‘xml2’, ‘gsl’ are not available for package ‘deep.sea’
 ERROR: this R is version 4.2.2, package ‘tide’ requires R >=  4.3
 Warning messages:
-1: packages ‘nowhere’, ‘later’ are not available for this version of R
+1: packages ‘later’, ‘a-very-long-name-of-another-package’, ‘nowhere’ are not available for this version of R
 ‘later’ version 9.1 is in the repositories but depends on R (>= 4.4)
 """.splitlines()
 
@@ -60,6 +63,15 @@ def test_each_package_has_its_own_reason(name, words):
     assert words in absent(name, CONFIGURE, "4.2.2")
 
 
+def test_hostile_lines_are_read_in_no_time():
+    line = "package ‘x’ * installing *source* package ‘x’ ERROR: dependency " * 200
+    began = time.process_time()
+    assert "“x”" in absent("x", [line, f"* {line}"] * 2000, "4.2.2")
+    failure([line] * 4000, 1, "install.R", "4.2.2")
+    unreachable([line] * 4000, CRAN)
+    assert time.process_time() - began < 5
+
+
 def test_why_a_script_ended_is_said_by_its_last_complaint():
     def message(*lines, status=1):
         return failure(lines, status, "install.R", "4.2.2").message
@@ -75,6 +87,10 @@ def test_why_a_script_ended_is_said_by_its_last_complaint():
     ) == (
         "install.R ended with status 1: Failed to install 'unknown package' from GitHub: HTTP error 404."
     )
+    lost = failure(
+        ["Error: Failed to install 'reef':", " cannot open URL 'https://x'"], 1, "i", "4"
+    )
+    assert lost.kind is Kind.UNREACHABLE
     assert message(status=3) == "install.R ended with status 3."
 
 

@@ -9,6 +9,7 @@ the library of R. That is found by R wherever it runs, since the environment has
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -35,6 +36,8 @@ PROGRAM = "/srv/bin/r_packages.R"  # in a box
 INSIDE = Path(__file__).parent / "inside" / "r_packages.R"
 RSCRIPT = ("Rscript", "--no-save", "--no-restore", "--no-init-file", "--no-environ", PROGRAM)
 FIRST = date(2017, 10, 10)  # the first day of which the mirror of the default settings has a CRAN
+_INSTALLED = re.compile(rf"({NAME.pattern}) ([\d.-]+)")
+MOST = 20  # packages of which it is said why they are not there
 RIPE = timedelta(days=2)  # after which a snapshot is there, whatever the time zone
 VARIABLES = {"R_LIBS": LIBRARY, "R_PROFILE": PROFILE}
 # Where the library cannot be written, as in servers, what people install goes to their home.
@@ -173,7 +176,7 @@ class _R:
         """Return the versions of what is in the environment's library, by name."""
         await self._run("list")
         told = read_written(self.steps.workshop.out, "r-installed").decode(errors="replace")
-        return dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+        return {one[1]: one[2] for one in map(_INSTALLED.fullmatch, told.splitlines()) if one}
 
     async def _install(self, way: str, words: list[str], path: str) -> None:
         status, told = await self._run(way, *words)
@@ -208,7 +211,7 @@ class _R:
     def _absent(self) -> list[str]:
         """Return the names of the packages that could not be installed, as our program says."""
         told = read_written(self.steps.workshop.out, "r-absent").decode(errors="replace")
-        return sorted({one for one in told.splitlines() if NAME.fullmatch(one)})
+        return sorted({one for one in told.splitlines() if NAME.fullmatch(one)})[:MOST]
 
     def _check_reached(self, lacking: list[str], told: list[str]) -> None:
         """Raise `Unreachable` where R could not read the CRAN that we named: that may pass."""

@@ -13,6 +13,8 @@ from atoll.engines.local.explanations import LONGEST, Explanation, Kind, last_wo
 LOG = "Its lines in the log say why."
 # What comes after these is not the cause.
 _COMPLAINT = re.compile(r"ERROR: (?!lazy loading|compilation|configuration)|Error: |(?=Error in )")
+_NOT_THERE = re.compile(r"(?:\d+: )?packages? ‘.*’ (?:is|are) not available")
+_NO_ANSWER = re.compile(r"cannot open (?:the connection to|URL)|[Tt]ime(?:d )?out|resolve host")
 _SYSTEM = re.compile(r"^\s*\*\s*deb: (\S+)", re.MULTILINE)  # as R's own configure scripts say it
 _HEADER = re.compile(r"fatal error: (\S+): No such file or directory")
 _LIBRARY = re.compile(r"cannot find -l([\w.+-]+)")
@@ -21,12 +23,12 @@ _COMMAND = re.compile(r"(\S+): (?:command )?not found$", re.MULTILINE)
 
 def absent(name: str, told: Sequence[str], version: str) -> str:
     """Return why the package *name* is not there, from the lines of R *version* that installed."""
-    text = "\n".join(told)
+    text = _text(told)
     quoted = rf"[‘'“]{re.escape(name)}[’'”]"
     this = f"this is R {version}."
     if found := re.search(rf"{quoted} version .* in the repositories but depends on (.*)", text):
         return f"“{name}” needs {found[1]}; {this}"
-    if re.search(rf"packages? [^\n]*{quoted}[^\n]* (?:is|are) not available", text):
+    if any(f"‘{name}’" in line and _NOT_THERE.match(line) for line in told):  # of all of it
         return (
             f"Neither Debian nor CRAN has a package “{name}” for R {version}: is it spelt so, or of"
             " another day? A runtime.txt with a date, such as r-2023-01-31, says of which."
@@ -42,7 +44,7 @@ def absent(name: str, told: Sequence[str], version: str) -> str:
 
 def failure(told: Sequence[str], status: int, path: str, version: str) -> Explanation:
     """Explain why *path*, followed by R *version*, ended with *status*."""
-    text = "\n".join(told)
+    text = _text(told)
     if found := re.search(r"there is no package called [‘'“]([\w.]+)[’'”]", text):
         message = f"{path} needs “{found[1]}”, which is not installed."
         if "ERROR" in text or "not available" in text:
@@ -50,17 +52,24 @@ def failure(told: Sequence[str], status: int, path: str, version: str) -> Explan
         return Explanation(Kind.BUILD, message[: LONGEST * 2], LOG)
     said = _complaint(text) or last_words(told)
     message = f"{path} ended with status {status}{f': {said}' if said else ''}."
+    if _NO_ANSWER.search(said):
+        return Explanation(Kind.UNREACHABLE, message, "Try again later; the log may say more.")
     return Explanation(Kind.BUILD, message, _hint(text) or LOG)
 
 
 def unreachable(told: Sequence[str], address: str) -> bool:
     """Say whether R could not read the CRAN at *address*; that it lacks a file is an answer."""
     place = re.escape(address)
-    text = "\n".join(told)
+    text = _text(told)
     return bool(
         re.search(rf"unable to access index for repository {place}", text)
         or re.search(rf"URL '{place}[^']*':\s+(?:HTTP )?status was '(?!404)", text)
     )
+
+
+def _text(told: Sequence[str]) -> str:
+    """Return the lines as one text, each cut: some expressions take long for long lines."""
+    return "\n".join(line[:LONGEST] for line in told)
 
 
 def _part(name: str, text: str) -> str:

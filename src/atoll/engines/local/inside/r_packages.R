@@ -13,6 +13,7 @@ words <- commandArgs(trailingOnly = TRUE)
 way <- words[1]
 words <- words[-1]
 ours <- .libPaths()[1]
+cat("", file = "/srv/out/r-absent")
 options(Ncpus = min(4L, parallel::detectCores())) # more would want more memory than builds have
 
 version_of <- function(name, where = .libPaths()) {
@@ -67,18 +68,18 @@ install_needs <- function(needs) {
 
 fetch <- function(name, version, into) {
   file <- sprintf("%s_%s.tar.gz", name, version)
+  said <- c()
   for (contrib in contrib.url(getOption("repos"), "source")) {
     for (url in paste0(contrib, c("/", sprintf("/Archive/%s/", name)), file)) {
       got <- tryCatch(
         utils::download.file(url, file.path(into, file), quiet = TRUE, mode = "wb"),
-        error = function(problem) 1L, warning = function(problem) {
-          message(conditionMessage(problem))
-          1L
-        }
+        error = conditionMessage, warning = conditionMessage
       )
-      if (got == 0L) return(file.path(into, file))
+      if (identical(got, 0L)) return(file.path(into, file))
+      said <- c(said, got)
     }
   }
+  message(paste(said, collapse = "\n"))
   message("ERROR: CRAN has no ", name, " ", version)
   ""
 }
@@ -88,7 +89,7 @@ needs_of <- function(file) {
   place <- tempfile()
   utils::untar(file, files = file.path(name, "DESCRIPTION"), exdir = place)
   told <- read.dcf(file.path(place, name, "DESCRIPTION"), c("Depends", "Imports", "LinkingTo"))
-  trimws(sub("\\(.*", "", unlist(strsplit(gsub("\\([^)]*\\)", "", told[!is.na(told)]), ","))))
+  trimws(unlist(strsplit(gsub("\\([^)]*\\)", "", told[!is.na(told)]), ",")))
 }
 
 install_locked <- function(wanted) {
