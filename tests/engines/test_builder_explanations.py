@@ -219,6 +219,7 @@ def test_no_output_makes_it_crash_or_talk_for_ever():
     [
         (["An error occurred.", "ValueError:", '"x" is not compatible', "See the log"], 'ValueError: "x" is not compatible'),
         (["./postBuild: line 3: jupyter: command not found"], "./postBuild: line 3: jupyter: command not found"),
+        (["./p: line 2: syntax error near unexpected token `('", "./p: line 2: `f(x)'"], "./p: line 2: syntax error near unexpected token `('"),
         (["\x1b[31mKeyError: 'a'\x1b[0m", "bye"], "KeyError: 'a'"),
         (["all is well", "Errors of measurement"], ""),
         ([], ""),

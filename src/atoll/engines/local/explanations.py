@@ -35,7 +35,8 @@ _IMPORT_NAMES = {
     "yaml": "pyyaml",
 }
 _COMPLAINT = re.compile(
-    r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", re.IGNORECASE
+    r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!|\S+: line \d+: syntax error )",
+    re.IGNORECASE,
 )
 _NO_ANSWER = (
     r"\(Connect\)|timed? ?out|HTTP status|error sending request|connection (?:reset|closed|refused)"
