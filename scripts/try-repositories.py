@@ -32,7 +32,11 @@ from support.hub import eventually
 from support.real_atoll import RealAtoll
 
 BUILD, LAB, KERNEL = 900_000, 60_000, 60_000  # milliseconds to wait for each
-IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle], .jp-StatusBar-Widget :text('Idle')"
+IDLE = (
+    ".jp-Notebook-ExecutionIndicator[data-status=idle], "
+    ".jp-StatusBar-Widget :text('Idle'), "
+    ".jp-Toolbar-kernelStatus.jp-CircleIcon"  # before JupyterLab 3
+)
 
 
 @dataclass

@@ -31,7 +31,7 @@ from atoll.engines.local import conda, debian, layers, network
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
 from atoll.engines.local.explanations import MAKE_ROOM
-from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
+from atoll.engines.local.locks import Lock, Pin, has_lab, uv_lock_hashes
 from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
@@ -200,7 +200,7 @@ class LocalBuilder:
             **debian.told(packages),
             "home": home,
             "packages": len(lock.pins),
-            "own_lab": bool(LABS & lock.names),
+            "own_lab": has_lab(lock.versions),
         }
 
     async def _make_by_conda(

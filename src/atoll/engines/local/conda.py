@@ -29,7 +29,7 @@ from atoll.engines.local.adding import add, our_binds, our_python, settle
 from atoll.engines.local.commands import ENVIRONMENT, INSIDE
 from atoll.engines.local.corrections import cutoff
 from atoll.engines.local.explanations import Explanation, Kind
-from atoll.engines.local.locks import LABS, Lock, Pin
+from atoll.engines.local.locks import LABS, Lock, Pin, has_lab
 from atoll.engines.local.owners import give
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import Bind, Box, run
@@ -95,11 +95,15 @@ class _Solved:
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(canonicalize_name(one["name"]) for one in self.packages)
+        return frozenset(name for name, _ in self.versions)
+
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        return tuple((canonicalize_name(one["name"]), one["version"]) for one in self.packages)
 
     @property
     def python(self) -> Python:
-        version = next((one["version"] for one in self.packages if one["name"] == "python"), "")
+        version = dict(self.versions).get("python", "")
         if not re.fullmatch(r"\d+\.\d+(\.\d+)?\w*", version):
             raise BuildFailed("The environment has no Python, which notebooks need.")
         return own_python(version)
@@ -142,12 +146,11 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         added = await _add(inside, solved, () if kernel else ("ipykernel",), notes)
     await _finish(inside, solved, notes)
     environ = await _activate(inside, asked.variables, solved)
-    names = solved.names | added.names
     return inside, Made(
         python=solved.python,
         lock=_lock_text(solved, added),
         packages=len(solved.packages) + len(added.pins),
-        own_lab=bool(LABS & names),
+        own_lab=has_lab((*solved.versions, *added.versions)),
         environ=environ,
         editable=any(pin.editable for pin in added.pins),
     )

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from atoll.engines.local.explanations import Explanation, Kind
-from atoll.engines.local.locks import LABS, Lock, Pin
+from atoll.engines.local.locks import LABS, Lock, Pin, has_lab
 from atoll.engines.local.steps import Steps
 from atoll.environments.pythons import show
 from atoll.errors import AtollError, BadSpecification, BuildFailed, Lacking, Unreachable
@@ -123,7 +123,7 @@ async def with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:
         return lock
     steps.say("The repository brings its own Jupyter server; adding JupyterLab to it")
     found = await steps.resolve((*extras, "jupyterlab"))
-    return found if isinstance(found, Lock) else lock
+    return found if isinstance(found, Lock) and has_lab(found.versions) else lock
 
 
 def extras_of(steps: Steps) -> tuple[str, ...]:
