@@ -21,7 +21,26 @@ hint: Metadata for `reef` (v1.2) could not be parsed:
   pytz (>=2011k)
         ^^^^^^^"""
 
+GIT = """\
+error: Git operation failed
+  cause: failed to clone into: /srv/cache/uv/git-v2/db/2c681a2896045b6f
+  cause: process didn't exit successfully: `/usr/bin/git fetch --force --update-head-ok 'https://git.example.org/a/b.git' '+HEAD:refs/remotes/origin/HEAD'` (exit status: 128)
+         --- stderr
+         fatal: """
+
 CASES = [
+    (
+        f"{GIT}unable to access 'https://git.example.org/a/b.git/': Could not resolve host: git.example.org",
+        Kind.UNREACHABLE,
+        "https://git.example.org/a/b.git could not be fetched: Could not resolve host: git.example.org.",
+        "Try again later.",
+    ),
+    (
+        f"{GIT}could not read Username for 'https://git.example.org': terminal prompts disabled",
+        Kind.OTHER,
+        "https://git.example.org/a/b.git could not be fetched: could not read Username for 'https://git.example.org': terminal prompts disabled.",
+        "It is not there, or not for everybody.",
+    ),
     (
         f"{NO}Because nunpy was not found in the package registry and you require nunpy, {END}",
         Kind.UNSOLVABLE,

@@ -75,7 +75,7 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
     errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     told = [line.rstrip() for line in lines[errors[-1] :]] if errors else []
     text = "\n".join(told)
-    for reader in (_machine, _unreachable, _no_solution, _hash, _unparsable, _build):
+    for reader in (_machine, _unreachable, _git, _no_solution, _hash, _unparsable, _build):
         if found := reader(text, as_of):
             return _cut(found)
     first = told[0].removeprefix("error: ") if told else (lines[-1] if lines else "uv failed")
@@ -107,6 +107,18 @@ def _unreachable(text: str, _: date | None) -> Explanation | None:
         f"{found[1]} {why}.",
         "Try again later. If that is the package index, the operator can name another for uv.",
     )
+
+
+def _git(text: str, _: date | None) -> Explanation | None:
+    found = re.search(r"git fetch .*?'(https?://[^']+)'", text)
+    if not found or "Git operation failed" not in text:
+        return None
+    lines = re.findall(r"^\s*(?:fatal|error|remote): (.+)", text, re.MULTILINE)
+    why = re.sub(r"unable to access '[^']*': ", "", lines[-1]) if lines else "git says no more"
+    message = f"{found[1]} could not be fetched: {why.rstrip('.')}."
+    if re.search(r"could not read Username|not found|Authentication failed", why, re.IGNORECASE):
+        return Explanation(Kind.OTHER, message, "It is not there, or not for everybody.")
+    return Explanation(Kind.UNREACHABLE, message, "Try again later.")
 
 
 def _no_solution(text: str, as_of: date | None) -> Explanation | None:
