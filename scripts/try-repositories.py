@@ -1,13 +1,13 @@
 """Open public repositories through Atoll's own pages, in a real browser, and note what happens.
 
-    python scripts/try-repositories.py LIST COPIES REPORT
+    python scripts/try-repositories.py LIST COPIES REPORT [--data FOLDER]
 
 LIST has lines of ``owner/name commit`` (as benchmarks/revival.txt); COPIES says where a copy of
 each is, such as ``/srv/copies/{owner}+{name}/repo``. A hub of its own is started; then one person
 signs in, pastes each repository into the launch page, with its first notebook to open, and waits
 until the Lab shows it with a kernel at rest. REPORT (JSON) grows with each; those that are in it
-already are left out, so that an interrupted run goes on. Pictures lie beside it. Prints a table at
-the end.
+already are left out, so that an interrupted run goes on. Pictures lie beside it; --data names the
+hub's folder, if it is to stay. Prints a table at the end.
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ from support.hub import eventually
 from support.real_atoll import RealAtoll
 
 BUILD, LAB, KERNEL = 900_000, 60_000, 60_000  # milliseconds to wait for each
-IDLE = (
-    ".jp-Notebook-ExecutionIndicator[data-status=idle], "
-    ".jp-StatusBar-Widget :text('Idle'), "
-    ".jp-Toolbar-kernelStatus.jp-CircleIcon"  # before JupyterLab 3
-)
+OLD_IDLE = ".jp-Toolbar-kernelStatus.jp-CircleIcon"  # before JupyterLab 3
 
 
 @dataclass
@@ -57,13 +53,14 @@ def main() -> None:
     asked.add_argument("list", type=Path)
     asked.add_argument("copies")
     asked.add_argument("report", type=Path)
+    asked.add_argument("--data", type=Path)
     options = asked.parse_args()
     report = options.report
     tried = [Tried(**one) for one in json.loads(report.read_text())] if report.exists() else []
     known = {one.repository for one in tried}
     wanted = [one for one in listed(options.list) if one[0] not in known]
     allow = [options.copies.partition("{")[0]]
-    with chromium() as browser, hub(allow) as atoll:
+    with chromium() as browser, hub(allow, options.data) as atoll:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         sign_in(page, atoll)
         for repository, commit in wanted:
@@ -94,10 +91,10 @@ def first_notebook(copy: str, commit: str) -> str:
 
 
 @contextlib.contextmanager
-def hub(allow: list[str]) -> Iterator[RealAtoll]:
-    """Run a hub that may fetch from the folders *allow*."""
+def hub(allow: list[str], data: Path | None) -> Iterator[RealAtoll]:
+    """Run a hub that may fetch from the folders *allow*, in the folder *data* or a passing one."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        one = RealAtoll(Path(folder), sources={"allow": allow})
+        one = RealAtoll(data or Path(folder), sources={"allow": allow})
         one.start()
         try:
             yield one
@@ -132,7 +129,8 @@ def attempt(page: Page, atoll: RealAtoll, reference: str, one: Tried) -> None:
         one.state = "lab"
         page.locator(".jp-Notebook").first.wait_for(timeout=LAB)
         one.state = "notebook"
-        page.locator(IDLE).first.wait_for(timeout=KERNEL, state="attached")
+        idle = page.get_by_text("| Idle").or_(page.locator(OLD_IDLE))
+        idle.first.wait_for(timeout=KERNEL)
         one.state = "kernel"
     except Error as error:
         one.said = one.said or error.message.partition("\n")[0]
