@@ -25,6 +25,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from atoll.disk import entries, remove
+from atoll.engines.local import room
 from atoll.engines.local.adding import add, our_binds, our_python, settle
 from atoll.engines.local.commands import ENVIRONMENT, INSIDE
 from atoll.engines.local.corrections import cutoff
@@ -134,6 +135,7 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         "cutoff": cutoff(spec.as_of).removesuffix("Z") if spec.as_of else "",
         "seen_at": ENVIRONMENT,
         "shared": not later and not away,
+        "adds": PIP in files,
     }
     solved = await _solve(steps, task, away=away)
     inside = replace(steps, python=solved.python, binds=())
@@ -258,7 +260,8 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
     if status:
         raise failed(steps.explained(told, status))
     solved = _read_answer(read_written(workshop.out, ANSWER))
-    (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
+    if (workshop.out / PROVIDED).exists():
+        (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
     return solved
 
 
@@ -271,6 +274,8 @@ def _read_answer(body: bytes) -> _Solved:
                 "gateway": Unreachable,
                 "specification": BadSpecification,
             }
+            if room.told(told["message"]):
+                raise room.lacking()
             raise errors.get(kind, BuildFailed)(told["message"], hint=told["hint"])
         keys = ("name", "version", "build", "url", "hash")
         return _Solved(
