@@ -166,6 +166,14 @@ class BuildSettings(_Section):
             '{conda-forge = "https://conda.example.org/forge"}'
         ),
     )
+    cran: str = Field(
+        "https://packagemanager.posit.co/cran/__linux__/{release}/{day}",
+        min_length=1,
+        description=(
+            "Where R packages come from that Debian does not have: a CRAN as it was on {day}, or "
+            "of today if the address does not say {day}; {release} is this system's (bookworm)"
+        ),
+    )
     substitute: bool = Field(
         True,  # noqa: FBT003
         description=(

@@ -123,6 +123,8 @@ async def test_what_packages_bring_is_seen_in_boxes_and_cannot_be_changed(layers
 
 async def test_what_set_up_scripts_do_and_cannot_do(layers, archive):
     alternative = "update-alternatives --install /usr/bin/sea sea /usr/bin/sea-one 10"
+    (archive.system.dpkg / "info").mkdir()
+    (archive.system.dpkg / "info" / "old.templates").touch()  # ucf asks dpkg for its own so
     archive.add("libsea", "1", files={"usr/share/sea/x": ""}, scripts={
         "triggers": "interest-noawait /usr/share/sea\n",
         "postinst": '#!/bin/sh\necho "$1 $2" >> /usr/share/sea/told\n',
@@ -133,6 +135,7 @@ async def test_what_set_up_scripts_do_and_cannot_do(layers, archive):
     }, scripts={
         "config": "#!/bin/sh\n",
         "postinst": f"#!/bin/sh\nset -e\n{alternative}\nadduser --system sea\n/usr/bin/id -u\n"
+                    "dpkg-query --control-path old templates\n"
                     "dpkg -L sea libsea | tail -n 1 && dpkg-query -Wf '${Status}' libsea | grep -q ' installed'\n"
                     "echo x >> /etc/passwd; touch /usr/share/sea/who; chown root /usr/share/sea\n",
     })  # fmt: skip
@@ -147,7 +150,9 @@ async def test_what_set_up_scripts_do_and_cannot_do(layers, archive):
     assert said.startswith("hello from the layer\nconfigure \ntriggered /usr/share/sea\nnobody:")
     assert "frontend" in said  # nothing of the system's can be hidden
     assert "not done in a box: adduser --system sea" in layers.log
-    assert "\n1000\n/usr/share/sea/x\n" in layers.log  # it is not root, and sees what is there
+    assert (
+        "\n1000\n/var/lib/dpkg/info/old.templates\n/usr/share/sea/x\n" in layers.log
+    )  # it is not root, and sees what is there
     assert "sea asks questions; each gets its usual answer" in layers.log
     assert any("ended with an error: wreck" in note for note in layer.notes)
     assert any("tide" in note for note in layer.notes)

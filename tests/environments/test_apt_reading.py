@@ -61,7 +61,7 @@ def test_only_the_one_in_the_ruling_folder_counts():
 
 
 def test_it_makes_nothing_buildable_that_is_not():
-    for name in ("Project.toml", "install.R", "renv.lock"):
+    for name in ("Project.toml", "default.nix", "flake.nix"):
         with pytest.raises(CannotBuildYet, match=name):
             read({name: "", "apt.txt": "figlet"})
 

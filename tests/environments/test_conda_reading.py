@@ -75,11 +75,9 @@ def test_it_rules_what_lists_python_packages_and_is_ruled_by_what_comes_before()
     found = spec(files)
     assert (found.kind, found.tree, found.python) == (CONDA, "", "")
     assert [name for name, _ in found.files] == ["conda.json"]
-    for name in ("Dockerfile", "Project.toml", "default.nix", "DESCRIPTION"):
+    for name in ("Dockerfile", "Project.toml", "default.nix"):
         with pytest.raises(CannotBuildYet, match=name):
             spec({**files, name: ""})
-    with pytest.raises(CannotBuildYet, match="asks for R"):
-        spec({**files, "runtime.txt": "r-4.1-2021-01-01"})
 
 
 def test_the_folders_and_both_names_are_as_in_binder():

@@ -20,12 +20,12 @@ MOST = 2000  # packages of one file
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,99}(?<!-)")
 
 
-def read_apt(path: str, body: bytes) -> bytes:
-    """Return what an ``apt.txt`` changes in an environment; nothing where it names no package.
+def read_apt(path: str, body: bytes, more: tuple[str, ...] = ()) -> bytes:
+    """Return what an ``apt.txt``, and *more* names, change in an environment; nothing for none.
 
     Raises `BadSpecification` for anything that is not a package's name.
     """
-    names: set[str] = set()
+    names = set(more)
     for number, line in enumerate(decode(path, body).splitlines(), 1):
         for word in line.partition("#")[0].split():
             if not _NAME.fullmatch(word):

@@ -22,6 +22,8 @@ from atoll.environments.locks import NAMES as LOCK_FILES
 from atoll.environments.pixi import PIXI, PIXI_LOCK, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import minor_of, show, wanted
+from atoll.environments.r import DEBIAN, DESCRIPTION, LOCK, SCRIPT, RFiles, asks_for_r, read_r
+from atoll.environments.r import ESSENCE as R
 from atoll.environments.refusals import refused
 from atoll.environments.requirements import decode, read_requirements
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
@@ -34,19 +36,15 @@ DEFAULT_DAY = date(2026, 11, 1)  # the package index that this release's default
 DEFAULT_TAKEN = "The repository names no packages; the default environment was taken."
 
 # These rule where they stand, whatever stands beside them (repo2docker's order).
-_RULING = (
-    *("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix", "DESCRIPTION"),
-    *(*FILES, "install.R"),
-)
+_RULING = ("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix")
 # These are passed over when something that can be built stands beside them.
-_PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "renv.lock", "flake.nix")
+_PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "flake.nix")
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
-    *(DEVCONTAINER, PIXI, apt.FILE),
+    *(DEVCONTAINER, PIXI, apt.FILE, *FILES, SCRIPT, DESCRIPTION, LOCK),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
-_ONLY_AT_THE_TOP = {"DESCRIPTION"}
 
 
 @dataclass(slots=True)
@@ -74,15 +72,15 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     asked = index_day(at)
     found = _Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
-    if not (_read_conda(checkout.files, found) or _read_pipenv(checkout.files, found)):
-        _read_python(checkout.files, found)
-        _read_packages(checkout.files, found)
-        if not found.files and not found.package:
+    r = _read_r(checkout.files, found)
+    if r or not _read_conda(checkout.files, found):
+        _read_python_files(checkout.files, found)
+        if not r and not found.files and not found.package:
             _read_pixi(checkout.files, found, platform)
     _read_post_build(checkout.files, found)
-    if not found.files and not found.package:
+    if not r and not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
-    debian = _debian_packages(checkout.files, found.folder)
+    debian = _debian_packages(checkout.files, found.folder, DEBIAN if r else ())
     if not found.used:
         _read_devcontainer(checkout.files, found)
     if not found.used:
@@ -94,6 +92,8 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
             notes=(DEFAULT_TAKEN, *found.notes),
         )
     day = asked or _last_change(checkout, found)
+    if r:
+        found.files[R] = r.spec.essence(day, asked=asked)
     return EnvSpec(
         kind=CONDA if found.conda else PACKAGE if found.package else PYTHON,
         platform=platform,
@@ -133,11 +133,7 @@ def _path(folder: str, name: str) -> str:
 
 def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
     for name in _RULING:
-        if folder and name in _ONLY_AT_THE_TOP:
-            continue
         if (path := _path(folder, name)) in files:
-            if name in FILES:  # it rules what comes after it
-                return
             raise refused(path)
 
 
@@ -147,18 +143,28 @@ def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
             raise refused(path)
 
 
+def _read_r(files: Mapping[str, bytes], found: _Found) -> RFiles | None:
+    """Read what asks for R, which comes to whatever Python is asked for."""
+    r = read_r(files, found.folder, conda=_conda_file(files, found.folder))
+    if r:
+        found.used |= r.used
+        found.tree, found.notes = r.tree, r.notes
+    return r
+
+
+def _conda_file(files: Mapping[str, bytes], folder: str) -> str:
+    return next((one for name in FILES if (one := _path(folder, name)) in files), "")
+
+
 def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
     """Read an ``environment.yml``, if there is one; then nothing else says what to install.
 
-    As in Binder, ``runtime.txt`` is passed over unless it asks for R. Paths in the lines for pip
-    begin at the folder of the file, as for conda.
+    As in Binder, ``runtime.txt`` is passed over. Paths in the lines for pip begin at the folder of
+    the file, as for conda.
     """
-    path = next((one for name in FILES if (one := _path(found.folder, name)) in files), "")
+    path = _conda_file(files, found.folder)
     if not path:
         return False
-    runtime = _path(found.folder, "runtime.txt")
-    if runtime in files and (text := decode(runtime, files[runtime]).strip()).startswith("r-"):
-        _runtime(runtime, text)
     _take_conda(files, found, path, read_conda(path, files[path]))
     return True
 
@@ -225,6 +231,12 @@ def _take(files: Mapping[str, bytes], found: _Found, locked: Locked) -> None:
     found.python = found.python or ours
 
 
+def _read_python_files(files: Mapping[str, bytes], found: _Found) -> None:
+    if not _read_pipenv(files, found):
+        _read_python(files, found)
+        _read_packages(files, found)
+
+
 def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
     """Take the version from runtime.txt, else from .python-version."""
     runtime = _path(found.folder, "runtime.txt")
@@ -244,16 +256,13 @@ def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
 
 
 def _runtime(path: str, text: str) -> str:
-    if re.match(r"r-", text):
-        raise CannotBuildYet(
-            f"{path} asks for R (“{text[:40]}”), which Atoll cannot build yet.",
-            hint="It builds Python environments so far.",
-        )
+    if asks_for_r(text):
+        return ""
     version = re.fullmatch(r"python-(\d+(?:\.\d+){0,2})", text)
     if not version:
         raise BadSpecification(
             f"{path} says “{text[:40]}”, which is not a version of Python.",
-            hint="Write one line such as python-3.11.",
+            hint="Write one line such as python-3.11, or r-4.2-2023-01-31.",
         )
     return _version(path, version[1])
 
@@ -347,14 +356,16 @@ def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
         found.tree = True
 
 
-def _debian_packages(files: Mapping[str, bytes], folder: str) -> tuple[tuple[str, bytes], ...]:
-    """Return what ``apt.txt`` adds to the specification files.
+def _debian_packages(
+    files: Mapping[str, bytes], folder: str, more: tuple[str, ...]
+) -> tuple[tuple[str, bytes], ...]:
+    """Return what ``apt.txt`` and *more* add to the specification files.
 
     It comes to whatever else is asked for. Its date says nothing about the Python index, and apt
     knows no earlier day.
     """
     path = _path(folder, apt.FILE)
-    essence = apt.read_apt(path, files[path]) if path in files else b""
+    essence = apt.read_apt(path, files.get(path, b""), more)
     return ((apt.ESSENCE, essence),) if essence else ()
 
 

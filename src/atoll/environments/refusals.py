@@ -22,8 +22,8 @@ _WHY = {
     "pixi.lock": (_CONDA_LOCK, "Put its pixi.toml beside it."),
 }
 _BUILDS = (
-    "It builds environment.yml, requirements.txt, pyproject.toml, setup.py, apt.txt, postBuild and "
-    "the lock files of uv, Pipenv, Poetry, PDM and pip."
+    "It builds environment.yml, requirements.txt, pyproject.toml, setup.py, install.R, apt.txt, "
+    "postBuild and the lock files of uv, Pipenv, Poetry, PDM, pip and renv."
 )
 
 

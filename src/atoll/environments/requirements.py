@@ -253,7 +253,7 @@ def may_be_address(text: str) -> bool:
 
 
 def _lines_of(files: Mapping[str, bytes]) -> list[str]:
-    named = {"postBuild", "pyproject.toml", "uv.lock", "conda.json", "debian.json"}
+    named = {"postBuild", "pyproject.toml", "uv.lock", "conda.json", "debian.json", "r.json"}
     return [
         line
         for name, body in files.items()

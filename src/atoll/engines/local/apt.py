@@ -56,14 +56,24 @@ APT::Keep-Downloaded-Packages "true";
 APT::Sandbox::User "";
 Debug::NoLocking "true";
 """
-FETCH = """
+PREPARE = """
 set -e
 apt() {
   program=$1; shift
   "$program" --config-file /srv/spec/apt.conf --quiet "$@" < /dev/null
 }
-mkdir -p /srv/apt/state/lists/partial /srv/apt/cache/archives/partial
-apt apt-get update || echo "E: apt-get update ended with status $?"
+update() {
+  mkdir -p /srv/apt/state/lists/partial /srv/apt/cache/archives/partial
+  apt apt-get update || echo "E: apt-get update ended with status $?"
+  touch /srv/apt/state/updated
+}
+"""
+KNOW = """
+[ -n "$(find /srv/apt/state/updated -mmin -60 2> /dev/null)" ] || update
+apt apt-cache policy -- "$@" > /srv/out/known
+"""
+FETCH = """
+update
 if ! apt apt-get --assume-yes --no-remove --simulate install -- "$@" > /srv/out/chosen; then
   cat /srv/out/chosen
   apt apt-cache --option APT::Cache::AllNames=true pkgnames > /srv/out/names
@@ -73,6 +83,7 @@ exec apt-get --config-file /srv/spec/apt.conf --quiet --assume-yes --no-remove \
   --download-only install -- "$@" < /dev/null
 """
 _CHOSEN = re.compile(r"(Inst|Conf) (\S+?)(?::\S+)? (?:\[\S+\] )?\((\S+) .*\[(\S+)\]\)")
+_CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (\S+)$", re.MULTILINE)
 _NOT_FETCHED = re.compile(r"Err:|[EW]: Failed to fetch|W: Some index files|E: The repository")
 _UNKNOWN = re.compile(
     r"E: (?:Unable to locate package|Couldn't find any package by \w+) '?([^\s']+)"
@@ -97,6 +108,11 @@ class System:
     def release(self) -> str:
         """The release, within which packages fit one another ("debian 12")."""
         return f"{self._says('ID')} {self._says('VERSION_ID')}"
+
+    @property
+    def codename(self) -> str:
+        """The release's name ("bookworm")."""
+        return self._says("VERSION_CODENAME")
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -128,7 +144,7 @@ class System:
         """Raise `Lacking` where apt cannot be asked."""
         if why := self.lacking:
             raise Lacking(
-                f"The repository asks for Debian packages (apt.txt), and {why}.",
+                f"The repository asks for Debian packages (apt.txt, or R), and {why}.",
                 hint="Run Atoll on a present Debian or Ubuntu, or name what conda has in an "
                 "environment.yml.",
             )
@@ -159,6 +175,22 @@ class Choice:
 
 async def fetch(steps: Steps, system: System, names: Sequence[str]) -> Choice:
     """Have apt choose and fetch what *names* need beside what is installed."""
+    await _ask(steps, system, FETCH, names)
+    return read_choice(read_written(steps.workshop.out, "chosen").decode(errors="replace"))
+
+
+async def candidates(steps: Steps, system: System, names: Sequence[str]) -> dict[str, str]:
+    """Return the versions that apt would install of those of *names* that there are.
+
+    It reads its sources anew if it has not within the hour.
+    """
+    await _ask(steps, system, KNOW, names)
+    told = read_written(steps.workshop.out, "known").decode(errors="replace")
+    return {name: version for name, version in _CANDIDATE.findall(told) if version != "(none)"}
+
+
+async def _ask(steps: Steps, system: System, script: str, names: Sequence[str]) -> None:
+    """Run *script* with *names* in a box of apt's."""
     kept = steps.cache / CACHE
     if not kept.exists():
         kept.mkdir(parents=True)
@@ -184,10 +216,9 @@ async def fetch(steps: Steps, system: System, names: Sequence[str]) -> Choice:
     )
     told: list[str] = []
     async with AsyncFileLock(steps.cache / f"{CACHE}.lock", poll_interval=0.1):
-        status = await steps.run(("/bin/sh", "-c", FETCH, "fetch", *names), box, told)
+        status = await steps.run(("/bin/sh", "-c", PREPARE + script, "apt", *names), box, told)
     if status:
         raise _problem(steps, system, told)
-    return read_choice(read_written(steps.workshop.out, "chosen").decode(errors="replace"))
 
 
 def read_choice(text: str) -> Choice:
@@ -214,18 +245,18 @@ def _problem(steps: Steps, system: System, told: Sequence[str]) -> AtollError:
     if unknown := list(dict.fromkeys(_UNKNOWN.findall(text))):
         named = ", ".join(f"“{one}”" for one in unknown)
         return BadSpecification(
-            f"apt.txt names {named}, which the archives of {system.name} do not have "
+            f"The repository asks for {named}, which the archives of {system.name} do not have "
             f"(apt: {words}).",
             hint=_similar(steps, unknown),
         )
     if "no installation candidate" in text:
         return BadSpecification(
-            f"apt.txt names a package that cannot be installed by itself (apt: {words}).",
+            f"The repository asks for a package that cannot be installed by itself (apt: {words}).",
             hint="The log says which packages provide it; name one of those.",
         )
     if "remove is disabled" in text:
         return BuildFailed(
-            "The packages of apt.txt exclude others that this system has.",
+            "The Debian packages that the repository asks for exclude others that this system has.",
             hint="The log says which would have to be removed.",
         )
     return BuildFailed(f"apt could not do it: {words}.", hint="Its lines in the log say why.")

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network, room
+from atoll.engines.local import conda, debian, layers, network, r, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
 from atoll.engines.local.finishing import Finishing
@@ -194,17 +194,19 @@ class LocalBuilder:
             await asyncio.to_thread(copy_tree, tree, workshop, owner)
         steps, lock = await self._install(steps, spec, notes)
         python = steps.python
-        files = dict(spec.files)
-        if "postBuild" in files:
-            await _post_build(steps, _post_build_path(spec))
+        made = await r.install(steps, self.system, packages, self.settings.builds.cran, notes)
+        if "postBuild" in dict(spec.files):
+            await _post_build(steps, _post_build_path(spec), made.variables)
         editable = any(pin.editable for pin in lock.pins)
         home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=editable)
-        (workshop.result / "lock.txt").write_text(lock.text() + debian.lines(packages))
+        text = lock.text() + debian.lines(packages) + made.lines
+        (workshop.result / "lock.txt").write_text(text)
         return {
             **self._told(seen, python, notes),
             **debian.told(packages),
+            **made.told,
             "home": home,
-            "packages": len(lock.pins),
+            "packages": len(lock.pins) + len(made.packages),
             "own_lab": has_lab(lock.versions),
         }
 
@@ -424,7 +426,7 @@ def _keep_home(spec: EnvSpec, tree: Path, workshop: Workshop, *, editable: bool)
     """Keep the copy of the content if servers need it; return whether it is kept."""
     if not spec.tree:
         return False
-    wanted = "postBuild" in dict(spec.files) or editable
+    wanted = "postBuild" in dict(spec.files) or editable or r.runs_script(spec)
     if wanted and changed(tree, workshop.home):
         return True
     workshop.home.rename(workshop.root / "home")

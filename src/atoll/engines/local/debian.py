@@ -22,6 +22,7 @@ from pathlib import Path
 from atoll.disk import entries, remove
 from atoll.engines.local.apt import Choice, System, fetch
 from atoll.engines.local.installing import KEPT, set_up, unpack
+from atoll.engines.local.r_debian import from_debian
 from atoll.engines.local.sandbox import FILES
 from atoll.engines.local.steps import Steps
 from atoll.engines.local.system import is_folder
@@ -67,6 +68,7 @@ async def lay(
     if not asked:
         return None
     await asyncio.to_thread(system.check)
+    asked = tuple(sorted({*asked, *await from_debian(steps, system)}))
     name = key(system, asked)
     folder = data / LAYERS / name
     making = EnvKey(f"apt_{name}")
@@ -167,7 +169,7 @@ def _layer(name: str, system: System, asked: Sequence[str], choice: Choice, out:
     new = {one.name: one.version for one in choice.packages}
     asked_here = {one: installed[one] for one in asked if one in installed and one not in new}
     leans = {*asked_here, *re.findall(r"[a-z0-9][a-z0-9+.-]+", _told(out, "needs"))}
-    today = f"apt.txt: the Debian packages are those that {system.name} has today"
+    today = f"The Debian packages are those that {system.name} has today"
     notes = [f"{today}, whatever day the rest is of."]
     if broken := sorted(new.keys() & set(_told(out, "broken").split())):
         notes.append(

@@ -44,6 +44,7 @@ mkdir -p etc opt var/lib var/log var/tmp var/cache/debconf /srv/out/control $dpk
 for name in status alternatives arch diversions statoverride; do
   [ ! -e /var/lib/dpkg/$name ] || cp -r /var/lib/dpkg/$name $dpkg
 done
+cp /var/lib/dpkg/info/*.templates $dpkg/info 2> /dev/null || true  # ucf asks for its own
 echo 1 > $dpkg/info/format
 cp -r --no-dereference --preserve=mode,timestamps /etc/. etc 2> /dev/null || true
 for name in bin sbin lib lib32 lib64 libx32; do
@@ -56,6 +57,7 @@ for deb in "$@"; do
   grep -q '^Multi-Arch: *same' /srv/out/one/control || name=$package
   { echo "Status: install ok installed"; cat /srv/out/one/control; echo; } >> $dpkg/status
   dpkg-deb --field "/srv/debs/$deb" Pre-Depends Depends >> /srv/out/needs
+  [ ! -e /srv/out/one/templates ] || cp /srv/out/one/templates "$dpkg/info/$name.templates"
   [ ! -e /srv/out/one/config ] || echo "$package asks questions; each gets its usual answer"
   for file in /srv/out/one/*; do mv -f "$file" "/srv/out/control/$package.${file##*/}"; done
   rm -rf /srv/out/one

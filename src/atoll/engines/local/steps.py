@@ -233,7 +233,7 @@ class Steps:
         status = await self.run(("/bin/bash", "-c", POST_BUILD, "postBuild", path), box, told)
         if not status:
             return None
-        if killed := self._killed(status):
+        if killed := self.killed(status):
             return killed
         said = last_words(told)
         message = f"{path} ended with status {status}{f': {said}' if said else '.'}"
@@ -352,13 +352,13 @@ class Steps:
 
     def explained(self, told: list[str], status: int) -> Explanation:
         """Say why a box ended with *status*, from what it has *told*."""
-        if killed := self._killed(status):
+        if killed := self.killed(status):
             return killed
         if told:
             return explain(told, as_of=self.spec.as_of)
         return Explanation(Kind.OTHER, f"uv ended with status {status} and said nothing.")
 
-    def _killed(self, status: int) -> Explanation | None:
+    def killed(self, status: int) -> Explanation | None:
         """Explain what is no fault of the specification's, as far as we can tell."""
         if status in KILLED:
             size = f"{self.memory / 1024**3:.1f} GB"
