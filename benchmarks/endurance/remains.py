@@ -20,7 +20,8 @@ from support.installation import Installation
 from support.processes import descendants, parent, title, weight
 
 from atoll.engines.local import cgroups
-from atoll.engines.local.sandbox import COPY, bwrap
+from atoll.engines.local.layout import COPY
+from atoll.engines.local.sandbox import bwrap
 from atoll.people import VISITOR
 
 PR_SET_CHILD_SUBREAPER = 36

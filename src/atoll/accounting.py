@@ -22,6 +22,7 @@ BINDER_PROVIDERS: Mapping[str, str] = {
     "swh": "SWHID",
     "doi": "DOI",
     "url": "URL",
+    "upload": "Upload",
 }
 
 

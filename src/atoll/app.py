@@ -17,7 +17,7 @@ from atoll.launching import Launcher
 from atoll.launching.desk import Launches
 from atoll.servers import Plans, Runner, Stops
 from atoll.settings import Settings, data_folder
-from atoll.sources import Source
+from atoll.sources import Receiver, Source
 from atoll.sources.providers import Providers
 
 
@@ -57,6 +57,7 @@ class Atoll:
     launcher: Launcher
     builder: Builder
     runner: Runner
+    uploads: Receiver
 
 
 def plug_in(kind: str, name: str) -> Any:
@@ -89,7 +90,8 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     )
     substitute = from_pypi if settings.builds.substitute else None
     launcher = Launcher(source, environments, shelves.plans, this_platform(), substitute)
-    return Atoll(settings, source, environments, shelves, launcher, machine.builder, machine.runner)
+    parts = (shelves, launcher, machine.builder, machine.runner)
+    return Atoll(settings, source, environments, *parts, uploads=source)
 
 
 def providers(settings: Settings, *, trusted: bool) -> Providers:

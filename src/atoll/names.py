@@ -28,12 +28,12 @@ def slug(text: str, fallback: str = "server") -> str:
 def default_name(locator: str) -> str:
     """Make a server name from where a repository is: the last part of its path.
 
-    An archive's ending says nothing, nor does a number alone.
+    An archive's ending, or a notebook's, says nothing, nor does a number alone.
     """
     if locator.startswith("swh:"):
         _, _, kind, digits = locator.split(";", maxsplit=1)[0].split(":")
         return slug(f"swh-{kind}-{digits[:10]}")
-    path = re.sub(r"\.(?:zip|tar|tgz|tbz2?|txz|tar\.\w+)(?:\?.*)?$", "", locator.rstrip("/"))
+    path = re.sub(r"\.(?:zip|ipynb|tar|tgz|tbz2?|txz|tar\.\w+)(?:\?.*)?$", "", locator.rstrip("/"))
     above, _, last = path.rpartition("/")
     last = last.rsplit(":", 1)[-1].removesuffix(".git")
     return slug(last, fallback="") or slug(f"{above.rpartition('/')[2]}-{last}")

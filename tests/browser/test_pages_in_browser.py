@@ -10,6 +10,7 @@ import pytest
 
 from atoll.errors import BuildFailed
 from support.chromium import check_everywhere
+from support.depositservers import deposits_at, serve_web
 from support.one_host import joined, serving
 from support.web_service import REPO, make_service
 
@@ -25,6 +26,15 @@ def service(tmp_path):
 def url(service):
     with serving(joined(service)) as address:
         yield address
+
+
+@pytest.fixture
+def uploading(tmp_path):
+    """A service on stand-ins, but for a real source that takes uploads."""
+    with serve_web() as web:
+        service = make_service(tmp_path / "uploading", real=deposits_at(web, tmp_path))
+        with serving(joined(service)) as address:
+            yield address, service
 
 
 def launch(page, url, repository=REPO):
@@ -240,3 +250,41 @@ def test_a_hostile_log_runs_nothing(page, url, service):
     assert page.locator("#log img").count() == 0
     page.wait_for_url("**/user/**")
     assert page.title() != "owned"
+
+
+def test_a_file_is_uploaded_and_launched(page, uploading):
+    url, service = uploading
+    page.goto(url + PREFIX)
+    cell = {"cell_type": "code", "source": "import numpy", "metadata": {}, "outputs": []}
+    notebook = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    choose = page.get_by_label("Upload an archive or a notebook")
+    wrong = {"name": "thesis.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}
+    choose.set_input_files(wrong)
+    page.get_by_text("neither an archive nor a notebook").wait_for()
+    check_everywhere(page, "launch-upload-refused")
+    file = {"name": "from a mail.ipynb", "mimeType": "", "buffer": notebook.encode()}
+    choose.set_input_files(file)
+    page.get_by_text("as it was sent here").wait_for()
+    assert re.fullmatch(
+        r"upload:[0-9a-f]{64}/from-a-mail\.ipynb",
+        page.get_by_label("Repository", exact=True).input_value(),
+    )
+    check_everywhere(page, "launch-uploaded")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.get_by_text("No file says which packages it needs").wait_for()
+    assert "numpy" in page.content()
+    assert len(service.hub.started) == 1
+
+
+def test_a_file_is_dropped_onto_the_page(page, uploading):
+    url, _ = uploading
+    page.goto(url + PREFIX)
+    page.evaluate(
+        """() => {
+          const sent = new DataTransfer();
+          sent.items.add(new File(['{"nbformat": 4, "cells": []}'], "dropped.ipynb"));
+          document.dispatchEvent(new DragEvent("drop", { dataTransfer: sent, cancelable: true }));
+        }"""
+    )
+    page.get_by_text("as it was sent here").wait_for()
+    assert page.get_by_label("Repository", exact=True).input_value().endswith("/dropped.ipynb")

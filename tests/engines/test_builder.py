@@ -128,6 +128,15 @@ async def test_a_repository_with_its_own_jupyter_server_gets_lab_too(site, index
     assert "jupyterlab==3.0" in Path(made.handle, "lock.txt").read_text()
 
 
+@pytest.mark.parametrize("lines", ["notebook", "jupyterlab"])
+async def test_a_lab_that_was_an_alpha_then_is_not_run(site, index, lines):
+    index.wheel("notebook", "4.2")
+    index.wheel("jupyterlab", "0.1.0")
+    made = await site.build({"requirements.txt": f"{lines}\n"})
+    assert not made.own_lab
+    assert ("jupyterlab" in Path(made.handle, "lock.txt").read_text()) == (lines == "jupyterlab")
+
+
 async def test_files_are_shared_with_the_cache_where_no_code_of_theirs_ran(site, index):
     index.wheel("lagoon")
     made = await site.build({"requirements.txt": "lagoon\n"})
@@ -286,5 +295,5 @@ async def test_a_full_disk_is_said_in_a_sentence(site, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(builder, "publish", full)
-    with pytest.raises(Lacking, match="no room left on the disk"):
+    with pytest.raises(Lacking, match=r"^The disk is full: "):
         await site.build({"requirements.txt": ""})

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from atoll.engines.local.explanations import LONGEST, Explanation, Kind, explain, last_words
+from atoll.engines.local.room import MAKE_ROOM
 from atoll.engines.local.solving import failed
 from atoll.environments import REMEMBERED
 from atoll.errors import BadSpecification, BuildFailed, Lacking, Unreachable
@@ -21,7 +22,26 @@ hint: Metadata for `reef` (v1.2) could not be parsed:
   pytz (>=2011k)
         ^^^^^^^"""
 
+GIT = """\
+error: Git operation failed
+  cause: failed to clone into: /srv/cache/uv/git-v2/db/2c681a2896045b6f
+  cause: process didn't exit successfully: `/usr/bin/git fetch --force --update-head-ok 'https://git.example.org/a/b.git' '+HEAD:refs/remotes/origin/HEAD'` (exit status: 128)
+         --- stderr
+         fatal: """
+
 CASES = [
+    (
+        f"{GIT}unable to access 'https://git.example.org/a/b.git/': Could not resolve host: git.example.org",
+        Kind.UNREACHABLE,
+        "https://git.example.org/a/b.git could not be fetched: Could not resolve host: git.example.org.",
+        "Try again later.",
+    ),
+    (
+        f"{GIT}could not read Username for 'https://git.example.org': terminal prompts disabled",
+        Kind.OTHER,
+        "https://git.example.org/a/b.git could not be fetched: could not read Username for 'https://git.example.org': terminal prompts disabled.",
+        "It is not there, or not for everybody.",
+    ),
     (
         f"{NO}Because nunpy was not found in the package registry and you require nunpy, {END}",
         Kind.UNSOLVABLE,
@@ -168,8 +188,8 @@ CASES = [
               cause: Failed to write to the distribution cache
               cause: No space left on device (os error 28)"""),
         Kind.MACHINE,
-        "There is no room left on the disk.",
-        "`atoll environments prune` makes room; `atoll doctor` says how much there is.",
+        "The disk is full.",
+        MAKE_ROOM,
     ),
     (
         dedent("""\
@@ -219,6 +239,7 @@ def test_no_output_makes_it_crash_or_talk_for_ever():
     [
         (["An error occurred.", "ValueError:", '"x" is not compatible', "See the log"], 'ValueError: "x" is not compatible'),
         (["./postBuild: line 3: jupyter: command not found"], "./postBuild: line 3: jupyter: command not found"),
+        (["./p: line 2: syntax error near unexpected token `('", "./p: line 2: `f(x)'"], "./p: line 2: syntax error near unexpected token `('"),
         (["\x1b[31mKeyError: 'a'\x1b[0m", "bye"], "KeyError: 'a'"),
         (["all is well", "Errors of measurement"], ""),
         ([], ""),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local import cgroups, sandbox
+from atoll.engines.local.layout import COPY
 from atoll.engines.local.owners import give
 from atoll.engines.local.sandbox import Bind
 from atoll.errors import BuildFailed
@@ -376,7 +377,7 @@ for change in (lambda: os.chmod("/proc/1/exe", 0), lambda: os.utime("/proc/1/exe
         before.st_mode, before.st_mtime_ns, before.st_ctime_ns, before.st_size,
     )  # fmt: skip
     assert (await inside("print('fine')")) == (0, "fine")
-    assert list(sandbox.bwrap().parent.glob(f"{sandbox.COPY}*")) == []
+    assert list(sandbox.bwrap().parent.glob(f"{COPY}*")) == []
 
 
 async def test_files_have_no_attributes_where_something_could_be_hidden(inside):

@@ -49,6 +49,7 @@ def make_service(
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     used = real or source
     launcher = Launcher(used, environments, store.plans, "x86_64-linux-glibc")
-    atoll = Atoll(settings, used, environments, store, launcher, engine.builder, engine.runner)
+    parts = (store, launcher, engine.builder, engine.runner)
+    atoll = Atoll(settings, used, environments, *parts, uploads=used)
     site = make_site(atoll, hub.api(), place)
     return Service(hub, source, engine, store, settings, site)

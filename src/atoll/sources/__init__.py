@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from atoll.events import Event, Tell
 
@@ -122,5 +122,17 @@ class Source(Protocol):
 
         Those in which one of the paths *needed* lies stay, and those that a launch under way may
         use. With *dry_run*, only say which they are.
+        """
+        ...
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """The part of a provider that takes what people send here."""
+
+    async def receive(self, name: str, parts: AsyncIterator[bytes]) -> RepoRef:
+        """Keep what comes as *parts*, a file called *name*, and return what it is launched by.
+
+        Raises `BadReference`, `Refused`, `TooLarge`, `Lacking`; then nothing of it is kept.
         """
         ...

@@ -20,10 +20,12 @@ from atoll.sources import RepoRef, Target
 from atoll.sources.checking import IN_URL_PATHS, check_opening, check_text, check_version
 from atoll.sources.deposits import (
     PROVIDER,
+    UPLOADED,
     Kind,
     hydroshare,
     parse_doi,
     parse_swhid,
+    parse_upload,
     place_of,
     split_version,
     target,
@@ -33,7 +35,8 @@ from atoll.sources.pages import parse_page
 from atoll.sources.pairs import pair, pulled
 
 REPOSITORIES = ("gh", "gl", "git", "gist")
-DEPOSITS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh", "doi", "url")
+DEPOSITS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh", "doi", "url", "upload")
+BY_ID = {Kind.HYDROSHARE: "hydroshare", Kind.HERITAGE: "swh", Kind.UPLOAD: UPLOADED}
 PROVIDERS = (*REPOSITORIES, *DEPOSITS)
 LINK = re.compile(rf"(?:/[^?#]*?)?/v2/({'|'.join(PROVIDERS)})/(.+)")
 
@@ -116,7 +119,8 @@ def binder_spec(repo: RepoRef) -> tuple[str, str]:
 def _deposit_spec(repo: RepoRef) -> tuple[str, str]:
     """Return the deposit *repo* as a provider and a spec of a ``/v2/`` link.
 
-    They are Binder's where it has such a provider, and ours (``doi``, ``swh``, ``url``) elsewhere.
+    They are Binder's where it has such a provider, and ours (``doi``, ``swh``, ``url``,
+    ``upload``) elsewhere.
     """
     place = place_of(repo.locator)
     version = "" if repo.version == "HEAD" else repo.version
@@ -125,8 +129,8 @@ def _deposit_spec(repo: RepoRef) -> tuple[str, str]:
         return "zenodo", f"10.5281/zenodo.{version or place.id}"
     if place.kind is Kind.FIGSHARE:
         return "figshare", f"10.6084/m9.figshare.{place.id}{f'.v{version}' if version else ''}"
-    if place.kind in {Kind.HYDROSHARE, Kind.HERITAGE}:
-        return "swh" if place.kind is Kind.HERITAGE else "hydroshare", place.id + behind
+    if kind := BY_ID.get(place.kind):
+        return kind, place.id + behind
     if place.kind is Kind.DOI:
         return "dataverse" if "/DVN/" in place.id else "doi", place.id + behind
     if place.kind is Kind.DATAVERSE and place.id.startswith("doi:"):
@@ -139,6 +143,8 @@ def _parse_deposit(provider: str, spec: str) -> Target:
     text = unquote(spec)
     if provider == "swh":
         return parse_swhid(text)
+    if provider == UPLOADED:
+        return parse_upload(text)
     if provider == "hydroshare":
         number = re.search(r"(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])", text)
         if not number:

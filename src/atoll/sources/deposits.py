@@ -1,7 +1,8 @@
 """Deposits: the texts that name what was published once: DOIs, records' pages, SWHIDs, archives.
 
-Each has one locator, however it was typed: ``doi:10.1234/x``, ``swh:1:dir:…`` or a URL. Where a
-DOI says by itself whose it is, as Zenodo's and Figshare's do, nobody need be asked.
+Each has one locator, however it was typed: ``doi:10.1234/x``, ``swh:1:dir:…``, a URL, or, of a file
+that somebody sent here, ``upload:SHA256/NAME``. Where a DOI says by itself whose it is, as Zenodo's
+and Figshare's do, nobody need be asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from atoll.sources.checking import check_version, path_opening
 from atoll.sources.locators import climbs
 
 PROVIDER = "deposits"
+UPLOADED = "upload"
 ARCHIVE = r"\.(?:zip|tar|tgz|tbz2?|txz|tar\.(?:gz|bz2|xz))"
 # What Crossref recommends to find DOIs by, and "+"; any other character is in none of a repository.
 DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)*/[-._;()/:+A-Za-z0-9]+")
@@ -41,6 +43,7 @@ class Kind(Enum):
     OSF = "OSF project"
     HERITAGE = "Software Heritage"
     ARCHIVE = "Archive"
+    UPLOAD = "Upload"
 
 
 SITE = r"(?P<site>https?://[^/?#]+)"
@@ -49,6 +52,7 @@ LOCATORS = (  # the first that fits says what a locator's place is
     (Kind.FIGSHARE, r"doi:10\.6084/m9\.figshare\.(?P<id>\d+)"),
     (Kind.DOI, r"doi:(?P<id>10\..+)"),
     (Kind.HERITAGE, r"(?P<id>swh:1:.+)"),
+    (Kind.UPLOAD, rf"{UPLOADED}:(?P<id>[0-9a-f]{{64}}/[A-Za-z0-9_][A-Za-z0-9_.-]{{0,99}})"),
     (Kind.ARCHIVE, rf"(?i:(?P<id>{SITE}/[^?#]+{ARCHIVE}(?:\?[^#]*)?))"),
     (Kind.OSF, r"https://osf\.io/(?P<id>[a-z0-9]{5})"),
     (Kind.HYDROSHARE, r"https://www\.hydroshare\.org/resource/(?P<id>[0-9a-f]{32})"),
@@ -96,6 +100,8 @@ def parse_name(text: str) -> Target | None:
     """
     word, colon, rest = text.partition(":")
     word, rest = word.strip().lower(), rest.strip()
+    if word == UPLOADED and colon:
+        return parse_upload(rest)
     if re.match(r"10\.\d{4,9}[\d.]*/", text):
         return parse_doi(text)
     if not colon or word not in {"doi", "zenodo", "swh"}:
@@ -156,6 +162,19 @@ def parse_swhid(text: str) -> Target:
     if found[1] == "dir":
         return target(f"{core};anchor={anchor}" if anchor else core, version)
     return target(core, version, opening if found[1] != "cnt" else "")
+
+
+def parse_upload(text: str) -> Target:
+    """Return the upload *text*, its SHA-256 and its name; a notebook is opened."""
+    text, version = split_version(unquote(text))
+    locator = f"{UPLOADED}:{text}"
+    try:
+        place_of(locator)
+    except BadReference as error:
+        hint = "Upload the file again, or copy the whole of what the page gave you."
+        raise BadReference(f"“{locator[:80]}” is no upload.", hint=hint) from error
+    opening = path_opening(text.partition("/")[2]) if text.endswith(".ipynb") else ""
+    return target(locator, version, opening)
 
 
 def target(locator: str, version: str, opening: str = "") -> Target:

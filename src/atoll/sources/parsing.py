@@ -47,7 +47,7 @@ FORMS = (
 FILE = re.compile(r"/[^/]+/[^/]+/releases/download/|/-/releases/[^/]+/downloads/|/downloads/")
 GITHUBS = re.compile(r"/([^/]+/[^/]+)/archive/(?:refs/(?:heads|tags)/)?(.+?)\.(?:zip|tar\.gz)")
 GITLABS = re.compile(r"/(.+)/-/archive/([^/]+)/[^/]+\.(?:zip|tar|tar\.gz|tar\.bz2)")
-NAMES = ("doi", "zenodo", "swh")
+NAMES = ("doi", "zenodo", "swh", "upload")
 PAGES = {"tree", "blob", "raw", "blame", "edit", "commit", "commits"}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from atoll.errors import AtollError, Lacking
 from atoll.events import Tell
-from atoll.sources import Checkout, Copy, RepoRef, ResolvedRef, Source, ignore
+from atoll.sources import Checkout, Copy, Receiver, RepoRef, ResolvedRef, Source, ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class Providers:
     async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:
         """Bring *ref* here (see `atoll.sources.Source`)."""
         return await self._of(ref.repo).fetch(ref, tell)
+
+    async def receive(self, name: str, parts: AsyncIterator[bytes]) -> RepoRef:
+        """Have the plug-in that takes uploads keep one (see `atoll.sources.Receiver`)."""
+        for source in self.sources.values():
+            if isinstance(source, Receiver):
+                return await source.receive(name, parts)
+        raise Lacking(
+            "No provider here takes uploads.", hint="`atoll doctor` lists what is installed."
+        )
 
     def check(self, repo: RepoRef) -> None:
         """Raise `Refused` where its address alone tells that *repo* may not be fetched here."""

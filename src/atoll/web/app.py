@@ -21,7 +21,7 @@ from atoll import __version__
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.desk import Bounds, Desk
-from atoll.web import build, metrics, pages, servers, sign_in, status
+from atoll.web import build, metrics, pages, servers, sign_in, status, uploads
 from atoll.web.guard import Guard, is_navigation, plain
 from atoll.web.hub_api import HubApi
 from atoll.web.sign_in import Faces, Session, SignInNeeded
@@ -88,6 +88,7 @@ def make_app(site: Site, culling: AbstractAsyncContextManager[None] | None = Non
     app.state.faces = Faces()
     app.state.health = status.Health(site)
     app.state.listeners = build.Listeners(site.desk, settings.builds.grace)
+    app.state.uploading = set()  # names of people
     app.state.visitors = visitors
     app.mount(f"{place.prefix}static", Static(directory=str(STATIC)), name="static")
     return app
@@ -117,6 +118,7 @@ def _pages(prefix: str) -> list[Route]:
         get("v2/{rest:path}", pages.show_binder_link),
         get("recognise", pages.show_recognised),
         post("launches", pages.launch),
+        Route(f"{prefix}uploads/{{name}}", uploads.receive, methods=["PUT"]),
         get("launches/{launch}", pages.show_progress),
         get("launches/{launch}/events", pages.follow),
         get("launches/{launch}/edit", pages.edit),

@@ -148,6 +148,7 @@ def _launch_page(
         rules=site_of(request).atoll.settings.servers,
         most_cpus=most_cpus(site_of(request).atoll.settings.servers),
         may_rebuild=_may_rebuild(request, session),
+        most_upload=int(site_of(request).atoll.settings.sources.max_size),
     )
 
 

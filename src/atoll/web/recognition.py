@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from atoll.errors import AtollError
 from atoll.servers import SHORT
 from atoll.sources import RepoRef, Target
-from atoll.sources.deposits import PROVIDER, Kind, Place, place_of
+from atoll.sources.deposits import PROVIDER, UPLOADED, Kind, Place, place_of
 from atoll.sources.pairs import pulled
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
 from atoll.web.links import Links, links_for, opening_from, shown
@@ -74,7 +74,7 @@ def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
         target=target,
         what=what,
         where=where,
-        version=describe_version(branch, target.repo.provider),
+        version=describe_version(branch, target.repo),
         opens=shown(opens),
         environment=describe_environment(target.environment),
         links=links_for(replace(target, opening=opens), home),
@@ -102,7 +102,7 @@ def describe_environment(repo: RepoRef | None, commit: str = "") -> str:
     if repo is None:
         return ""
     what, where = describe(repo)
-    version = describe_version(version_and_opening(repo, "")[0], repo.provider)
+    version = describe_version(version_and_opening(repo, "")[0], repo)
     exactly = f", {commit[:SHORT]}" if commit and not commit.startswith(repo.version) else ""
     return f"{what} {where}, {version}{exactly}"
 
@@ -128,6 +128,9 @@ def _describe_deposit(place: Place) -> tuple[str, str]:
     if place.kind is Kind.ARCHIVE:
         url = urlsplit(place.id)
         return place.kind.value, f"{unquote(url.path).rpartition('/')[2]} at {url.netloc}"
+    if place.kind is Kind.UPLOAD:
+        digest, _, name = place.id.partition("/")
+        return place.kind.value, f"{name}, {digest[:10]}"
     if place.kind is Kind.HERITAGE:
         _, _, kind, digits = place.id.partition(";")[0].split(":")
         return f"{place.kind.value} {OBJECTS[kind]}", digits[:10]
@@ -135,9 +138,11 @@ def _describe_deposit(place: Place) -> tuple[str, str]:
     return place.kind.value, f"{unquote(place.id)} at {where}" if where else place.id
 
 
-def describe_version(version: str, provider: str = "git") -> str:
-    """Return in words which *version* it is."""
-    if provider == PROVIDER:
+def describe_version(version: str, repo: RepoRef) -> str:
+    """Return in words which *version* of *repo* it is."""
+    if repo.provider == PROVIDER:
+        if repo.locator.startswith(UPLOADED):
+            return "as it was sent here"
         return "as published" if version == "HEAD" else f"version {version[:12]}"
     if version == "HEAD":
         return "newest version"

@@ -25,11 +25,12 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from atoll.disk import entries, remove
+from atoll.engines.local import room
 from atoll.engines.local.adding import add, our_binds, our_python, settle
 from atoll.engines.local.commands import ENVIRONMENT, INSIDE
 from atoll.engines.local.corrections import cutoff
 from atoll.engines.local.explanations import Explanation, Kind
-from atoll.engines.local.locks import LABS, Lock, Pin
+from atoll.engines.local.locks import LABS, Lock, Pin, has_lab
 from atoll.engines.local.owners import give
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import Bind, Box, run
@@ -95,11 +96,15 @@ class _Solved:
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(canonicalize_name(one["name"]) for one in self.packages)
+        return frozenset(name for name, _ in self.versions)
+
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        return tuple((canonicalize_name(one["name"]), one["version"]) for one in self.packages)
 
     @property
     def python(self) -> Python:
-        version = next((one["version"] for one in self.packages if one["name"] == "python"), "")
+        version = dict(self.versions).get("python", "")
         if not re.fullmatch(r"\d+\.\d+(\.\d+)?\w*", version):
             raise BuildFailed("The environment has no Python, which notebooks need.")
         return own_python(version)
@@ -130,6 +135,7 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         "cutoff": cutoff(spec.as_of).removesuffix("Z") if spec.as_of else "",
         "seen_at": ENVIRONMENT,
         "shared": not later and not away,
+        "adds": PIP in files,
     }
     solved = await _solve(steps, task, away=away)
     inside = replace(steps, python=solved.python, binds=())
@@ -142,12 +148,11 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         added = await _add(inside, solved, () if kernel else ("ipykernel",), notes)
     await _finish(inside, solved, notes)
     environ = await _activate(inside, asked.variables, solved)
-    names = solved.names | added.names
     return inside, Made(
         python=solved.python,
         lock=_lock_text(solved, added),
         packages=len(solved.packages) + len(added.pins),
-        own_lab=bool(LABS & names),
+        own_lab=has_lab((*solved.versions, *added.versions)),
         environ=environ,
         editable=any(pin.editable for pin in added.pins),
     )
@@ -255,7 +260,8 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
     if status:
         raise failed(steps.explained(told, status))
     solved = _read_answer(read_written(workshop.out, ANSWER))
-    (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
+    if (workshop.out / PROVIDED).exists():
+        (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
     return solved
 
 
@@ -268,6 +274,8 @@ def _read_answer(body: bytes) -> _Solved:
                 "gateway": Unreachable,
                 "specification": BadSpecification,
             }
+            if room.told(told["message"]):
+                raise room.lacking()
             raise errors.get(kind, BuildFailed)(told["message"], hint=told["hint"])
         keys = ("name", "version", "build", "url", "hash")
         return _Solved(

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 
+from atoll.engines.local import room
+
 LONGEST = 300  # characters of a sentence
-MAKE_ROOM = "`atoll environments prune` makes room; `atoll doctor` says how much there is."
 _COMMON = (
     *("altair", "astropy", "beautifulsoup4", "biopython", "bokeh", "bqplot", "cartopy", "dask"),
     *("fastapi", "flask", "folium", "geopandas", "gensim", "ipykernel", "ipympl", "ipyleaflet"),
@@ -35,7 +36,8 @@ _IMPORT_NAMES = {
     "yaml": "pyyaml",
 }
 _COMPLAINT = re.compile(
-    r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!)", re.IGNORECASE
+    r"(?:[\w.]*(?:Error|Exception|Exit)\b|fatal:|error\b|npm ERR!|\S+: line \d+: syntax error )",
+    re.IGNORECASE,
 )
 _NO_ANSWER = (
     r"\(Connect\)|timed? ?out|HTTP status|error sending request|connection (?:reset|closed|refused)"
@@ -74,7 +76,7 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
     errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     told = [line.rstrip() for line in lines[errors[-1] :]] if errors else []
     text = "\n".join(told)
-    for reader in (_machine, _unreachable, _no_solution, _hash, _unparsable, _build):
+    for reader in (_machine, _unreachable, _git, _no_solution, _hash, _unparsable, _build):
         if found := reader(text, as_of):
             return _cut(found)
     first = told[0].removeprefix("error: ") if told else (lines[-1] if lines else "uv failed")
@@ -84,8 +86,8 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
 
 
 def _machine(text: str, _: date | None) -> Explanation | None:
-    if re.search(r"\(os error (?:28|122)\)|No space left on device|Disk quota exceeded", text):
-        return Explanation(Kind.MACHINE, "There is no room left on the disk.", MAKE_ROOM)
+    if room.told(text):
+        return Explanation(Kind.MACHINE, room.NO_ROOM, room.MAKE_ROOM)
     if re.search(r"No interpreter found|Failed to (?:query|inspect) Python interpreter", text):
         message = _sentence(text.partition("\n")[0].removeprefix("error: "))
         return Explanation(Kind.MACHINE, message, "`atoll doctor` says which Pythons can be used.")
@@ -106,6 +108,18 @@ def _unreachable(text: str, _: date | None) -> Explanation | None:
         f"{found[1]} {why}.",
         "Try again later. If that is the package index, the operator can name another for uv.",
     )
+
+
+def _git(text: str, _: date | None) -> Explanation | None:
+    found = re.search(r"git fetch .*?'(https?://[^']+)'", text)
+    if not found or "Git operation failed" not in text:
+        return None
+    lines = re.findall(r"^\s*(?:fatal|error|remote): (.+)", text, re.MULTILINE)
+    why = re.sub(r"unable to access '[^']*': ", "", lines[-1]) if lines else "git says no more"
+    message = f"{found[1]} could not be fetched: {why.rstrip('.')}."
+    if re.search(r"could not read Username|not found|Authentication failed", why, re.IGNORECASE):
+        return Explanation(Kind.OTHER, message, "It is not there, or not for everybody.")
+    return Explanation(Kind.UNREACHABLE, message, "Try again later.")
 
 
 def _no_solution(text: str, as_of: date | None) -> Explanation | None:

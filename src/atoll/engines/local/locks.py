@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 from atoll.errors import BuildFailed
 
 LABS = frozenset({"jupyter-server", "notebook", "jupyterlab"})
+OLDEST_LAB = Version("0.31")  # of January 2018; those before are alphas, and no module to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,15 @@ class Lock:
     def text(self, hashes: Mapping[str, tuple[str, ...]] | None = None) -> str:
         """Return the lock as requirements, for people to read."""
         return lines(self.pins, hashes or {})
+
+
+def has_lab(versions: Iterable[tuple[str, str]]) -> bool:
+    """Say whether packages (name and version) are enough to run a JupyterLab of their own."""
+    found = dict(versions).get("jupyterlab")
+    try:
+        return found is not None and (not found or Version(found) >= OLDEST_LAB)
+    except InvalidVersion:  # conda's
+        return True
 
 
 def lines(pins: tuple[Pin, ...], hashes: Mapping[str, tuple[str, ...]]) -> str:

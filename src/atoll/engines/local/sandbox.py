@@ -16,7 +16,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,14 +23,13 @@ from pathlib import Path
 from shutil import which
 
 from atoll.engines.local import cgroups, network, seccomp, staging, system
+from atoll.engines.local.layout import PROGRAMS, Layout, Pipes
 from atoll.environments import Say
 from atoll.errors import BuildFailed, Lacking, StartFailed
 from atoll.names import new_id
 from atoll.servers import DEFAULT_LIMITS, Limits, Network
 
 HOME = "/home/jovyan"
-PROGRAMS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # where those are found that make a box
-COPY, STALE = ".bwrap-", 60  # copies of bubblewrap, and the seconds after which one is left over
 LONGEST_LINE = 16 * 1024  # bytes; longer lines are told in pieces
 FILES = {
     "/etc/passwd": (
@@ -162,47 +160,34 @@ def start(
     name = name or new_id()
     policy, notes = network.choose(box.network, box.owner)
     with contextlib.ExitStack() as undo:
-        pipes = _Pipes(undo)
+        pipes = Pipes(undo)
         info, tell_info = pipes.pair()
         block, unblock = pipes.pair()
         gone, living = pipes.pair()  # the box alone keeps the write end: it closes with the box
         group = cgroups.create(name, box.limits)
         undo.callback(cgroups.remove, group)
         copies = undo.enter_context(contextlib.ExitStack())
-        layout = _Layout(box.owner is not None, pipes, copies)
-        words = [
-            *("--info-fd", tell_info, "--block-fd", block, "--sync-fd", living),
-            *(["--die-with-parent"] if bound else []),
-            *arguments(box, policy, layout),
-        ]
-        listed = pipes.memory("\0".join(map(str, words)).encode() + b"\0")
-        inside = [*_limited(box.limits), *box.command]
-        handed = [fd for fd in pipes.open if fd not in {info, unblock, gone}]
+        layout = Layout(box.owner is not None, pipes, copies)
+        told = ("--info-fd", tell_info, "--block-fd", block, "--sync-fd", living)
+        tied = ["--die-with-parent"] if bound else []
+        words = [*map(str, told), *tied, *arguments(box, policy, layout)]
         command = [
             *cgroups.prefix(name, box.limits),
             *_entrance(box, group, layout),
-            *("--args", str(listed), "--", *inside),
+            *("--args", str(pipes.memory("\0".join([*words, ""]).encode())), "--"),
+            *_limited(box.limits),
+            *box.command,
         ]
-
-        def begin() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                command,
-                pass_fds=handed,
-                env=PROGRAMS,
-                stdin=stdin,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
+        handed = [fd for fd in pipes.open if fd not in {info, unblock, gone}]
+        begin = functools.partial(_begin, command, handed, stdin, output)
         process = staging.staged(layout.pairs, begin, stay=bound) if layout.staged else begin()
         pipes.close(handed)
-        told = _read_all(info)
+        answer = _read_all(info)
         copies.close()
-        if not told:
+        if not answer:
             process.wait(5)
             raise StartFailed("bubblewrap could not make a box.", hint="See `atoll doctor`.")
-        init = json.loads(told)["child-pid"]
+        init = json.loads(answer)["child-pid"]
         running = Running(name, process, init, born(init), notes)
         undo.callback(kill, running)
         attach = functools.partial(network.attach, running.init, policy, box.owner, gone)
@@ -220,7 +205,21 @@ def start(
         return running
 
 
-def arguments(box: Box, policy: Network, layout: _Layout) -> list[str]:
+def _begin(
+    command: list[str], handed: list[int], stdin: int, output: int
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        pass_fds=handed,
+        env=PROGRAMS,
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def arguments(box: Box, policy: Network, layout: Layout) -> list[str]:
     """Return bubblewrap's options for *box*; the order matters, later mounts cover earlier."""
     words = ["--unshare-all", *(["--share-net"] if box.host_network else []), "--new-session"]
     words += ["--uid", "1000", "--gid", "1000"]
@@ -283,86 +282,16 @@ def born(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] == "Z" else f"{_boot()} {fields[19]}"
+    return "" if fields[0] == "Z" else f"{boot()} {fields[19]}"
 
 
 @functools.cache
-def _boot() -> str:
+def boot() -> str:
     """Name this run of the machine, since when the kernel counts."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-class _Pipes:
-    """The descriptors of one start, each closed exactly once whatever happens."""
-
-    def __init__(self, undo: contextlib.ExitStack) -> None:
-        self.open: list[int] = []
-        undo.callback(lambda: self.close(list(self.open)))
-
-    def pair(self) -> tuple[int, int]:
-        """Return the two ends of a pipe: read, write."""
-        pair = os.pipe()
-        self.open += pair
-        return pair
-
-    def memory(self, content: bytes) -> int:
-        """Return a descriptor from which *content* can be read, and nobody else can."""
-        fd = os.memfd_create("atoll")
-        self.open.append(fd)
-        os.write(fd, content)
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
-
-    def close(self, fds: list[int]) -> None:
-        """Close *fds*."""
-        for fd in fds:
-            self.open.remove(fd)
-            os.close(fd)
-
-
-@dataclass(slots=True)
-class _Layout:
-    """Where bubblewrap finds the sources of mounts: at their own paths, or staged (for root)."""
-
-    staged: bool
-    pipes: _Pipes
-    copies: contextlib.ExitStack
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-
-    def source(self, path: Path) -> str:
-        """Return the path that bubblewrap is to use for *path*."""
-        if not self.staged:
-            return str(path)
-        self.pairs.append((str(path), str(len(self.pairs))))
-        return f"{staging.STAGE}/{self.pairs[-1][1]}"
-
-    def own(self, program: Path) -> Path:
-        """Return a copy of *program* that is removed as soon as it runs, if the file is ours.
-
-        A box's first process is bubblewrap's, and /proc/1/exe in the box leads to its file: not
-        to the box's read-only view of it. What the box could do to a file that is ours, it does to
-        one that nobody else will ever run.
-        """
-        if program.stat().st_uid != os.getuid():
-            return program
-        for left in program.parent.glob(f"{COPY}*"):  # of a process that was killed
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > STALE:
-                    left.unlink()
-        copy = program.with_name(f"{COPY}{new_id()}")  # beside its libraries
-        self.copies.callback(copy.unlink, missing_ok=True)
-        # By another process: what has been open for writing here may be so, for a moment, in
-        # whatever another thread starts, and then cannot be executed.
-        words = ["cp", "--", str(program), str(copy)]
-        subprocess.run(words, check=True, env=PROGRAMS, stdin=subprocess.DEVNULL)
-        return copy
-
-    def data(self, content: bytes) -> str:
-        """Return a descriptor, as a word, from which bubblewrap reads *content*."""
-        return str(self.pipes.memory(content))
-
-
-def _entrance(box: Box, group: cgroups.Group, layout: _Layout) -> list[str]:
+def _entrance(box: Box, group: cgroups.Group, layout: Layout) -> list[str]:
     """Return the words that end in bubblewrap's program, run in *group* and as ``box.owner``."""
     program = bwrap()
     words = ["/bin/sh", "-ec", ENTER, "sh", *group.entrances, "--"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from atoll.providers.deposits.client import LONGEST_WAIT, Client
 from atoll.providers.deposits.deposit import Deposit
 from atoll.providers.deposits.hosts import Services, find, prepare
 from atoll.providers.deposits.room import Room
+from atoll.providers.deposits.uploads import Uploads
 from atoll.providers.flights import Flights
 from atoll.providers.making import in_time
 from atoll.providers.slots import Slots
@@ -44,6 +45,7 @@ class DepositSource:
     gate: Gate
     archives: Archives
     checkouts: Checkouts
+    uploads: Uploads
     services: Services = field(default_factory=Services)
     flights: Flights = field(default_factory=Flights)
     _known: dict[tuple[str, str], tuple[float, Deposit]] = field(default_factory=dict)
@@ -54,8 +56,11 @@ class DepositSource:
         if parse(repo.locator).repo.locator != repo.locator:
             raise BadReference(f"“{repo.locator[:80]}” is not how a deposit is written.")
         self.check(repo)
-        if place_of(repo.locator).kind is Kind.ARCHIVE:
+        kind = place_of(repo.locator).kind
+        if kind is Kind.ARCHIVE:
             return await self.archives.resolve(repo, tell)
+        if kind is Kind.UPLOAD:
+            return self.uploads.resolve(repo)
         if repo.version != "HEAD" and (here := self.checkouts.known(repo, repo.version)):
             return here
         deposit = await self._look_up(repo, tell)
@@ -71,8 +76,11 @@ class DepositSource:
     async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:
         """Return the work tree of *ref*, made once."""
         self.check(ref.repo)
-        if place_of(ref.repo.locator).kind is Kind.ARCHIVE:
+        kind = place_of(ref.repo.locator).kind
+        if kind is Kind.ARCHIVE:
             return await self.archives.fetch(ref, tell)
+        if kind is Kind.UPLOAD:
+            return await self.uploads.fetch(ref, tell)
         pinned = replace(ref.repo, version=ref.version)
 
         async def fill(files: Path, room: Room, tell: Tell) -> Deposit:
@@ -86,6 +94,10 @@ class DepositSource:
 
         return await self.checkouts.get(ref, fill, tell)
 
+    async def receive(self, name: str, parts: AsyncIterator[bytes]) -> RepoRef:
+        """Keep an upload (see `atoll.sources.Receiver`)."""
+        return await self.uploads.receive(name, parts)
+
     def check(self, repo: RepoRef) -> None:
         """Raise `Refused` where its address alone tells that *repo* may not be fetched here."""
         if "://" in repo.locator:
@@ -95,7 +107,7 @@ class DepositSource:
         self, before: datetime, needed: Collection[str], *, dry_run: bool = False
     ) -> list[Copy]:
         """Remove checkouts and what is known of archives (see `atoll.sources.Source`)."""
-        folders = (self.archives.folder, self.checkouts.folder)
+        folders = (self.archives.folder, self.uploads.folder, self.checkouts.folder)
         return await asyncio.to_thread(prune, folders, before, needed, dry_run=dry_run)
 
     async def _look_up(self, repo: RepoRef, tell: Tell) -> Deposit:
@@ -126,4 +138,5 @@ def open_source(settings: Settings, *, trusted: bool) -> DepositSource:
     gate = Gate(trusted, tuple(limits.allow), timeout)
     slots = Slots(limits.at_once)
     checkouts = Checkouts(data / "checkouts", trusted, most, timeout, slots)
-    return DepositSource(gate, Archives(data / "archives", gate, checkouts, slots), checkouts)
+    archives = Archives(data / "archives", gate, checkouts, slots)
+    return DepositSource(gate, archives, checkouts, Uploads(data / "uploads", checkouts))

@@ -18,13 +18,14 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
+from atoll.disk import remove
 from atoll.errors import NotFound
 from atoll.events import Event, Tell
 from atoll.names import new_id
 from atoll.providers.addresses import Gate
 from atoll.providers.deposits.checkouts import Checkouts
 from atoll.providers.deposits.client import Client, check_status
-from atoll.providers.deposits.deposit import Deposit, DepositFile, shown
+from atoll.providers.deposits.deposit import DepositFile, shown
 from atoll.providers.deposits.downloads import save
 from atoll.providers.deposits.room import Room
 from atoll.providers.deposits.unpacking import is_archive
@@ -73,11 +74,7 @@ class Archives:
     async def fetch(self, ref: ResolvedRef, tell: Tell) -> Checkout:
         """Return the work tree of *ref*, downloading it again if it was removed meanwhile."""
         await self.resolve(replace(ref.repo, version=ref.version), tell)
-
-        async def gone(_files: Path, _room: Room, _tell: Tell) -> Deposit:
-            raise NotFound(f"{ref.repo.locator} was removed here meanwhile.", hint="Try again.")
-
-        return await self.checkouts.get(ref, gone, tell)
+        return await self.checkouts.take(ref, None, tell)
 
     async def _bring(self, repo: RepoRef, tell: Tell) -> str:
         home = self.folder / mark(repo.locator, trusted=self.gate.trusted)
@@ -85,28 +82,27 @@ class Archives:
         use(home)
         before = _read_answer(home)
         here = self.checkouts.known(repo, before.get("version", "")) is not None
-        packed = home / f".{new_id()}"
-        async with self.slots.slot(tell), in_time(repo.locator, self.checkouts.timeout):
-            try:
-                async with (
-                    Client(self.gate, tell) as client,
-                    client.open(repo.locator, _conditions(before) if here else {}) as answer,
-                ):
-                    if here and answer.status_code == httpx2.codes.NOT_MODIFIED:
-                        return before["version"]
-                    check_status(answer)
-                    version = await self._download(answer, repo, packed, tell)
-                    after = _answer_of(answer, version)
-            except BaseException:
-                await asyncio.to_thread(remove_file, packed)
-                raise
-        try:
-            await self._unpack(repo, version, packed, after, tell)
-        finally:
-            await asyncio.to_thread(remove_file, packed)
         aside = home / f".{new_id()}"
-        aside.write_text(json.dumps(after), "utf-8")
-        aside.replace(home / ANSWER)
+        aside.mkdir()
+        packed = aside / _file_of(repo).path
+        try:
+            async with (
+                self.slots.slot(tell),
+                in_time(repo.locator, self.checkouts.timeout),
+                Client(self.gate, tell) as client,
+                client.open(repo.locator, _conditions(before) if here else {}) as answer,
+            ):
+                if here and answer.status_code == httpx2.codes.NOT_MODIFIED:
+                    return before["version"]
+                check_status(answer)
+                version = await self._download(answer, repo, packed, tell)
+            after = _answer_of(answer, version)
+            ref = ResolvedRef(repo, version, version, _modified(after) or datetime.now(UTC))
+            await self.checkouts.take(ref, packed, tell)
+            (aside / ANSWER).write_text(json.dumps(after), "utf-8")
+            (aside / ANSWER).replace(home / ANSWER)
+        finally:
+            await asyncio.to_thread(remove, aside)
         return version
 
     async def _download(
@@ -121,23 +117,6 @@ class Archives:
                 hint=f"{host_of(repo.locator)} may want somebody to sign in.",
             )
         return version
-
-    async def _unpack(
-        self, repo: RepoRef, version: str, packed: Path, answer: dict[str, str], tell: Tell
-    ) -> None:
-        file = _file_of(repo)
-
-        async def take(files: Path, _room: Room, _tell: Tell) -> Deposit:
-            await asyncio.to_thread(packed.rename, files / file.path)
-            return Deposit("", version, None, (file,))
-
-        ref = ResolvedRef(repo, version, version, _modified(answer) or datetime.now(UTC))
-        await self.checkouts.get(ref, take, tell)
-
-
-def remove_file(place: Path) -> None:
-    """Remove *place*, if it is there."""
-    place.unlink(missing_ok=True)
 
 
 def _file_of(repo: RepoRef) -> DepositFile:

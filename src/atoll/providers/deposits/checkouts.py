@@ -20,7 +20,7 @@ from atoll.disk import entries
 from atoll.errors import NotFound, Refused, Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.deposits.client import Client
-from atoll.providers.deposits.deposit import Deposit, shown
+from atoll.providers.deposits.deposit import Deposit, DepositFile, shown
 from atoll.providers.deposits.downloads import download
 from atoll.providers.deposits.heritage import git_tree
 from atoll.providers.deposits.room import Room
@@ -69,6 +69,20 @@ class Checkouts:
 
         await make_once(home, make, self.flights, tell)
         return await asyncio.to_thread(_read, ref, home)
+
+    async def take(self, ref: ResolvedRef, packed: Path | None, tell: Tell) -> Checkout:
+        """Return the work tree of *ref*; where it is not here, *packed* is moved in, and unpacked.
+
+        Raises `NotFound` where that has been moved away already, or is None.
+        """
+
+        async def fill(files: Path, _room: Room, _tell: Tell) -> Deposit:
+            if packed is None:
+                raise NotFound(f"{ref.repo.locator} was removed here meanwhile.", hint="Try again.")
+            await asyncio.to_thread(packed.rename, files / packed.name)
+            return Deposit("", ref.version, None, (DepositFile(packed.name, ref.repo.locator),))
+
+        return await self.get(ref, fill, tell)
 
     def _home(self, repo: RepoRef, version: str) -> Path:
         return self.folder / mark(repo.locator, version, trusted=self.trusted)

@@ -1,5 +1,6 @@
 // The Launch page while one types: what was recognised, and what to copy.
 import { copyButtons } from "./copy.js";
+import { uploads } from "./upload.js";
 
 const form = document.querySelector("#launch");
 const said = document.querySelector("#recognised");
@@ -90,6 +91,16 @@ addEventListener("pageshow", () => {
 });
 
 copyButtons();
+
+uploads((told) => {
+  if (!told.ok) {
+    show(told);
+    return;
+  }
+  form.elements.repository.value = told.reference;
+  form.elements.version.value = "";
+  ask();
+});
 
 // A visitor's link starts at once, but only the first time: "back" leads here again.
 if ("autostart" in form.dataset && !history.state?.started) {
