@@ -73,7 +73,7 @@ def test_every_table_is_named():
 def documented_routes():
     lines = read("reference/http.md").splitlines()
     cells = [line.split("|")[1] for line in lines if line.startswith("| `")]
-    found = re.findall(r"`(GET|POST|OPTIONS) (/[^`?]*)", " ".join(cells))
+    found = re.findall(r"`(GET|POST|PUT|OPTIONS) (/[^`?]*)", " ".join(cells))
     return {(method, re.sub(r"[A-Z]{2,}|…", "*", path)) for method, path in found}
 
 
