@@ -6,11 +6,13 @@ The machine's Pythons are what they are: each test says what holds with one and 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atoll.engines.local.builder import metadata
+from atoll.engines.local.steps import Steps
 from atoll.environments.pythons import older, show
 from support.building import env_of
 from support.index import PackageIndex, own_address
@@ -74,6 +76,45 @@ async def test_what_is_built_stays_where_the_kernel_stands_beside_the_pins(site,
     assert "put beside them" in " ".join(made.notes)
     code = "import lagoon, traitlets; print(lagoon.BUILT, traitlets.VERSION)"
     assert await site.python(made, code) == ["True 4.0"]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return a list that grows with each box in which code may run."""
+    boxes, open_box = [], Steps.open_box
+
+    def opening(steps, *words, **more):
+        boxes.append(open_box(steps, *words, **more))
+        return boxes[-1]
+
+    monkeypatch.setattr(Steps, "open_box", opening)
+    return boxes
+
+
+async def test_what_is_all_ready_made_is_chosen_once(site, index, opened):
+    index.wheel("lagoon", "1.0", requires=["reef"])
+    index.wheel("reef", "1.0")
+    index.source("reef", "1.0")  # beside its wheel
+    index.source("reef", "2.0", uploaded="2023-07-01T00:00:00Z")  # newer than the date
+    made = await site.build({"requirements.txt": "lagoon\n"})
+    assert not opened
+    assert "reef==1.0" in Path(made.handle, "lock.txt").read_text()
+    assert "Resolved" in Path(made.handle, "log.txt").read_text()
+
+
+async def test_what_may_be_newer_as_source_is_looked_at_with_building(site, index, opened):
+    index.wheel("lagoon", "1.0", requires=["reef"])
+    index.wheel("reef", "1.0")
+    index.source("reef", "2.0")
+    made = await site.build({"requirements.txt": "lagoon\n"})
+    assert opened
+    assert await site.python(made, "import reef; print(reef.BUILT)") == ["True"]
+
+
+async def test_so_is_what_an_operator_mixes_of_several_indexes(site, index, opened):
+    site.builder.index = replace(site.builder.index, mixed=True)
+    await site.build({})
+    assert opened
 
 
 @pytest.mark.parametrize(

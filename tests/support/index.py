@@ -78,13 +78,18 @@ class PackageIndex:
         self.files[f"{filename}.metadata"] = metadata.encode()
         return self._add(name, filename, packed.getvalue(), uploaded, python)
 
-    def source(self, name, version="1.0", *, setup="", build="", uploaded=LONG_AGO):
-        """Add a source package whose own build backend runs the Python code *build* first."""
+    def source(self, name, version="1.0", *, requires=None, build="", uploaded=LONG_AGO):
+        """Add a source package whose own build backend runs the Python code *build* first.
+
+        With *requires*, it says what it needs without being built.
+        """
         backend = f"{build}\n{BACKEND}".replace("@NAME@", name).replace("@VERSION@", version)
         files = {
             "pyproject.toml": "[build-system]\nrequires=[]\nbuild-backend='backend'\n"
             "backend-path=['.']\n",
-            "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            "PKG-INFO": f"Metadata-Version: {'2.1' if requires is None else '2.2'}\n"
+            f"Name: {name}\nVersion: {version}\n"
+            + "".join(f"Requires-Dist: {one}\n" for one in requires or ()),
             "backend.py": backend,
         }
         packed = io.BytesIO()

@@ -133,6 +133,7 @@ def used(group: Group) -> int:
 def remove(group: Group, patience: float = 2.0) -> None:
     """Kill what is still in *group* and remove it, waiting up to *patience* seconds."""
     until = time.monotonic() + patience
+    pause = 0.0005
     for folder in group.folders:
         while folder.exists():
             _kill(folder)
@@ -142,7 +143,8 @@ def remove(group: Group, patience: float = 2.0) -> None:
                     break
             if time.monotonic() > until:
                 break
-            time.sleep(0.01)
+            time.sleep(pause)
+            pause = min(pause * 2, 0.01)
 
 
 def _kill(folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Solving: choosing the versions for an environment, the quick way first.
 
 uv can choose without building anything; then nothing of a repository's can run and the package
-cache may be used as it is. But it then passes over versions that only come as source, so that
-choice is checked by the same choice with everything allowed, in a box, while wheels are being
-installed already.
+cache may be used as it is. But it then passes over versions that only come as source. Where its
+account of the choice (`searches`) does not say that it passed over none, the choice is checked by
+the same choice with everything allowed, in a box, while wheels are being installed already.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import date
 
 from atoll.engines.local.explanations import Explanation, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin, has_lab
+from atoll.engines.local.searches import BEST_MATCH, Searches
 from atoll.engines.local.steps import Steps
 from atoll.environments.pythons import show
 from atoll.errors import AtollError, BadSpecification, BuildFailed, Lacking, Unreachable
@@ -28,18 +29,23 @@ async def solve_quickly(
 ) -> tuple[Lock | None, Lock | None]:
     """Install the choice that uv makes without building anything, while it is being checked.
 
-    The check is the same choice with everything allowed, in a box. Returns the quick choice if
-    it stands, installed; else, if the check found another, that.
+    The check is the same choice with everything allowed, in a box; none is needed where that is
+    known to come to the same. Returns the quick choice if it stands, installed; else, if the check
+    found another, that.
     """
     extras = extras_of(steps)
-    lock = await steps.resolve(extras, quick=True)
+    searches = Searches()
+    lock = await steps.resolve(extras, quick=searches)
     if not isinstance(lock, Lock) or not lock.harmless:
         return None, None
     if LABS & lock.names and "jupyterlab" not in lock.names:
         return None, None
+    checked = steps.sealed or (searches.settled and not _mixes_indexes(steps))
+    for line in searches.said if checked else ():
+        steps.say(line)
     try:
         async with asyncio.TaskGroup() as group:
-            checking = None if steps.sealed else group.create_task(steps.resolve(extras))
+            checking = None if checked else group.create_task(steps.resolve(extras))
             install = group.create_task(steps.install(lock.pins, hashes, shared=shared))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
@@ -51,6 +57,11 @@ async def solve_quickly(
     if isinstance(found, Explanation):
         steps.say(f"Left out what comes as source only. {found.message}")
     return lock, None
+
+
+def _mixes_indexes(steps: Steps) -> bool:
+    """Say whether one search may go through several indexes, and take a wheel of a later one."""
+    return steps.index.mixed or any(BEST_MATCH.encode() in body for _, body in steps.spec.files)
 
 
 async def solve_on_best(

@@ -21,6 +21,7 @@ from atoll.engines.local.explanations import Explanation, Kind, explain, last_wo
 from atoll.engines.local.locks import Lock, Pin, lines, read_lock
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import HOME, Bind, Box, run
+from atoll.engines.local.searches import TOLD, Searches
 from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
 from atoll.engines.local.workshop import Workshop, read_written
 from atoll.environments import EnvSpec, Say
@@ -54,9 +55,10 @@ HOME_PACKAGES = (
     "os.path.isdir(p) and (site.addsitedir(p), sys.path.remove(p), sys.path.insert("
     "next((i for i, q in enumerate(sys.path) if q.endswith('site-packages')), len(sys.path)), p))"
 )
+# uv remembers what it has heard of a Python by its path, so that it need not start every new one.
 INSTALL = """
 set -e
-env=$1; pins=$2; kernel=$3; mode=$4
+ln -s "$1" /tmp/env; env=/tmp/env; pins=$2; kernel=$3; mode=$4
 "$UV" venv --quiet --relocatable --allow-existing --python "$PYTHON" "$env"
 if [ -s "$pins" ]; then
   "$UV" pip sync --no-build --link-mode "$mode" --python "$env/bin/python" "$pins"
@@ -139,16 +141,16 @@ class Steps:
         extras: tuple[str, ...],
         *,
         alone: bool = False,
-        quick: bool = False,
+        quick: Searches | None = None,
         more: tuple[str, ...] = (),
     ) -> Lock | Explanation:
         """Have uv choose versions for the specification and *extras* together.
 
-        With *alone*, only for *extras*. *more* are further options of uv's. With *quick*, nothing
-        is built, so that nothing need be walled in: what only comes as source is passed over.
-        Raises `BuildFailed` when uv could not run.
+        With *alone*, only for *extras*. *more* are further options of uv's. With *quick*, which
+        then hears of it in place of the log, nothing is built, so that nothing need be walled in:
+        what only comes as source is passed over. Raises `BuildFailed` when uv could not run.
         """
-        sealed = quick or self.sealed
+        sealed = quick is not None or self.sealed
         file = self.workshop.spec / "extras.in"
         file.write_text("".join(f"{extra}\n" for extra in extras))
         inputs = [] if alone else self.inputs()
@@ -156,12 +158,13 @@ class Steps:
         if sealed:
             words = ["--no-build", *words]
         environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
+        environ |= {"RUST_LOG": TOLD} if quick else {}
         told: list[str] = []
         status = await self.run(
             ("/bin/sh", "-c", RESOLVE, "resolve", *words),
             self._box_to_resolve(environ, sealed=sealed),
             told,
-            mute=quick,  # it is only a first try: its failure is not a build's
+            say=quick.hear if quick else None,  # it is only a first try: no failure of a build's
         )
         if status:
             return self.explained(told, status)
@@ -366,15 +369,17 @@ class Steps:
         return None
 
     async def run(
-        self, command: tuple[str, ...], box: Box, told: list[str], *, mute: bool = False
+        self, command: tuple[str, ...], box: Box, told: list[str], *, say: Say | None = None
     ) -> int:
-        """Run *command* in *box*, adding its lines to *told* and, unless *mute*, to the log."""
+        """Run *command* in *box*, its lines going to *told* and to *say*, or else to the log."""
 
-        def say(line: str) -> None:
+        def hear(line: str) -> None:
             told.append(line)
             if len(told) > LAST_LINES * 2:
                 del told[:LAST_LINES]
-            if not mute and not line.startswith("Using Python "):  # where in a box: no news
+            if say:
+                say(line)
+            elif not line.startswith("Using Python "):  # where in a box: no news
                 self.say(line)
 
         left = self.timeout - (time.monotonic() - self.began)
@@ -383,7 +388,7 @@ class Steps:
                 f"The build took longer than {self.timeout:.0f} seconds and was stopped.",
                 hint="The operator can raise [builds] timeout.",
             )
-        return await run(replace(box, command=command), say, timeout=left)
+        return await run(replace(box, command=command), hear, timeout=left)
 
 
 def compiling(env: Path, python: Python, binds: tuple[Bind, ...], owner: int | None) -> Box:

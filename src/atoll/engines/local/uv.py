@@ -19,6 +19,7 @@ from pathlib import Path
 import uv as uv_package
 
 from atoll.engines.local.sandbox import Bind
+from atoll.engines.local.searches import BEST_MATCH
 from atoll.errors import Lacking
 
 PROGRAM = "/srv/bin/uv"  # in a box
@@ -50,13 +51,15 @@ class Index:
     """The operator's package index: variables and files for a box.
 
     ``config`` is the text of a uv.toml, or "" when the operator's own is among ``binds``.
-    ``secret`` is true when they hold a password; `open` leaves such things out.
+    ``secret`` is true when they hold a password; `open` leaves such things out. ``mixed`` is true
+    when a version's files may come from several indexes.
     """
 
     environ: Mapping[str, str]
     binds: tuple[Bind, ...] = ()
     config: str = ""
     secret: bool = False
+    mixed: bool = False
 
     def open(self) -> Index:
         """Return what code that is not ours may see: no user names, no passwords, no uv.toml."""
@@ -68,7 +71,7 @@ class Index:
             if not _NAMED_SECRET.fullmatch(name)
         }
         binds = tuple(bind for bind in self.binds if bind.target != CONFIG)
-        return Index(environ, binds, _SECRET.sub("", self.config))
+        return Index(environ, binds, _SECRET.sub("", self.config), mixed=self.mixed)
 
 
 def uv() -> str:
@@ -104,7 +107,8 @@ def operators_index(environ: Mapping[str, str] | None = None) -> Index:
         kept |= dict.fromkeys(names, CERTIFICATES)
     spoken = [text, *kept.values(), config.read_text("utf-8", "replace") if config else ""]
     secret = any(map(_SECRET.search, spoken)) or any(map(_NAMED_SECRET.fullmatch, kept))
-    return Index(kept, tuple(binds), text, secret)
+    mixed = any(BEST_MATCH in one for one in spoken)
+    return Index(kept, tuple(binds), text, secret, mixed)
 
 
 @functools.cache
