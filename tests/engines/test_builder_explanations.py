@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from atoll.engines.local.explanations import LONGEST, Explanation, Kind, explain, last_words
+from atoll.engines.local.room import MAKE_ROOM
 from atoll.engines.local.solving import failed
 from atoll.environments import REMEMBERED
 from atoll.errors import BadSpecification, BuildFailed, Lacking, Unreachable
@@ -187,8 +188,8 @@ CASES = [
               cause: Failed to write to the distribution cache
               cause: No space left on device (os error 28)"""),
         Kind.MACHINE,
-        "There is no room left on the disk.",
-        "`atoll environments prune` makes room; `atoll doctor` says how much there is.",
+        "The disk is full.",
+        MAKE_ROOM,
     ),
     (
         dedent("""\

@@ -17,7 +17,7 @@ from shutil import which
 
 from filelock import AsyncFileLock
 
-from atoll.engines.local.explanations import MAKE_ROOM
+from atoll.engines.local import room
 from atoll.engines.local.owners import give
 from atoll.engines.local.sandbox import Bind, Box
 from atoll.engines.local.steps import OUT, SPEC, Steps
@@ -205,7 +205,7 @@ def _problem(steps: Steps, system: System, told: Sequence[str]) -> AtollError:
     said = [line.removeprefix("E: ").rstrip(".") for line in told if line.startswith("E: ")]
     words = "; ".join(dict.fromkeys(said))[:400] or "it ended and did not say why"
     if "No space left" in text or "enough free space" in text:
-        return Lacking("There is no room left on the disk.", hint=MAKE_ROOM)
+        return room.lacking()
     if _NOT_FETCHED.search(text):
         return Unreachable(
             f"The archives of {system.name} could not be read: {words}.",

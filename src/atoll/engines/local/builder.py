@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import json
 import os
@@ -27,17 +26,17 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network
+from atoll.engines.local import conda, debian, layers, network, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
-from atoll.engines.local.explanations import MAKE_ROOM
-from atoll.engines.local.locks import Lock, Pin, has_lab, uv_lock_hashes
+from atoll.engines.local.finishing import Finishing
+from atoll.engines.local.locks import Lock, has_lab, uv_lock_hashes
 from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
-from atoll.engines.local.sandbox import Bind, run
+from atoll.engines.local.sandbox import Bind
 from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
-from atoll.engines.local.steps import ENV, Steps, compiling
+from atoll.engines.local.steps import ENV, Steps
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
     Workshop,
@@ -59,13 +58,13 @@ from atoll.environments.requirements import (
     names_indexes,
     names_places,
 )
-from atoll.errors import AtollError, BuildFailed, Lacking
+from atoll.errors import AtollError, BuildFailed
 from atoll.servers import Network
 from atoll.settings import Settings
 
 METADATA = "atoll.json"
 BUILDING = ".building.lock"  # held by all builds together, and by whoever empties their cache
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = ".full.lock"  # held by the one build that ends for want of room
 
 
 @dataclass(slots=True)
@@ -102,28 +101,34 @@ class LocalBuilder:
         The whole log is kept in ``<data>/logs/<key>.txt``, of failed builds too.
         """
         owner = build_owner(self.settings)
-        began = time.monotonic()
-        self._locks().mkdir(parents=True, exist_ok=True)
-        log_file = self.settings.data / "logs" / f"{spec.key}.txt"
-        with locked(self._locks() / BUILDING), Log(log_file, say) as log:
-            workshop = await asyncio.to_thread(self._open, spec, owner)
-            try:
-                made = await self._make(spec, tree, workshop, owner, log)
-                made["seconds"] = round(time.monotonic() - began, 3)
-                target = self._folder(spec.key)
-                await asyncio.to_thread(self._publish, workshop, target, made, log)
-            except AtollError as error:
-                error.log = error.log or spec.key
-                log(str(error))
-                raise
-            except OSError as error:
-                if error.errno not in FULL:
-                    raise
-                raise Lacking("There is no room left on the disk.", hint=MAKE_ROOM) from error
-            finally:
-                await asyncio.to_thread(destroy, workshop.root)
+        with room.minded(self.settings.data):
+            self._locks().mkdir(parents=True, exist_ok=True)
+            log_file = self.settings.data / "logs" / f"{spec.key}.txt"
+            with locked(self._locks() / BUILDING), Log(log_file, say) as log:
+                target = await self._build(spec, tree, owner, log)
         self._finish_later(target, owner)
         return environment_of(target)
+
+    async def _build(self, spec: EnvSpec, tree: Path, owner: int | None, log: Log) -> Path:
+        """Build and publish; return where. Nothing else is left, whatever happens."""
+        began = time.monotonic()
+        target = self._folder(spec.key)
+        workshop = await asyncio.to_thread(self._open, spec, owner)
+        cleared = contextlib.ExitStack()
+        try:
+            with room.minded(workshop.root):
+                async with room.kept(workshop.root, self._locks() / FULL, cleared):
+                    made = await self._make(spec, tree, workshop, owner, log)
+                    made["seconds"] = round(time.monotonic() - began, 3)
+                    await asyncio.to_thread(self._publish, workshop, target, made, log)
+        except AtollError as error:
+            error.log = error.log or spec.key
+            log(str(error))
+            raise
+        finally:
+            await asyncio.to_thread(destroy, workshop.root)
+            cleared.close()
+        return target
 
     async def healthy(self, handle: str) -> bool:
         """Say whether the folder is whole and its Python still there."""
@@ -164,11 +169,11 @@ class LocalBuilder:
             (cache / "uv").mkdir(parents=True, exist_ok=True)
             give(cache / "uv", owner)
         workshop = open_workshop(cache / "making", spec.key, self._locks(), owner)
-        for name, body in spec.files:
-            file = workshop.spec / "files" / "here" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(body)
-        (workshop.spec / "files" / "here").mkdir(parents=True, exist_ok=True)
+        try:
+            workshop.lay_out(spec.files)
+        except OSError:
+            destroy(workshop.root)
+            raise
         return workshop
 
     async def _make(
@@ -328,51 +333,22 @@ class LocalBuilder:
         """Have done what makes servers and kernels quicker, and nobody need wait for."""
         told = metadata(str(target))
         python = Python(Path(told["python_program"]), told["python"], Path(told["python_prefix"]))
-
-        async def go() -> None:
-            if python.prefix == Path(ENV):  # a package's, which may not write to linked files
-                with contextlib.suppress(AtollError, OSError):
-                    async with self.lock(EnvKey(f"{conda.COMPILE}{target.name}")):
-                        await conda.compile_modules(target, python, self._cache() / "making", owner)
-                return
-            box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
-            with contextlib.suppress(AtollError, OSError):
-                await self._lay(target, python, owner)
-            with contextlib.suppress(AtollError):
-                await run(box, lambda _: None, timeout=600)
-
-        task = asyncio.create_task(go(), name=f"finish {target.name}")
+        rules = self.settings.servers
+        finishing = Finishing(
+            making=self._cache() / "making",
+            building=self._locks() / BUILDING,
+            kernels=self.settings.data / layers.KERNELS,
+            owner=owner,
+            lock=self.lock,
+            steps=self._layer_steps if rules.forks and rules.kernel_forks else None,
+        )
+        task = asyncio.create_task(finishing.finish(target, python), name=f"finish {target.name}")
         self.finishing.add(task)
         task.add_done_callback(self.finishing.discard)
 
-    async def _lay(self, target: Path, python: Python, owner: int | None) -> None:
-        """Give the environment in *target* the kernel layer that fits it, made if need be."""
-        rules = self.settings.servers
-        if not (rules.forks and rules.kernel_forks):
-            return
-        pins = await asyncio.to_thread(layers.wanted, target, python)
-        if not pins:
-            return
-        name = layers.key(python, pins)
-        folder = self.settings.data / layers.KERNELS / name
-        with locked(self._locks() / BUILDING):
-            async with self.lock(EnvKey(f"kernel_{name}")):
-                if not folder.exists():
-                    await self._make_layer(EnvKey(f"kernel_{name}"), folder, python, pins, owner)
-            if await asyncio.to_thread(layers.fits, folder, target):
-                (target / layers.NOTE).write_text(name)
-
-    async def _make_layer(
-        self, key: EnvKey, folder: Path, python: Python, pins: tuple[Pin, ...], owner: int | None
-    ) -> None:
-        making = self._cache() / "making"
-        workshop = await asyncio.to_thread(open_workshop, making, key, self._locks(), owner)
-        try:
-            steps = self._steps(EnvSpec("kernel", ""), workshop, python, owner, lambda _: None)
-            check(await steps.install(pins, {}, shared=True))
-            await asyncio.to_thread(layers.publish, workshop.env, folder)
-        finally:
-            await asyncio.to_thread(destroy, workshop.root)
+    def _layer_steps(self, workshop: Workshop, python: Python) -> Steps:
+        owner = build_owner(self.settings)
+        return self._steps(EnvSpec("kernel", ""), workshop, python, owner, lambda _: None)
 
     def _folder(self, key: EnvKey) -> Path:
         return self.settings.data / "environments" / key

@@ -25,6 +25,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from atoll.disk import entries, remove
+from atoll.engines.local import room
 from atoll.engines.local.adding import add, our_binds, our_python, settle
 from atoll.engines.local.commands import ENVIRONMENT, INSIDE
 from atoll.engines.local.corrections import cutoff
@@ -271,6 +272,8 @@ def _read_answer(body: bytes) -> _Solved:
                 "gateway": Unreachable,
                 "specification": BadSpecification,
             }
+            if room.told(told["message"]):
+                raise room.lacking()
             raise errors.get(kind, BuildFailed)(told["message"], hint=told["hint"])
         keys = ("name", "version", "build", "url", "hash")
         return _Solved(

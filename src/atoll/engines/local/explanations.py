@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 
+from atoll.engines.local import room
+
 LONGEST = 300  # characters of a sentence
-MAKE_ROOM = "`atoll environments prune` makes room; `atoll doctor` says how much there is."
 _COMMON = (
     *("altair", "astropy", "beautifulsoup4", "biopython", "bokeh", "bqplot", "cartopy", "dask"),
     *("fastapi", "flask", "folium", "geopandas", "gensim", "ipykernel", "ipympl", "ipyleaflet"),
@@ -85,8 +86,8 @@ def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
 
 
 def _machine(text: str, _: date | None) -> Explanation | None:
-    if re.search(r"\(os error (?:28|122)\)|No space left on device|Disk quota exceeded", text):
-        return Explanation(Kind.MACHINE, "There is no room left on the disk.", MAKE_ROOM)
+    if room.told(text):
+        return Explanation(Kind.MACHINE, room.NO_ROOM, room.MAKE_ROOM)
     if re.search(r"No interpreter found|Failed to (?:query|inspect) Python interpreter", text):
         message = _sentence(text.partition("\n")[0].removeprefix("error: "))
         return Explanation(Kind.MACHINE, message, "`atoll doctor` says which Pythons can be used.")

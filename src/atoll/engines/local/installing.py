@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from atoll.engines.local import room
 from atoll.engines.local.apt import CACHE, DPKG, Choice, System
-from atoll.engines.local.explanations import MAKE_ROOM
 from atoll.engines.local.sandbox import Bind, Box
 from atoll.engines.local.steps import OUT, SPEC, Steps
 from atoll.engines.local.system import is_folder
 from atoll.engines.local.workshop import Workshop
-from atoll.errors import BuildFailed, Lacking
+from atoll.errors import BuildFailed
 from atoll.servers import Network
 
 KEPT = ("usr", "etc", "var", "opt")  # what else packages bring, boxes have no place for
@@ -126,7 +126,7 @@ async def unpack(steps: Steps, system: System, choice: Choice) -> None:
     if await steps.run(words, _box(steps, binds), told):
         said = " ".join(told[-3:])[:400]
         if "No space left" in said:
-            raise Lacking("There is no room left on the disk.", hint=MAKE_ROOM)
+            raise room.lacking()
         raise BuildFailed(
             f"A Debian package could not be unpacked: {said}.",
             hint="Packages with device files, or with files outside of their folders, cannot be.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +25,8 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # no room for the last of it
+            self._file.close()
 
     def __call__(self, line: str) -> None:
         """Add *line*, as long as the log is not longer than anybody reads."""
@@ -33,6 +35,7 @@ class Log:
         self._room -= len(line) + 1
         if self._room < 0:
             line = f"This log is longer than {LONGEST >> 20} MB; what follows is left out."
-        self._file.write(f"{line}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # a full disk, of which somebody is still to hear
+            self._file.write(f"{line}\n")
+            self._file.flush()
         self._say(line)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,14 @@ class Workshop:
         """Where writes over the shared cache end up."""
         return self.root / "scratch"
 
+    def lay_out(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write the specification *files*, as (name, bytes), where boxes read them."""
+        here = self.spec / "files" / "here"
+        here.mkdir(parents=True)
+        for name, body in files:
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
+            (here / name).write_bytes(body)
+
 
 def open_workshop(making: Path, key: EnvKey, locks: Path, owner: int | None) -> Workshop:
     """Make a workshop for *key* below *making*, first clearing what killed builds left there.
@@ -88,6 +97,15 @@ def open_workshop(making: Path, key: EnvKey, locks: Path, owner: int | None) -> 
             destroy(left)
     workshop = Workshop(making / f"{key}-{new_id()}")
     workshop.root.mkdir(mode=0o711)
+    try:
+        _furnish(workshop, owner)
+    except OSError:
+        destroy(workshop.root)
+        raise
+    return workshop
+
+
+def _furnish(workshop: Workshop, owner: int | None) -> None:
     for folder in (workshop.result, workshop.spec):
         folder.mkdir(mode=0o755)
     for folder in (workshop.env, workshop.out, workshop.quick, workshop.scratch):
@@ -96,7 +114,6 @@ def open_workshop(making: Path, key: EnvKey, locks: Path, owner: int | None) -> 
         folder.mkdir()
     for folder in (workshop.env, workshop.out, workshop.quick, workshop.scratch):
         give(folder, owner)
-    return workshop
 
 
 def start_over(workshop: Workshop, owner: int | None) -> None:
@@ -110,21 +127,24 @@ def own_files(workshop: Workshop) -> None:
     """Give the environment files of its own, where they were links into the package cache."""
     old = workshop.root / f"env-{new_id()}"
     workshop.env.rename(old)
-    command = ["cp", "-a", "--reflink=auto", "--", str(old), str(workshop.env)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    _copy(old, workshop.env, "The environment")
 
 
 def copy_tree(tree: Path, workshop: Workshop, owner: int | None) -> None:
     """Copy the content *tree* into the workshop: links as links, times kept."""
-    command = ["cp", "-a", "--reflink=auto", "--", str(tree), str(workshop.home)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise BuildFailed(f"The content could not be copied: {ran.stderr.strip()[:200]}.")
+    _copy(tree, workshop.home, "The content")
     workshop.home.chmod(0o755)  # a checkout is read-only
     for entry in entries(workshop.home):
         if entry.is_dir(follow_symlinks=False):
             os.chmod(entry.path, 0o755)  # noqa: PTH101, S103 - a folder of a checkout, no link
     give(workshop.home, owner)
+
+
+def _copy(source: Path, target: Path, what: str) -> None:
+    command = ["cp", "-a", "--reflink=auto", "--", str(source), str(target)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise BuildFailed(f"{what} could not be copied: {ran.stderr.strip()[:200]}.")
 
 
 def changed(tree: Path, copy: Path) -> bool:
