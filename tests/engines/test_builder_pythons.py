@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from atoll.engines.local import checks
+from atoll.engines.local import checks, pythons
 from atoll.engines.local.owners import build_owner
 from atoll.engines.local.pythons import OLDEST, Pythons
 from atoll.environments.pythons import Choice, choose, day_for, newest_of, wanted
@@ -187,6 +187,26 @@ def test_a_python_that_does_not_run_in_a_box_is_passed_over_and_said(
     assert note == ""
     [line] = said
     assert line.startswith(f"Passed over {homeless}, which does not run in a box: ")
+
+
+def test_a_python_that_another_process_has_tried_is_not_tried_again_unless_it_has_changed(
+    homeless, tmp_path, monkeypatch
+):
+    tried = []
+    monkeypatch.setattr(pythons, "_try", lambda python, _: tried.append(python) or "")
+    monkeypatch.setattr(Pythons, "_places", lambda _: [homeless.parent])
+
+    def take(owner=None):
+        Pythons(tmp_path / "kept", owner).take("", None, print)
+        return len(tried)
+
+    assert [take(), take(), take(owner=1), take(owner=1)] == [1, 1, 2, 2]
+    homeless.chmod(0o700)
+    assert [take(), take()] == [3, 3]
+    (homeless.parents[1] / "lib" / MINOR / "new.py").touch()
+    assert [take(), take()] == [4, 4]
+    assert [python.program for python, _ in Pythons(tmp_path / "kept").all()] == [homeless]
+    assert len(tried) == 5
 
 
 def test_the_doctor_says_which_python_cannot_be_used_and_that_none_is_left(

@@ -10,7 +10,9 @@ a Python was installed, so that each is known by its program in there, and tried
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -30,6 +32,7 @@ from atoll.environments.pythons import Minor, choose, older, show, wanted
 from atoll.errors import BuildFailed, Lacking
 
 OLDEST: Minor = (3, 6)  # the oldest that uv can make environments for
+TRIED = ".tried"  # in the folder of those that uv brings: a mark for each that runs in a box
 RETRY = 3600.0  # seconds after which a download that failed may be tried again
 _ASK = (
     "import json, sys; print(json.dumps({'version': '.'.join(map(str, sys.version_info[:3])),"
@@ -106,7 +109,7 @@ class Pythons:
         for minor, programs in self.available().items():
             for python in _answering(minor, programs):
                 if python.version not in found or found[python.version][1]:
-                    found[python.version] = python, self._why_not(python)
+                    found[python.version] = python, self._why_not(python, again=True)
         return sorted(found.values(), key=lambda one: one[0].order)
 
     def take(self, asked: str, day: date | None, say: Say) -> tuple[Python, str]:
@@ -147,16 +150,40 @@ class Pythons:
                 say(f"Passed over {python.program}, which does not run in a box: {why}")
         return None, ""
 
-    def _why_not(self, python: Python) -> str:
+    def _why_not(self, python: Python, *, again: bool = False) -> str:
         """Return why *python* cannot be used in a box as builds have it, or "".
 
-        Raises what `sandbox.start` raises where there can be no box at all.
+        Unless *again*, one that another process has tried is not tried again while it is the same,
+        and the machine has not been started anew. Raises what `sandbox.start` raises where there
+        can be no box at all.
         """
         if python in self._tried:
             return ""
-        if not (why := _try(python, self.owner)):
-            self._tried.add(python)
-        return why
+        mark = self._mark(python)
+        if again or mark is None or not mark.exists():
+            if why := _try(python, self.owner):
+                return why
+            with contextlib.suppress(OSError):
+                if mark:
+                    mark.parent.mkdir(parents=True, exist_ok=True)
+                    mark.touch()
+        self._tried.add(python)
+        return ""
+
+    def _mark(self, python: Python) -> Path | None:
+        """Return the file that is there when *python* runs in a box; ``None`` if we cannot know.
+
+        Its name is made of all that a trial depends on: whose box it is, this run of Linux, and
+        when content, owner or permissions last changed of what is needed.
+        """
+        library = python.prefix / "lib" / f"python{show(python.minor)}"
+        places = (python.program, python.prefix, library, sandbox.bwrap())
+        try:
+            changes = [str(place.stat().st_ctime_ns) for place in places]
+        except OSError:
+            return None
+        said = [str(python.program), python.version, str(self.owner), sandbox.boot(), *changes]
+        return self.folder / TRIED / hashlib.sha256("\0".join(said).encode()).hexdigest()[:20]
 
     def _places(self) -> list[Path]:
         home = Path.home()

@@ -282,11 +282,11 @@ def born(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] == "Z" else f"{_boot()} {fields[19]}"
+    return "" if fields[0] == "Z" else f"{boot()} {fields[19]}"
 
 
 @functools.cache
-def _boot() -> str:
+def boot() -> str:
     """Name this run of the machine, since when the kernel counts."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
