@@ -15,6 +15,7 @@ from pathlib import Path
 
 from atoll.disk import locked
 from atoll.engines.local import conda, layers
+from atoll.engines.local.compiled import compiled
 from atoll.engines.local.debian import Lock
 from atoll.engines.local.locks import Pin
 from atoll.engines.local.pythons import Python, prefix_binds
@@ -50,9 +51,17 @@ class Finishing:
             return
         with contextlib.suppress(AtollError, OSError, subprocess.SubprocessError):
             await self._lay(target, python)
-        box = compiling(target / "env", python, prefix_binds(str(python.prefix)), self.owner)
         with contextlib.suppress(AtollError, OSError):
+            await self._compile(target / "env", python)
+
+    async def _compile(self, env: Path, python: Python) -> None:
+        """Compile the modules of *env*, but for those that were compiled for another."""
+        store = compiled(self.making.parent, python, self.owner)
+        with locked(self.building):  # nobody empties the cache meanwhile
+            lent = await asyncio.to_thread(store.lend, env)
+            box = compiling(env, python, prefix_binds(str(python.prefix)), self.owner)
             await run(box, lambda _: None, timeout=600)
+            await asyncio.to_thread(store.keep, env, lent)
 
     async def _lay(self, target: Path, python: Python) -> None:
         """Give the environment in *target* the kernel layer that fits it, made if need be."""
