@@ -135,6 +135,7 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         "cutoff": cutoff(spec.as_of).removesuffix("Z") if spec.as_of else "",
         "seen_at": ENVIRONMENT,
         "shared": not later and not away,
+        "adds": PIP in files,
     }
     solved = await _solve(steps, task, away=away)
     inside = replace(steps, python=solved.python, binds=())
@@ -259,7 +260,8 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
     if status:
         raise failed(steps.explained(told, status))
     solved = _read_answer(read_written(workshop.out, ANSWER))
-    (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
+    if (workshop.out / PROVIDED).exists():
+        (workshop.out / PROVIDED).rename(workshop.spec / PROVIDED)  # where no box can change it
     return solved
 
 

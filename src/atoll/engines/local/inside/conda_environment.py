@@ -74,13 +74,12 @@ async def make(task: Task) -> Task:
     gateway = rattler.Gateway(Path(task["cache"], "repodata"), client=client)
     records = await choose(task, channels, gateway)
     await install(task, records, client, config)
+    adds = task["adds"] or "ipykernel" not in map(_name, records)  # uv, what pip would
     return {
         "packages": [_told(record) for record in sorted(records, key=_name)],
         "scripts": sorted(one.name for one in Path(task["prefix"], "bin").glob(".*-post-link.sh")),
         "activates": any(Path(task["prefix"], "etc/conda/activate.d").glob("*.sh")),
-        "provided": provide(Path(task["prefix"]), Path(task["provided"]))
-        if task["provided"]
-        else [],
+        "provided": provide(Path(task["prefix"]), Path(task["provided"])) if adds else [],
     }
 
 
@@ -262,13 +261,17 @@ class Walls:
             raise Failure("install", f"there is no {top.name} in the cache to be looked through.")
         folders: set[Parts] = {("conda-meta",)}
         links = []
-        for folder, names, files in os.walk(top):
-            place = self._placed(Path(folder).relative_to(top).parts)
+        ahead: list[Parts] = [()]
+        while ahead:
+            parts = ahead.pop()
+            place = self._placed(parts)
             folders |= {place[:end] for end in range(1, len(place) + 1)}
-            for one in (*names, *files):
-                path = os.path.join(folder, one)
-                if os.path.islink(path):
-                    links.append(((*place, one), os.readlink(path)))
+            with os.scandir(os.path.join(top, *parts)) as found:
+                for one in found:
+                    if one.is_symlink():
+                        links.append(((*place, one.name), os.readlink(one.path)))
+                    elif one.is_dir(follow_symlinks=False):
+                        ahead.append((*parts, one.name))
         return folders, links
 
     def _placed(self, parts: Parts) -> Parts:
