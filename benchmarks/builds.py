@@ -4,6 +4,11 @@ Prints a JSON list of figures; values are medians of --rounds (5), in seconds. E
 measured in turns in one run, in folders that are removed again. The aims: at most 1.3 times uv, at
 most 0.15 times pip.
 
+uv by hand has a finished lock, which Atoll makes first; what uv takes that has to choose, too, is
+another figure. The second environment differs from the first by the version of one package, and is
+made in an Atoll that was new when the first was made; its disk is what all of Atoll's folder grows
+by, at most 0.15 times what the first took, as its time is to be.
+
 Atoll believes for ten minutes what the package index said; uv by itself may ask again about every
 package. The bound is uv with the same belief; uv as it comes is measured, too.
 """
@@ -21,7 +26,9 @@ from pathlib import Path
 
 from support.figures import Row, Wanted, program, row
 
+from atoll.disk import freed
 from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.engines.local.corrections import cutoffs
 from atoll.engines.local.uv import uv
 from atoll.environments import Environment, EnvSpec
 from atoll.environments.reading import read_spec
@@ -31,17 +38,21 @@ from atoll.sources import Checkout, RepoRef, ResolvedRef
 # Each figure's peer, and what is written of it.
 PEERS = {
     "warm_build": ("uv", "uv venv && uv pip sync, believing the index as Atoll does"),
+    "warm_build_beside_choosing": ("choosing", "uv venv && uv pip install, believing likewise"),
     "warm_build_beside_plain_uv": ("plain", "uv venv && uv pip sync"),
     "warm_build_beside_pip": ("pip", "pip install in a fresh venv"),
 }
-FIGURES = tuple(PEERS)
+SECOND = ("second_build", "second_build_disk")
+FIRST = "the first one, with another version of a package, from an empty cache"
+FIGURES = (*PEERS, *SECOND)
+EXTRAS = ("ipykernel", "pip", "ipywidgets>=8", "")  # what Atoll adds for notebooks
 REQUIREMENTS = b"numpy\npandas\nmatplotlib\nrequests\n"
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 
 
-def specification() -> EnvSpec:
+def specification(files: dict[str, bytes] | None = None) -> EnvSpec:
     ref = ResolvedRef(RepoRef("git", "https://example.org/r"), "c" * 40, "t", DAY)
-    checkout = Checkout(ref, Path(), {"requirements.txt": REQUIREMENTS})
+    checkout = Checkout(ref, Path(), files or {"requirements.txt": REQUIREMENTS})
     return read_spec(checkout, platform="benchmark")
 
 
@@ -75,15 +86,18 @@ def times_of(folder: Path, rounds: int, wanted: set[str]) -> dict[str, list[floa
         (folder / "uv.toml").write_text(builder.index.config)
         cache = str(folder / "uv-believing")
         believing = {**env, "UV_CONFIG_FILE": str(folder / "uv.toml"), "UV_CACHE_DIR": cache}
-    raw = (
-        [uv(), "venv", "--python", python, str(target)],
-        [uv(), "pip", "sync", "--python", f"{target}/bin/python", str(lock)],
-    )
+    (folder / "asked.in").write_bytes(REQUIREMENTS + "\n".join(EXTRAS).encode())
+    venv = [uv(), "venv", "--python", python, str(target)]
+    on = ["--python", f"{target}/bin/python"]
+    asked = ["--requirements", str(folder / "asked.in"), *cutoffs(spec.as_of)]
+    raw = (venv, [uv(), "pip", "sync", *on, str(lock)])
+    choosing = (venv, [uv(), "pip", "install", *on, *asked])
     pip = (
         [python, "-m", "venv", str(target)],
         [f"{target}/bin/python", "-m", "pip", "install", "--requirement", str(lock)],
     )
-    known = {"uv": (raw, believing), "plain": (raw, env), "pip": (pip, env)}
+    known = {"uv": (raw, believing), "choosing": (choosing, believing)}
+    known |= {"plain": (raw, env), "pip": (pip, env)}
     peers = {name: peer for name, peer in known.items() if name in wanted}
     times: dict[str, list[float]] = {"atoll": [], **{name: [] for name in peers}}
     for turn in range(rounds + 1):
@@ -96,16 +110,41 @@ def times_of(folder: Path, rounds: int, wanted: set[str]) -> dict[str, list[floa
     return {name: values[1:] for name, values in times.items()}
 
 
+def second(folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds and the bytes that a first environment takes, and one much like it."""
+    found: dict[str, list[float]] = {"first": [], "second": [], "first bytes": [], "bytes": []}
+    changed = {"requirements.txt": REQUIREMENTS.replace(b"requests\n", b"requests<2.32\n")}
+    for turn in range(rounds):
+        settings = Settings(data=folder / f"second-{turn}")
+        found["first"].append(asyncio.run(build(LocalBuilder(settings), specification()))[1])
+        taken = freed([settings.data])
+        second = asyncio.run(build(LocalBuilder(settings), specification(changed)))
+        found["second"].append(second[1])
+        found["first bytes"].append(taken)
+        found["bytes"].append(freed([settings.data]) - taken)
+        shutil.rmtree(settings.data)
+    return found
+
+
 async def measure(wanted: Wanted) -> list[Row]:
     """Measure what is *wanted*."""
-    peers = {PEERS[name][0] for name in wanted.names}
+    peers = {PEERS[name][0] for name in wanted.names if name in PEERS}
+    rows = []
     with tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
-        times = await asyncio.to_thread(times_of, Path(folder), wanted.rounds or 5, peers)
-    return [
-        row(name, times["atoll"], "s", beside, times[peer])
-        for name, (peer, beside) in PEERS.items()
-        if name in wanted.names
-    ]
+        if peers:
+            times = await asyncio.to_thread(times_of, Path(folder), wanted.rounds or 5, peers)
+            rows += [
+                row(name, times["atoll"], "s", beside, times[peer])
+                for name, (peer, beside) in PEERS.items()
+                if name in wanted.names
+            ]
+        if wanted.any(*SECOND):
+            found = await asyncio.to_thread(second, Path(folder), wanted.rounds or 3)
+            rows += [
+                row("second_build", found["second"], "s", FIRST, found["first"]),
+                row("second_build_disk", found["bytes"], "bytes", FIRST, found["first bytes"]),
+            ]
+    return [one for one in rows if one["name"] in wanted.names]
 
 
 if __name__ == "__main__":

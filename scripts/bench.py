@@ -50,6 +50,9 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
     "page_p95": (0.1, None),
     "warm_build": (None, 1.3),
     "warm_build_beside_pip": (None, 0.15),
+    "second_build": (None, 0.15),
+    "second_build_disk": (None, 0.15),
+    "warm_conda_build": (None, 1.3),
 }
 
 

@@ -150,7 +150,11 @@ class Channel:
 
     def real_kernel(self):
         """Add ipykernel and all that it needs, as they are installed here."""
-        for one in _distributions("ipykernel"):
+        return self.installed("ipykernel")
+
+    def installed(self, *names):
+        """Add these distributions and all that they need, as they are installed here."""
+        for one in _distributions(names):
             self.put(*one)
         return self
 
@@ -268,8 +272,8 @@ def _python():
 
 @cache
 def _distributions(wanted):
-    """Pack the distribution *wanted* and all that it needs, one package each."""
-    found, ahead = [], [wanted]
+    """Pack the distributions *wanted* and all that they need, one package each."""
+    found, ahead = [], list(wanted)
     seen = set()
     while ahead:
         name = ahead.pop()
