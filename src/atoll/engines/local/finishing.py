@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.disk import locked
-from atoll.engines.local import conda, layers
+from atoll.engines.local import conda, layers, room
 from atoll.engines.local.compiled import compiled
 from atoll.engines.local.debian import Lock
 from atoll.engines.local.locks import Pin
@@ -50,6 +50,8 @@ class Finishing:
 
         Where that is a package, it may not write to linked files: one of the machine's does.
         """
+        if room.is_short(target):
+            return
         package = python.prefix == Path(ENV)
         if not package:
             with contextlib.suppress(AtollError, OSError, subprocess.SubprocessError):
