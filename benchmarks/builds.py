@@ -23,6 +23,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from support.figures import Row, Wanted, program, row
 
@@ -110,20 +111,29 @@ def times_of(folder: Path, rounds: int, wanted: set[str]) -> dict[str, list[floa
     return {name: values[1:] for name, values in times.items()}
 
 
-def second(folder: Path, rounds: int) -> dict[str, list[float]]:
+def second(
+    folder: Path, rounds: int, specs: tuple[EnvSpec, EnvSpec], **settings: Any
+) -> dict[str, list[float]]:
     """Return the seconds and the bytes that a first environment takes, and one much like it."""
     found: dict[str, list[float]] = {"first": [], "second": [], "first bytes": [], "bytes": []}
-    changed = {"requirements.txt": REQUIREMENTS.replace(b"requests\n", b"requests<2.32\n")}
     for turn in range(rounds):
-        settings = Settings(data=folder / f"second-{turn}")
-        found["first"].append(asyncio.run(build(LocalBuilder(settings), specification()))[1])
-        taken = freed([settings.data])
-        second = asyncio.run(build(LocalBuilder(settings), specification(changed)))
-        found["second"].append(second[1])
+        data = folder / f"second-{turn}"
+        told = Settings(data=data, **settings)
+        found["first"].append(asyncio.run(build(LocalBuilder(told), specs[0]))[1])
+        taken = freed([data])
+        found["second"].append(asyncio.run(build(LocalBuilder(told), specs[1]))[1])
         found["first bytes"].append(taken)
-        found["bytes"].append(freed([settings.data]) - taken)
-        shutil.rmtree(settings.data)
+        found["bytes"].append(freed([data]) - taken)
+        shutil.rmtree(data)
     return found
+
+
+def second_rows(names: tuple[str, str], beside: str, found: dict[str, list[float]]) -> list[Row]:
+    """Return what `second` has found as rows, of time and of disk."""
+    return [
+        row(names[0], found["second"], "s", beside, found["first"]),
+        row(names[1], found["bytes"], "bytes", beside, found["first bytes"]),
+    ]
 
 
 async def measure(wanted: Wanted) -> list[Row]:
@@ -139,11 +149,10 @@ async def measure(wanted: Wanted) -> list[Row]:
                 if name in wanted.names
             ]
         if wanted.any(*SECOND):
-            found = await asyncio.to_thread(second, Path(folder), wanted.rounds or 3)
-            rows += [
-                row("second_build", found["second"], "s", FIRST, found["first"]),
-                row("second_build_disk", found["bytes"], "bytes", FIRST, found["first bytes"]),
-            ]
+            changed = REQUIREMENTS.replace(b"requests\n", b"requests<2.32\n")
+            specs = specification(), specification({"requirements.txt": changed})
+            found = await asyncio.to_thread(second, Path(folder), wanted.rounds or 3, specs)
+            rows += second_rows(SECOND, FIRST, found)
     return [one for one in rows if one["name"] in wanted.names]
 
 

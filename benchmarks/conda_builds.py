@@ -4,7 +4,7 @@ Prints a JSON list of figures; values are medians of --rounds (5), in seconds. B
 same packages of a channel on this machine and link them, fetched before, into a new folder; in
 turns, in folders that are removed again. The packages are this Python, a notebook's kernel,
 matplotlib, JupyterHub and all that they need, packed from what is installed here. The aim: at most
-1.3 times rattler.
+1.3 times rattler. The second environment has one package more than the first (see `builds`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
-from builds import build, specification, timed
+from builds import build, second, second_rows, specification, timed
 from channel import Channel
 from support.figures import Row, Wanted, program, row
 
 from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.environments import EnvSpec
 from atoll.settings import Settings
 
-FIGURES = ("warm_conda_build",)
+SECOND = ("second_conda_build", "second_conda_build_disk")
+FIRST = "the first one, with a package less, from an empty cache"
+FIGURES = ("warm_conda_build", *SECOND)
 ASKED = ("python", "matplotlib", "jupyterhub")
 ADDED = ("ipykernel", "pip", "ipywidgets")  # by Atoll, for notebooks
 BARE = """
@@ -47,12 +50,16 @@ asyncio.run(main())
 """
 
 
-def times_of(folder: Path, rounds: int, channel: Channel) -> tuple[dict[str, list[float]], int]:
+def asking(channel: Channel, *more: str) -> EnvSpec:
+    asked = {"channels": [channel.name], "dependencies": [*ASKED, *more]}
+    return specification({"environment.yml": json.dumps(asked).encode()})
+
+
+def times_of(
+    folder: Path, rounds: int, channel: Channel, settings: Settings
+) -> tuple[dict[str, list[float]], int]:
     """Return the seconds that builds took, and how many packages there were."""
-    builds = {"conda_alias": channel.alias, "conda_channels": []}
-    settings = Settings(data=folder / "data", builds=builds)
-    asked = {"channels": [channel.name], "dependencies": list(ASKED)}
-    spec = specification({"environment.yml": json.dumps(asked).encode()})
+    spec = asking(channel)
     bare = [sys.executable, "-c", BARE, channel.url, str(folder / "bare"), *ASKED, *ADDED]
     times: dict[str, list[float]] = {"atoll": [], "bare": []}
     for _ in range(rounds + 1):
@@ -70,13 +77,23 @@ def times_of(folder: Path, rounds: int, channel: Channel) -> tuple[dict[str, lis
 
 async def measure(wanted: Wanted) -> list[Row]:
     """Measure what is *wanted*."""
-    with Channel() as channel, tempfile.TemporaryDirectory(prefix="atoll-bench-") as folder:
-        channel.python().installed("ipykernel", "matplotlib", "jupyterhub")
-        rounds = wanted.rounds or 5
-        times, packages = await asyncio.to_thread(times_of, Path(folder), rounds, channel)
-    beside = "rattler's solve and install, in a program"
-    first = FIGURES[0]
-    return [row(first, times["atoll"], "s", beside, times["bare"], packages=packages)]
+    rows = []
+    with Channel() as channel, tempfile.TemporaryDirectory(prefix="atoll-bench-") as name:
+        folder = Path(name)
+        channel.python().installed("ipykernel", "matplotlib", "jupyterhub").module("more")
+        builds = {"conda_alias": channel.alias, "conda_channels": []}
+        if wanted.any(FIGURES[0]):
+            settings = Settings(data=folder / "data", builds=builds)
+            rounds = wanted.rounds or 5
+            times, count = await asyncio.to_thread(times_of, folder, rounds, channel, settings)
+            beside = "rattler's solve and install, in a program"
+            rows.append(row(FIGURES[0], times["atoll"], "s", beside, times["bare"], packages=count))
+        if wanted.any(*SECOND):
+            specs = asking(channel), asking(channel, "more")
+            rounds = wanted.rounds or 3
+            found = await asyncio.to_thread(second, folder, rounds, specs, builds=builds)
+            rows += second_rows(SECOND, FIRST, found)
+    return [one for one in rows if one["name"] in wanted.names]
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
     "second_build": (None, 0.15),
     "second_build_disk": (None, 0.15),
     "warm_conda_build": (None, 1.3),
+    "second_conda_build": (None, 0.15),
+    "second_conda_build_disk": (None, 0.15),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.builder import metadata
+from atoll.engines.local.pythons import Pythons
 from atoll.errors import BadSpecification, BuildFailed, ChannelsUnreachable, Unreachable
 from atoll.servers import Network
 from support.building import Site, env_of
@@ -297,7 +298,10 @@ async def test_activating_is_done_once_and_kept(conda, channel):
     assert "PATH" not in environ
 
 
-async def test_modules_are_compiled_without_touching_the_cache(conda, channel):
+@pytest.mark.parametrize("here", [True, False])
+async def test_modules_are_compiled_without_touching_the_cache(conda, channel, here, monkeypatch):
+    if not here:  # no Python of this version on the machine, so that the package's own compiles
+        monkeypatch.setattr(Pythons, "like", lambda *_: None)
     channel.module("reef")
     made = await conda.build(environment("reef"))
     await conda.settle()
@@ -305,6 +309,23 @@ async def test_modules_are_compiled_without_touching_the_cache(conda, channel):
     assert list(site.glob("__pycache__/reef.*.pyc"))
     kept = conda.settings.data / "cache/conda/pkgs"
     assert not list(kept.rglob("*.pyc"))
+
+
+async def test_what_was_compiled_serves_other_environments_and_follows_no_link(conda, channel):
+    there = conda.folder / "elsewhere"
+    there.mkdir(mode=0o777)
+    channel.add("reef", files={"lib/reef/sand.py": "GRAINS = 3\n"})
+    channel.add("other")
+    channel.add("trap", files={"lib/reef/__pycache__": Link(str(there))})
+    found = []
+    for more in ((), ("other",), ("trap",)):
+        made = await conda.build(environment("reef", *more))
+        await conda.settle()
+        found += (env_of(made) / "lib/reef").glob("__pycache__/sand.*.pyc")
+    assert len(found) == 2
+    assert os.path.samefile(*found)
+    assert b"/srv/env/lib/reef/sand.py" in found[0].read_bytes()
+    assert not list(there.iterdir())
 
 
 async def test_nothing_is_tried_for_long_where_no_channel_answers(tmp_path, index):

@@ -11,6 +11,7 @@ import random
 import pytest
 
 from atoll.engines.local import room
+from atoll.engines.local.owners import build_owner
 from atoll.environments import Environments
 from atoll.errors import Lacking
 from atoll.stores.sql import open_store
@@ -182,6 +183,8 @@ async def before(folder):
         index.kernel()
         async with started(folder, index.url) as (site, environments):
             made = await built(environments, site, {})
+            await site.settle()
+            [compiled] = env_of(made).rglob("pip.*.pyc")
             with filled(site, MB):
                 asked = len(index.asked)
                 said = await refused(environments, site, {"requirements.txt": "pip\n"})
@@ -190,4 +193,8 @@ async def before(folder):
                 )
                 assert len(index.asked) == asked
                 assert (await built(environments, site, {})).handle == made.handle
+                compiled.unlink()
+                site.builder._finish_later(env_of(made).parent, build_owner(site.settings))
+                await site.settle()
+                assert not compiled.exists()
             assert await built(environments, site, {"requirements.txt": "pip\n"})

@@ -133,6 +133,7 @@ class Channel:
         }
         depends = ("python", *more.pop("depends", ()))
         self.add(name, version, files, noarch="python", depends=depends, **more)
+        return self
 
     def python(self):
         """Add this very Python, and stand-ins for what Atoll adds to every environment."""

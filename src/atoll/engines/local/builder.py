@@ -342,6 +342,7 @@ class LocalBuilder:
             kernels=self.settings.data / layers.KERNELS,
             owner=owner,
             lock=self.lock,
+            like=self.pythons.like,
             steps=self._layer_steps if rules.forks and rules.kernel_forks else None,
         )
         task = asyncio.create_task(finishing.finish(target, python), name=f"finish {target.name}")

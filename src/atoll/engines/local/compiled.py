@@ -42,6 +42,8 @@ class Compiled:
             with contextlib.suppress(FileNotFoundError, FileExistsError, NotADirectoryError):
                 kept = self.folder / f"{inode}.pyc"
                 kept.lstat()
+                if place.parent.is_symlink():  # of a package's, to anywhere
+                    continue
                 if not place.parent.exists():
                     place.parent.mkdir(mode=0o755)
                     give(place.parent, self.owner)

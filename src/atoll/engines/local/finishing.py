@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.disk import locked
-from atoll.engines.local import conda, layers
+from atoll.engines.local import conda, layers, room
 from atoll.engines.local.compiled import compiled
 from atoll.engines.local.debian import Lock
 from atoll.engines.local.locks import Pin
@@ -24,6 +24,7 @@ from atoll.engines.local.solving import check
 from atoll.engines.local.steps import ENV, Steps, compiling
 from atoll.engines.local.workshop import Workshop, destroy, open_workshop
 from atoll.environments import EnvKey
+from atoll.environments.pythons import Minor
 from atoll.errors import AtollError
 
 
@@ -32,7 +33,8 @@ class Finishing:
     """How environments are finished: ``making`` is where workshops are opened.
 
     ``lock`` holds a key against other processes, ``building`` is the lock of all builds together.
-    ``steps`` makes those of a kernel layer; without it, none is made.
+    ``like`` finds a Python of the machine's by its version, and ``steps`` makes those of a kernel
+    layer; without it, none is made.
     """
 
     making: Path
@@ -40,27 +42,36 @@ class Finishing:
     kernels: Path
     owner: int | None
     lock: Lock
+    like: Callable[[Minor], Python | None]
     steps: Callable[[Workshop, Python], Steps] | None
 
     async def finish(self, target: Path, python: Python) -> None:
-        """Finish the published environment in *target*, which has *python*."""
-        if python.prefix == Path(ENV):  # a package's, which may not write to linked files
-            with contextlib.suppress(AtollError, OSError):
-                async with self.lock(EnvKey(f"{conda.COMPILE}{target.name}")):
-                    await conda.compile_modules(target, python, self.making, self.owner)
+        """Finish the published environment in *target*, which has *python*.
+
+        Where that is a package, it may not write to linked files: one of the machine's does.
+        """
+        if room.is_short(target):
             return
-        with contextlib.suppress(AtollError, OSError, subprocess.SubprocessError):
-            await self._lay(target, python)
+        package = python.prefix == Path(ENV)
+        if not package:
+            with contextlib.suppress(AtollError, OSError, subprocess.SubprocessError):
+                await self._lay(target, python)
         with contextlib.suppress(AtollError, OSError):
-            await self._compile(target / "env", python)
+            ours = await asyncio.to_thread(self.like, python.minor) if package else python
+            if ours:
+                await self._compile(target / "env", ours)
+                return
+            async with self.lock(EnvKey(f"{conda.COMPILE}{target.name}")):
+                await conda.compile_modules(target, python, self.making, self.owner)
 
     async def _compile(self, env: Path, python: Python) -> None:
-        """Compile the modules of *env*, but for those that were compiled for another."""
+        """Have the machine's *python* compile what was not compiled for another environment."""
         store = compiled(self.making.parent, python, self.owner)
         with locked(self.building):  # nobody empties the cache meanwhile
             lent = await asyncio.to_thread(store.lend, env)
-            box = compiling(env, python, prefix_binds(str(python.prefix)), self.owner)
-            await run(box, lambda _: None, timeout=600)
+        box = compiling(env, python, prefix_binds(str(python.prefix)), self.owner)
+        await run(box, lambda _: None, timeout=600)
+        with locked(self.building):
             await asyncio.to_thread(store.keep, env, lent)
 
     async def _lay(self, target: Path, python: Python) -> None:

@@ -82,10 +82,13 @@ def publish(made: Path, folder: Path) -> None:
     aside = folder.with_name(f".{folder.name}")
     remove(aside)
     aside.mkdir(parents=True, mode=0o755)
-    made.rename(aside / "linked")
-    copy = ["cp", "-r", "--reflink=auto", "--", str(aside / "linked"), str(aside / "env")]
-    subprocess.run(copy, check=True, stdin=subprocess.DEVNULL)
-    aside.rename(folder)
+    try:
+        made.rename(aside / "linked")
+        copy = ["cp", "-r", "--reflink=auto", "--", str(aside / "linked"), str(aside / "env")]
+        subprocess.run(copy, check=True, stdin=subprocess.DEVNULL)
+        aside.rename(folder)
+    finally:
+        remove(aside)
 
 
 def fits(folder: Path, environment: Path) -> bool:

@@ -140,6 +140,11 @@ class Pythons:
         picked = (self._pick(show(minor), None, lambda _: None)[0] for minor in there)
         return [python for python in picked if python]
 
+    def like(self, minor: Minor) -> Python | None:
+        """Return the Python of *minor* that is here, if one can serve. Blocks."""
+        python, _ = self._pick(show(minor), None, lambda _: None)
+        return python if python and python.minor == minor else None
+
     def _pick(self, asked: str, day: date | None, say: Say) -> tuple[Python | None, str]:
         """Choose among those here and ask only the chosen; of these, the newest that can serve."""
         there = self.available()

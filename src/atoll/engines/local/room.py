@@ -71,17 +71,18 @@ async def kept(workshop: Path, turn: Path, cleared: contextlib.ExitStack) -> Asy
 async def _watch(workshop: Path, turn: Path, cleared: contextlib.ExitStack) -> None:
     """Raise `Lacking` once builds have taken all the room they may, this one the most."""
     while True:
-        if _is_short(workshop):
+        if is_short(workshop):
             with contextlib.suppress(BlockingIOError), contextlib.ExitStack() as held:
                 held.enter_context(locked(turn, alone=True, wait=False))
                 most = await asyncio.to_thread(_has_most, workshop)
-                if most and _is_short(workshop):
+                if most and is_short(workshop):
                     cleared.push(held.pop_all())
                     raise _full(workshop)
         await asyncio.sleep(LOOK)
 
 
-def _is_short(folder: Path) -> bool:
+def is_short(folder: Path) -> bool:
+    """Say whether the disk of *folder* has only that left which builds leave to all else."""
     return _free(folder) < _spare(folder)
 
 

@@ -44,8 +44,15 @@ if [ -n "$EXPORT" ]; then
   "$UV" export --quiet --frozen --no-emit-project --no-header --python "$PYTHON" \\
     --output-file /tmp/exported.in > /dev/null
 fi
-exec "$UV" pip compile --python "$PYTHON" --format pylock.toml --output-file /srv/out/pylock.toml \\
-  --no-header --no-annotate "$@" > /dev/null
+if [ -n "$NEW" ]; then
+  { "$UV" venv --quiet --relocatable --allow-existing --python "$PYTHON" "$NEW" ||
+    rm -f "$NEW/pyvenv.cfg"; } > /dev/null 2>&1 &
+fi
+status=0
+"$UV" pip compile --python "$PYTHON" --format pylock.toml --output-file /srv/out/pylock.toml \\
+  --no-header --no-annotate "$@" > /dev/null || status=$?
+wait
+exit $status
 """
 # A line that `site` runs: what a person adds with pip goes to their home, since environments are
 # shared and read-only, and is found before what the environment has, as a user site would be.
@@ -59,7 +66,8 @@ HOME_PACKAGES = (
 INSTALL = """
 set -e
 ln -s "$1" /tmp/env; env=/tmp/env; pins=$2; kernel=$3; mode=$4
-"$UV" venv --quiet --relocatable --allow-existing --python "$PYTHON" "$env"
+[ -e "$env/pyvenv.cfg" ] ||
+  "$UV" venv --quiet --relocatable --allow-existing --python "$PYTHON" "$env"
 if [ -s "$pins" ]; then
   "$UV" pip sync --no-build --link-mode "$mode" --python "$env/bin/python" "$pins"
 fi
@@ -158,11 +166,15 @@ class Steps:
         if sealed:
             words = ["--no-build", *words]
         environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
-        environ |= {"RUST_LOG": TOLD} if quick else {}
+        box = self._box_to_resolve(environ, sealed=sealed)
+        if quick:  # meanwhile, the environment is begun
+            environ = {**box.environ, "RUST_LOG": TOLD, "NEW": ENV}
+            begun = Bind(self.workshop.env, ENV, writable=True)
+            box = replace(box, environ=environ, binds=(*box.binds, begun))
         told: list[str] = []
         status = await self.run(
             ("/bin/sh", "-c", RESOLVE, "resolve", *words),
-            self._box_to_resolve(environ, sealed=sealed),
+            box,
             told,
             say=quick.hear if quick else None,  # it is only a first try: no failure of a build's
         )
