@@ -83,7 +83,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def attempt(where: str, data: Path) -> dict[str, Any]:
     """Build and run one repository; return what came of it."""
-    command = [sys.executable, "-m", "atoll.cli", "check", where, "--json"]
+    command = [sys.executable, "-m", "atoll.cli", "check", where, "--json", "--retry"]
     command += [f"--as={day}" for day in DAYS]
     command += [f"--first={NOTEBOOKS}", f"--notebook-timeout={NOTEBOOK}"]
     began = time.monotonic()

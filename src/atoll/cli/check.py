@@ -26,7 +26,7 @@ from atoll.engines.local.trials import LONGEST, Found, try_notebooks
 from atoll.environments.reading import index_day
 from atoll.errors import AtollError, NotFound
 from atoll.events import Event
-from atoll.launching import Clock
+from atoll.launching import Building, Clock
 from atoll.names import default_name, new_id
 from atoll.servers import Limits, Network, ServerPlan
 from atoll.settings import Settings
@@ -95,6 +95,7 @@ class Report:
     metavar="DAY",
     help="“then” (the default), “today”, or a date. Twice: side by side.",
 )
+@click.option("--retry", is_flag=True, help="Build again what could not be built before.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with it all."
 )
@@ -146,7 +147,8 @@ async def _check(
             trials = []
             for day, at in ats.items():
                 began = time.monotonic()
-                plan = await _prepare(machine, content, asking, at, progress)
+                how = Building(retry=options["retry"])
+                plan = await _prepare(machine, content, asking, at, progress, how)
                 took = round(time.monotonic() - began, 1)
                 trial = await _try(settings, plan, day, options, progress)
                 trials.append(replace(trial, seconds=took))
@@ -156,7 +158,12 @@ async def _check(
 
 
 async def _prepare(
-    machine: Laptop, content: Checkout, asking: Checkout, at: str, progress: Progress
+    machine: Laptop,
+    content: Checkout,
+    asking: Checkout,
+    at: str,
+    progress: Progress,
+    how: Building,
 ) -> tuple[ServerPlan, tuple[str, ...]] | AtollError:
     """Return what a server of *content* would be, and notes; or why there can be none.
 
@@ -164,7 +171,7 @@ async def _prepare(
     """
     launcher, defaults = machine.atoll.launcher, machine.atoll.settings.servers
     try:
-        built = await launcher.build(launcher.read(asking, at), asking, progress.tell)
+        built = await launcher.build(launcher.read(asking, at), asking, progress.tell, how)
     except AtollError as error:
         return error
     plan = ServerPlan(
