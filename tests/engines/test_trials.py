@@ -84,6 +84,16 @@ async def test_a_notebook_has_so_much_time_however_little_each_cell_takes(tmp_pa
     assert 0 < one.cell < 9
 
 
+async def test_a_widget_of_long_ago_stops_nothing(tmp_path):
+    opens = (
+        "kernel = get_ipython().kernel\n"
+        "kernel.session.send(kernel.iopub_socket, 'comm_open', {'comm_id': 'c', 'data': {},\n"
+        "    'target_name': 'jupyter.widget'}, parent=kernel.get_parent())\n"
+    )
+    (one,) = await tried(tmp_path, {"a.ipynb": notebook((opens, None), ("print(1)", "1\n"))})
+    assert (one.state, one.error) == ("same", "")
+
+
 async def test_a_notebook_may_say_of_itself_what_it_likes_but_nothing_else(tmp_path):
     """It runs as the same user as what tells of it; so that is looked at as a stranger's."""
     forged = json.dumps({"notebook": "b.ipynb", "state": "<script>", "differences": "x"})

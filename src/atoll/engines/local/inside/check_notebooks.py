@@ -78,7 +78,7 @@ class Trial:
         spec = self.notebook.metadata.get("kernelspec", {})
         specs = at_home(KernelSpecManager)()
         manager = AsyncKernelManager(kernel_name=kernel_for(spec, specs), kernel_spec_manager=specs)
-        client = NotebookClient(
+        client = Client(
             self.notebook,
             km=manager,
             timeout_func=self._left,
@@ -126,6 +126,15 @@ class Trial:
                     }
                 )
         return found
+
+
+class Client(NotebookClient):
+    """One that also stands the widgets of before ipywidgets 7, which open without a state."""
+
+    def on_comm_open_jupyter_widget(self, msg: dict[str, Any]) -> Any:
+        """Note what a widget begins with, as far as that is told."""
+        known = "state" in msg["content"]["data"]
+        return super().on_comm_open_jupyter_widget(msg) if known else None
 
 
 def kernel_for(spec: Any, specs: Any) -> str:
