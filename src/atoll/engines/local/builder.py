@@ -30,13 +30,13 @@ from atoll.disk import hide, locked, remove
 from atoll.engines.local import conda, debian, layers, network
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
-from atoll.engines.local.explanations import MAKE_ROOM
+from atoll.engines.local.explanations import MAKE_ROOM, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin, uv_lock_hashes
 from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import Bind, run
-from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
+from atoll.engines.local.solving import MOST, check, solve, solve_on_best, solve_quickly
 from atoll.engines.local.steps import ENV, Steps, compiling
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
@@ -260,17 +260,23 @@ class LocalBuilder:
             await asyncio.to_thread(start_over, steps.workshop, steps.owner)
         older = await asyncio.to_thread(self._older, steps, spec)
         steps, found = await solve_on_best(steps, older, full, notes)
-        lock, kernel = await solve(steps, found, notes)
-        safe = lock.harmless and not steps.own_indexes
-        pins = () if steps.own_indexes else lock.trusted
-        check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
-        if not safe:
-            check(await steps.build(lock))
+        while True:
+            lock, kernel = await solve(steps, found, notes)
+            safe = lock.harmless and not steps.own_indexes
+            pins = () if steps.own_indexes else lock.trusted
+            check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
+            problem = None if safe else await steps.build(lock)
+            if problem is None or problem.kind is not Kind.BUILD:
+                break
+            found = problem  # for which there may be a remedy
+            await asyncio.to_thread(start_over, steps.workshop, steps.owner)
+        check(problem)
+        notes += steps.remedies.notes()
         return steps, lock
 
     def _older(self, steps: Steps, spec: EnvSpec) -> list[Steps]:
-        """Return the same steps on the two Pythons before, where the author named none."""
-        found = self.pythons.older(spec.python, steps.python.minor)[:2]
+        """Return the same steps on the Pythons before, where the author named none."""
+        found = self.pythons.older(spec.python, steps.python.minor)[:MOST]
         return [replace(steps, python=one, binds=prefix_binds(str(one.prefix))) for one in found]
 
     def _steps(
