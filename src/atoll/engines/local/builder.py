@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network
+from atoll.engines.local import conda, debian, layers, network, python2
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
 from atoll.engines.local.explanations import MAKE_ROOM, Kind
@@ -51,7 +51,7 @@ from atoll.engines.local.workshop import (
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.environments.conda import CONDA, essence_of
 from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
-from atoll.environments.pythons import day_for
+from atoll.environments.pythons import TWO, day_for
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import (
     hashes_of,
@@ -182,7 +182,8 @@ class LocalBuilder:
         notes = [*spec.notes, *([note] if note else [])]
         seen = replace(spec, as_of=day_for(python.minor, spec.as_of))
         if seen.as_of != spec.as_of:
-            notes.append(f"Python {python.version} came later: packages are those of {seen.as_of}.")
+            what = "Ready-made packages" if python.minor == TWO else f"Python {python.version}"
+            notes.append(f"{what} came later: packages are those of {seen.as_of}.")
         steps = self._steps(seen, workshop, python, owner, log)
         packages = await debian.lay(steps, self.system, self.settings.data, self.lock, notes)
         if spec.tree:
@@ -200,7 +201,7 @@ class LocalBuilder:
             **debian.told(packages),
             "home": home,
             "packages": len(lock.pins),
-            "own_lab": bool(LABS & lock.names),
+            "own_lab": python.minor != TWO and bool(LABS & lock.names),
         }
 
     async def _make_by_conda(
@@ -245,6 +246,8 @@ class LocalBuilder:
 
         Returns the steps to go on with, perhaps on an older Python, and what was installed.
         """
+        if steps.python.minor == TWO:
+            return steps, await python2.install(steps, notes)
         files = dict(spec.files)
         hashes = hashes_of(files)
         if "uv.lock" in files:
@@ -340,6 +343,8 @@ class LocalBuilder:
                 with contextlib.suppress(AtollError, OSError):
                     async with self.lock(EnvKey(f"{conda.COMPILE}{target.name}")):
                         await conda.compile_modules(target, python, self._cache() / "making", owner)
+                return
+            if python.minor == TWO:  # pip has compiled it
                 return
             box = compiling(target / "env", python, prefix_binds(told["python_prefix"]), owner)
             with contextlib.suppress(AtollError, OSError):
