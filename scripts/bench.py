@@ -99,10 +99,11 @@ def interrupted(*_: object) -> NoReturn:
 
 
 def find() -> dict[str, tuple[str, ...]]:
-    """Return each program and the figures that it gives."""
+    """Return each program that gives figures, and which; `revival` takes an hour and gives none."""
     sys.path.insert(0, str(FOLDER))
     stems = sorted(file.stem for file in FOLDER.glob("*.py"))
-    return {stem: tuple(importlib.import_module(stem).FIGURES) for stem in stems}
+    modules = {stem: importlib.import_module(stem) for stem in stems}
+    return {stem: tuple(one.FIGURES) for stem, one in modules.items() if hasattr(one, "FIGURES")}
 
 
 def choose(only: str, programs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -59,12 +59,18 @@ def test_a_repositorys_notebooks_are_run_and_compared(atoll, repo, tmp_path):
         "more/differs.ipynb": "differs",
         "more/fails.ipynb": "fails",
     }
+    assert told["notebooks"] == sorted(states)
+    assert trial["seconds"] > 0
     assert "No module named" in page.read_text()
 
     ran = atoll("check", repo, "--notebooks", "same.ipynb")
     assert ran.returncode == 0, ran.stderr
     assert "same      same.ipynb" in ran.stdout
     assert "1 same, of 1" in ran.stdout
+
+    ran = atoll("check", repo, "--first", "1", "--json")
+    (trial,) = json.loads(ran.stdout)["trials"]
+    assert [one["notebook"] for one in trial["notebooks"]] == ["more/differs.ipynb"]
 
     ran = atoll("check", repo, "--notebooks", "none*")
     assert ran.returncode == 4

@@ -119,6 +119,30 @@ CASES = [
     ),
     (
         dedent("""\
+            error: Failed to download and build `lagoon==2.0.0`
+              cause: Failed to resolve requirements from `build-system.requires`
+              cause: No solution found when resolving: `setuptools>=64`, `setuptools-scm>=8`
+              cause: Because only setuptools-scm<8 is available, the requirements are unsatisfiable."""),
+        Kind.BUILD,
+        (
+            "“lagoon==2.0.0” could not be built from source: Because only setuptools-scm<8 is "
+            "available, the requirements are unsatisfiable."
+        ),
+        "The log shows the whole output of its build.",
+    ),
+    (
+        dedent("""\
+            error: Git operation failed
+              cause: failed to clone into: /srv/cache/uv/git-v2/db/2c681a2896045b6f
+              cause: process didn't exit successfully: `/usr/bin/git fetch` (exit status: 128)
+                     --- stderr
+                     fatal: unable to access 'https://git.example.org/o/r.git/': Could not resolve host: git.example.org"""),
+        Kind.UNREACHABLE,
+        "https://git.example.org/o/r.git did not answer.",
+        "Try again later. If that is the package index, the operator can name another for uv.",
+    ),
+    (
+        dedent("""\
             error: Failed to download `idna==3.4`
               cause: Hash mismatch for `idna==3.4`
 

@@ -13,7 +13,16 @@ import pytest
 from atoll.engines.local import checks, pythons
 from atoll.engines.local.owners import build_owner
 from atoll.engines.local.pythons import OLDEST, Pythons
-from atoll.environments.pythons import Choice, choose, day_for, newest_of, wanted
+from atoll.environments.pythons import (
+    TWO,
+    WHEELS,
+    Choice,
+    choose,
+    day_for,
+    newest_of,
+    older,
+    wanted,
+)
 from atoll.errors import BuildFailed, Lacking
 from atoll.settings import Settings
 
@@ -52,11 +61,26 @@ def test_the_newest_python_of_a_day(day, newest):
         (">=3.10", date(2021, 6, 1), Choice((3, 11), "No Python of 2021-06-01 or before here; 3.11 was taken instead.")),
         ("~=3.8.2", date(2024, 6, 1), Choice((3, 8))),
         ("<3.6", None, None),
-        ("2.7", None, None),
+        ("2.7", None, Choice((3, 6), "No Python 2.7 here; 3.6 was taken instead.")),
+        (">=2.7", date(2019, 11, 1), Choice((3, 8))),
     ],
 )  # fmt: skip
 def test_the_python_that_is_chosen(asked, day, choice):
     assert choose(asked, day, HERE) == choice
+
+
+def test_python_2_is_taken_only_where_it_is_asked_for():
+    both = [TWO, (3, 6), (3, 8)]
+    assert choose("2.7", date(2016, 1, 1), both) == Choice(TWO)
+    assert choose("", date(2012, 1, 1), both).version == (3, 6)
+    assert choose(">=2.6", date(2012, 1, 1), both).version == (3, 6)
+    assert older("", (3, 8), both) == [(3, 6)]
+
+
+def test_packages_for_python_2_are_of_a_day_on_which_they_came_ready_made():
+    assert day_for(TWO, date(2015, 6, 1)) == WHEELS
+    assert day_for(TWO, date(2019, 6, 1)) == date(2019, 6, 1)
+    assert day_for(TWO, None) is None
 
 
 def test_a_python_newer_than_the_day_sees_packages_that_fit_it():
@@ -74,7 +98,7 @@ def test_the_machines_pythons_answer(tmp_path):
     pythons = Pythons(tmp_path)
     there = pythons.available()
     assert there
-    assert min(there) >= OLDEST
+    assert min(there.keys() - {TWO}) >= OLDEST
     newest = max(there)
     python, note = pythons.take(f"{newest[0]}.{newest[1]}", None, print)
     assert python.minor == newest

@@ -36,7 +36,7 @@ async def test_a_setuptools_that_uv_can_build_with_is_there_before_2019(site, in
 
 def test_the_corrections_are_a_uv_toml():
     listed = tomllib.loads(metadata())["dependency-metadata"]
-    assert {one["name"] for one in listed} == {"pandas"}
+    assert {one["name"] for one in listed} == {"pandas", "sklearn"}
     assert len({one["version"] for one in listed}) == len(listed) > 10
 
 

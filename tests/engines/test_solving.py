@@ -57,6 +57,15 @@ async def test_the_python_that_is_asked_for_is_kept_and_things_are_built_for_it(
     assert await site.python(made, "import lagoon; print(lagoon.BUILT)") == ["True"]
 
 
+async def test_the_python_before_that_one_is_looked_at_too(site, index):
+    newest, *others = sorted(site.builder.pythons.available(), reverse=True)
+    before = others[1] if others[1:] else newest
+    index.source("lagoon", "1.0")
+    index.wheel("lagoon", "1.0", tag=f"cp{before[0]}{before[1]}-none-any")
+    made = await site.build({"requirements.txt": "lagoon==1.0\n"}, at="today")
+    assert made.python.startswith(f"{show(before)}.")
+
+
 async def test_what_is_source_everywhere_is_built_on_the_newest_python(site, index):
     newest = max(site.builder.pythons.available())
     index.source("lagoon", "1.0")

@@ -21,11 +21,11 @@ def notebook(*cells, kernel="python3"):
     return nbformat.writes(v4.new_notebook(cells=code, metadata={"kernelspec": spec}))
 
 
-async def tried(tmp_path, files, *, seconds=30.0, **more):
+async def tried(tmp_path, files, *, seconds=30.0, whole=60.0, **more):
     plan = make_plan(tmp_path, files, temporary=True, **more)
     names = [name for name in files if name.endswith(".ipynb")]
     told: list[Event] = []
-    found = await try_notebooks(Settings(data=tmp_path), plan, names, told.append, seconds)
+    found = await try_notebooks(Settings(data=tmp_path), plan, names, told.append, seconds, whole)
     assert [one.notebook for one in found] == names, told
     assert not any((tmp_path / "trials").iterdir())
     return found
@@ -75,6 +75,23 @@ async def test_a_cell_that_takes_too_long_and_a_kernel_that_dies_fail_alone(tmp_
     assert (long.state, long.cell, long.error) == ("fails", 1, "It took longer than 3 s.")
     assert (dies.state, dies.cell) == ("fails", 0)
     assert same.state == "same"
+
+
+async def test_a_notebook_has_so_much_time_however_little_each_cell_takes(tmp_path):
+    cells = [("import time; time.sleep(0.4)", None)] * 10
+    (one,) = await tried(tmp_path, {"a.ipynb": notebook(*cells)}, whole=3.0)
+    assert (one.state, one.error) == ("fails", "The notebook's time was up.")
+    assert 0 < one.cell < 9
+
+
+async def test_a_widget_of_long_ago_stops_nothing(tmp_path):
+    opens = (
+        "kernel = get_ipython().kernel\n"
+        "kernel.session.send(kernel.iopub_socket, 'comm_open', {'comm_id': 'c', 'data': {},\n"
+        "    'target_name': 'jupyter.widget'}, parent=kernel.get_parent())\n"
+    )
+    (one,) = await tried(tmp_path, {"a.ipynb": notebook((opens, None), ("print(1)", "1\n"))})
+    assert (one.state, one.error) == ("same", "")
 
 
 async def test_a_notebook_may_say_of_itself_what_it_likes_but_nothing_else(tmp_path):

@@ -113,9 +113,9 @@ def test_the_python_of_a_pipfile_rules_over_runtime_txt(lock, pipfile, python):
     assert spec({**files, "Pipfile": f"[requires]\n{pipfile}\n"}).python == python
 
 
-def test_python_2_in_a_lock_is_refused_as_everywhere():
-    with pytest.raises(CannotBuildYet, match=r"Pipfile\.lock asks for Python 2\.7"):
-        spec({"Pipfile.lock": pipfile_lock(requires={"python_version": "2.7"})})
+def test_python_2_in_a_lock_is_taken_as_everywhere():
+    found = spec({"Pipfile.lock": pipfile_lock(requires={"python_version": "2.7"})})
+    assert found.python == "2.7"
 
 
 def test_other_indexes_of_a_pipfile_are_named_and_the_public_one_under_any_address_is_not():

@@ -200,11 +200,21 @@ def test_a_pyenv_environments_own_name_is_no_version():
     assert spec({".python-version": "my-env\n3.9\n"}).python == "3.9"
 
 
-@pytest.mark.parametrize(("text", "kind"), [("python-2.7", CannotBuildYet), ("python3", BadSpecification), ("", BadSpecification),
+@pytest.mark.parametrize(("text", "kind"), [("python-1.5", BadSpecification), ("python3", BadSpecification), ("", BadSpecification),
     ("python-4.2", BadSpecification), ("python-3.9; rm -rf", BadSpecification)])  # fmt: skip
 def test_odd_runtimes_are_refused(text, kind):
     with pytest.raises(kind):
         spec({"runtime.txt": text})
+
+
+def test_what_follows_the_minor_version_plays_no_part_as_in_binder():
+    assert spec({"runtime.txt": "python-3.7.O"}).python == "3.7"
+    assert spec({"runtime.txt": "python-3"}).python == ""
+
+
+def test_python_2_is_the_last_of_its_kind():
+    assert spec({"runtime.txt": "python-2.7"}).python == "2.7"
+    assert spec({"runtime.txt": "python-2.6.9"}).python == "2.7"
 
 
 def test_the_index_date_is_the_day_on_which_the_specification_last_changed():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from atoll.cli.progress import Progress
 from atoll.cli.run import understood
 from atoll.disk import entries
 from atoll.engines.local.commands import content as files_of
-from atoll.engines.local.trials import Found, try_notebooks
+from atoll.engines.local.trials import LONGEST, Found, try_notebooks
 from atoll.environments.reading import index_day
 from atoll.errors import AtollError, NotFound
 from atoll.events import Event
-from atoll.launching import Clock
+from atoll.launching import Building, Clock
 from atoll.names import default_name, new_id
 from atoll.servers import Limits, Network, ServerPlan
 from atoll.settings import Settings
@@ -41,7 +42,8 @@ MARKS = {"same": "green", "differs": "yellow", "runs": "cyan", "fails": "red"}
 class Trial:
     """What came of one environment: that as of *day* ("then", "today" or a date).
 
-    ``error`` says why there is none; ``notebooks`` are as `try_notebooks` returns them.
+    ``error`` says why there is none; ``seconds`` is what building it took, or looking it up;
+    ``notebooks`` are as `try_notebooks` returns them.
     """
 
     day: str
@@ -51,6 +53,7 @@ class Trial:
     key: str = ""
     notes: tuple[str, ...] = ()
     notebooks: tuple[Found, ...] = ()
+    seconds: float = 0.0
 
     @property
     def counts(self) -> Counter[str]:
@@ -60,12 +63,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `atoll check` found of one version of a repository."""
+    """What `atoll check` found of one version of a repository.
+
+    ``notebooks`` are those that were to be run, which is more than were where nothing was built.
+    """
 
     reference: str
     version: str
     date: str
     trials: tuple[Trial, ...]
+    notebooks: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -76,7 +83,11 @@ class Report:
 @click.command()
 @click.argument("reference")
 @click.option("--notebooks", default="*.ipynb", metavar="GLOB", help="Which; all by default.")
+@click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N by path.")
 @click.option("--timeout", default=600.0, metavar="S", help="Seconds that a cell may take (600).")
+@click.option(
+    "--notebook-timeout", default=LONGEST, metavar="S", help="Seconds that a notebook may take."
+)
 @click.option(
     "--as",
     "days",
@@ -84,6 +95,7 @@ class Report:
     metavar="DAY",
     help="“then” (the default), “today”, or a date. Twice: side by side.",
 )
+@click.option("--retry", is_flag=True, help="Build again what could not be built before.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with it all."
 )
@@ -134,14 +146,24 @@ async def _check(
                 asking = await check_out(target.environment, progress.tell, Clock())
             trials = []
             for day, at in ats.items():
-                plan = await _prepare(machine, content, asking, at, progress)
-                trials.append(await _try(settings, plan, day, options, progress))
+                began = time.monotonic()
+                how = Building(retry=options["retry"])
+                plan = await _prepare(machine, content, asking, at, progress, how)
+                took = round(time.monotonic() - began, 1)
+                trial = await _try(settings, plan, day, options, progress)
+                trials.append(replace(trial, seconds=took))
     ref, name = content.ref, written(target.repo, target.environment)
-    return Report(name, ref.version, ref.date.isoformat(), tuple(trials))
+    named = tuple(_chosen(content.path, options))
+    return Report(name, ref.version, ref.date.isoformat(), tuple(trials), named)
 
 
 async def _prepare(
-    machine: Laptop, content: Checkout, asking: Checkout, at: str, progress: Progress
+    machine: Laptop,
+    content: Checkout,
+    asking: Checkout,
+    at: str,
+    progress: Progress,
+    how: Building,
 ) -> tuple[ServerPlan, tuple[str, ...]] | AtollError:
     """Return what a server of *content* would be, and notes; or why there can be none.
 
@@ -149,7 +171,7 @@ async def _prepare(
     """
     launcher, defaults = machine.atoll.launcher, machine.atoll.settings.servers
     try:
-        built = await launcher.build(launcher.read(asking, at), asking, progress.tell)
+        built = await launcher.build(launcher.read(asking, at), asking, progress.tell, how)
     except AtollError as error:
         return error
     plan = ServerPlan(
@@ -177,15 +199,20 @@ async def _try(
         progress.tell(Event("build", f"{prepared}", note=True))
         return Trial(day, error=f"{prepared} {prepared.hint}".strip())
     plan, notes = prepared
-    found = notebooks_of(files_of(plan), options["notebooks"])
+    found = _chosen(files_of(plan), options)
     if not found:
         pattern = options["notebooks"]
         raise NotFound(f"The repository has no notebook that “{pattern}” means.")
     progress.tell(Event("check", f"{len(found)} notebooks as of {day}"))
-    told = await try_notebooks(settings, plan, found, progress.tell, options["timeout"])
+    patience = options["timeout"], options["notebook_timeout"]
+    told = await try_notebooks(settings, plan, found, progress.tell, *patience)
     environment = plan.environment
     as_of = environment.as_of.isoformat() if environment.as_of else ""
     return Trial(day, "", as_of, environment.python, environment.key, notes, told)
+
+
+def _chosen(folder: Path, options: dict[str, Any]) -> list[str]:
+    return notebooks_of(folder, options["notebooks"])[: options["first"]]
 
 
 def notebooks_of(folder: Path, pattern: str) -> list[str]:

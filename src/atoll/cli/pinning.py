@@ -70,8 +70,8 @@ async def _referred(machine: Laptop, reference: str, at: str) -> Environment:
     target = understood(reference)
     with Progress() as progress:
         repo = target.environment or target.repo
-        spec = launcher.read(await launcher.check_out(repo, progress.tell, Clock()), at)
-    if known := await launcher.find(spec):
+        checkout = await launcher.check_out(repo, progress.tell, Clock())
+    if known := await launcher.find(launcher.read(checkout, at), checkout):
         return known
     command = ["atoll", "build", reference, *(["--at", at] if at else [])]
     message = f"The environment of {reference} is not there."

@@ -162,6 +162,11 @@ def _without_magic(line: str) -> str:
     return line[: len(line) - len(line.lstrip())] + "pass" if MAGIC.match(code) else line
 
 
+def package_of(module: str) -> str:
+    """Return the package that *module* is probably of."""
+    return _package(module)[0]
+
+
 def _imported(line: list[str]) -> set[str]:
     """Return what one statement, as tokens, imports."""
     if line[:1] == ["from"] and "import" in line:

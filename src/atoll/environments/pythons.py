@@ -13,6 +13,8 @@ from datetime import date, timedelta
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 Minor = tuple[int, int]
+TWO: Minor = (2, 7)  # the one Python 2 there may be; taken only where it is asked for
+WHEELS = date(2017, 2, 1)  # from then on, most packages with compiled parts come ready for Linux
 RIPE = timedelta(days=180)  # after its release, most packages with compiled parts fit a Python
 
 RELEASED: dict[Minor, date] = {
@@ -53,8 +55,11 @@ def day_for(minor: Minor, day: date | None) -> date | None:
     """Return the day of the package index that suits *minor* where *day* was asked for.
 
     That is *day* itself, unless the Python is newer: then hardly any package of that day fits it,
-    and the first day on which most did is taken.
+    and the first day on which most did is taken. For Python 2 that is when there were wheels: what
+    came before would have to be built, with the compilers and libraries of then.
     """
+    if minor == TWO:
+        return day and max(day, WHEELS)
     if day is None or minor <= newest_of(day) or minor not in RELEASED:
         return day
     return RELEASED[minor] + RIPE
@@ -103,10 +108,11 @@ def choose(asked: str, day: date | None, available: Collection[Minor]) -> Choice
 
 
 def _nearest(want: Minor, available: Collection[Minor]) -> Choice | None:
-    same_major = [minor for minor in available if minor[0] == want[0]]
-    if not same_major:
+    same = [minor for minor in available if minor[0] == want[0]]
+    if not same and want[0] != TWO[0]:
         return None
-    taken = min(same_major, key=lambda minor: (abs(minor[1] - want[1]), minor))
+    near = same or [min(available)]  # of no other kind is any nearer than its oldest
+    taken = min(near, key=lambda minor: (abs(minor[1] - want[1]), minor))
     return Choice(taken, f"No Python {show(want)} here; {show(taken)} was taken instead.")
 
 
@@ -134,8 +140,12 @@ def is_range(text: str) -> bool:
 
 
 def _fitting(asked: str, available: Collection[Minor]) -> list[Minor]:
-    """Return those of *available* some patch release of which is in the range *asked*."""
+    """Return those of *available* some patch release of which is in the range *asked*.
+
+    A range such as ">=2.7" was written for what came after, too; Python 2 is never meant by it.
+    """
+    newer = [minor for minor in available if minor > TWO]
     if not asked:
-        return list(available)
+        return newer
     allowed = SpecifierSet(asked)
-    return [m for m in available if any(f"{show(m)}.{patch}" in allowed for patch in (0, 99, 7))]
+    return [m for m in newer if any(f"{show(m)}.{patch}" in allowed for patch in (0, 99, 7))]

@@ -21,12 +21,12 @@ from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
 from atoll.environments.pixi import PIXI, PIXI_LOCK, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
-from atoll.environments.pythons import minor_of, show, wanted
+from atoll.environments.pythons import TWO, minor_of, show, wanted
 from atoll.environments.r import DEBIAN, DESCRIPTION, LOCK, SCRIPT, RFiles, asks_for_r, read_r
 from atoll.environments.r import ESSENCE as R
 from atoll.environments.refusals import refused
 from atoll.environments.requirements import decode, read_requirements
-from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
+from atoll.errors import BadRequest, BadSpecification
 from atoll.sources import Checkout
 
 FOLDERS = (".binder", "binder")
@@ -258,7 +258,7 @@ def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
 def _runtime(path: str, text: str) -> str:
     if asks_for_r(text):
         return ""
-    version = re.fullmatch(r"python-(\d+(?:\.\d+){0,2})", text)
+    version = re.fullmatch(r"python-(\d+(?:\.\d+)?)(?:\.\w+)?", text)  # “3.7.O” is taken by Binder
     if not version:
         raise BadSpecification(
             f"{path} says “{text[:40]}”, which is not a version of Python.",
@@ -271,10 +271,7 @@ def _version(path: str, text: str) -> str:
     """Return *text* as the minor version that it means: patch releases do not change results."""
     parts = text.split(".")
     if parts[0] == "2":
-        raise CannotBuildYet(
-            f"{path} asks for Python {text}, which Atoll cannot build yet.",
-            hint="The oldest Python that it builds is 3.6.",
-        )
+        return show(TWO)
     if parts[0] != "3":
         raise BadSpecification(f"{path} asks for Python {text}, which does not exist.")
     return ".".join(parts[:2]) if len(parts) > 1 else ""

@@ -20,7 +20,7 @@ from atoll.environments.imports import Proposal
 from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
 from atoll.events import Event, Phase, Tell
-from atoll.launching import pairs, proposals
+from atoll.launching import kernels, pairs, proposals
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
@@ -260,7 +260,8 @@ class Launcher:
                     raise
                 self._unreachable[spec.key] = time.monotonic()
                 tell(Event("build", str(error), note=True))
-        return await self._build_substitute(self.substitute(spec), checkout, tell, how)
+        instead = kernels.as_written(self.substitute(spec), checkout)
+        return await self._build_substitute(instead, checkout, tell, how)
 
     async def _build_substitute(
         self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building
@@ -278,17 +279,18 @@ class Launcher:
             raise
         return Built(spec, made, cached=False)
 
-    async def find(self, spec: EnvSpec) -> Environment | None:
+    async def find(self, spec: EnvSpec, checkout: Checkout) -> Environment | None:
         """Return the environment that *spec* is launched in, if it is there; never build."""
         if known := await self.environments.find(spec):
             return known
         if self.substitute is None or spec.kind != CONDA:
             return None
-        return await self.environments.find(self.substitute(spec))
+        return await self.environments.find(kernels.as_written(self.substitute(spec), checkout))
 
     def read(self, checkout: Checkout, at: str = "") -> EnvSpec:
         """Read what *checkout* asks for; *at* overrides the date of the package index."""
-        return read_spec(checkout, platform=self.platform, at=at)
+        spec = read_spec(checkout, platform=self.platform, at=at)
+        return kernels.as_written(spec, checkout)
 
 
 def opening_of(checkout: Checkout) -> str:

@@ -20,14 +20,13 @@ CODE = (".ipynb", ".py")
 
 def propose_for(checkout: Checkout) -> Proposal | None:
     """Return what the notebooks and scripts of *checkout* import; reads the disk."""
-    found = {
-        path: entry
-        for entry in islice(entries(checkout.path), ENTRIES)
-        if not (path := entry.path[len(str(checkout.path)) + 1 :]).startswith(".")
-        and "/." not in path
-    }
-    code = [found[path] for path in sorted(found) if path.endswith(CODE)]
-    return propose(_read(code), found)
+    found = _files(checkout)
+    return propose(_read(found), found)
+
+
+def code_of(checkout: Checkout) -> Iterator[tuple[str, bytes]]:
+    """Yield the paths and contents of the notebooks and scripts of *checkout*; reads the disk."""
+    return _read(_files(checkout))
 
 
 def accepted(checkout: Checkout, proposal: Proposal) -> Checkout:
@@ -45,10 +44,20 @@ def said(proposal: Proposal) -> str:
     )
 
 
-def _read(files: list[os.DirEntry[str]]) -> Iterator[tuple[str, bytes]]:
-    """Yield what can be read of *files*: plain ones only, and no links; nobody changes them."""
+def _files(checkout: Checkout) -> dict[str, os.DirEntry[str]]:
+    """Return what is in *checkout* by its path, but for what is hidden."""
+    return {
+        path: entry
+        for entry in islice(entries(checkout.path), ENTRIES)
+        if not (path := entry.path[len(str(checkout.path)) + 1 :]).startswith(".")
+        and "/." not in path
+    }
+
+
+def _read(found: dict[str, os.DirEntry[str]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the code that can be read of *found*: plain files, no links; nobody changes them."""
     left = MOST
-    for file in files:
+    for file in (found[path] for path in sorted(found) if path.endswith(CODE)):
         size = file.stat(follow_symlinks=False).st_size
         if file.is_file(follow_symlinks=False) and size <= min(LARGEST, left):
             left -= size

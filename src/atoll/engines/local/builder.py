@@ -26,16 +26,17 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network, r, room
+from atoll.engines.local import conda, debian, layers, network, python2, r, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
+from atoll.engines.local.explanations import Kind
 from atoll.engines.local.finishing import Finishing
 from atoll.engines.local.locks import Lock, has_lab, uv_lock_hashes
 from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import Bind
-from atoll.engines.local.solving import check, solve, solve_on_best, solve_quickly
+from atoll.engines.local.solving import MOST, check, solve, solve_on_best, solve_quickly
 from atoll.engines.local.steps import ENV, Steps
 from atoll.engines.local.uv import Index, operators_index
 from atoll.engines.local.workshop import (
@@ -50,7 +51,7 @@ from atoll.engines.local.workshop import (
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.environments.conda import CONDA, essence_of
 from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
-from atoll.environments.pythons import day_for
+from atoll.environments.pythons import TWO, day_for
 from atoll.environments.reading import PACKAGE
 from atoll.environments.requirements import (
     hashes_of,
@@ -187,7 +188,8 @@ class LocalBuilder:
         notes = [*spec.notes, *([note] if note else [])]
         seen = replace(spec, as_of=day_for(python.minor, spec.as_of))
         if seen.as_of != spec.as_of:
-            notes.append(f"Python {python.version} came later: packages are those of {seen.as_of}.")
+            what = "Ready-made packages" if python.minor == TWO else f"Python {python.version}"
+            notes.append(f"{what} came later: packages are those of {seen.as_of}.")
         steps = self._steps(seen, workshop, python, owner, log)
         packages = await debian.lay(steps, self.system, self.settings.data, self.lock, notes)
         if spec.tree:
@@ -207,7 +209,7 @@ class LocalBuilder:
             **made.told,
             "home": home,
             "packages": len(lock.pins) + len(made.packages),
-            "own_lab": has_lab(lock.versions),
+            "own_lab": python.minor != TWO and has_lab(lock.versions),
         }
 
     async def _make_by_conda(
@@ -252,6 +254,8 @@ class LocalBuilder:
 
         Returns the steps to go on with, perhaps on an older Python, and what was installed.
         """
+        if steps.python.minor == TWO:
+            return steps, await python2.install(steps, notes)
         files = dict(spec.files)
         hashes = hashes_of(files)
         if "uv.lock" in files:
@@ -267,17 +271,23 @@ class LocalBuilder:
             await asyncio.to_thread(start_over, steps.workshop, steps.owner)
         older = await asyncio.to_thread(self._older, steps, spec)
         steps, found = await solve_on_best(steps, older, full, notes)
-        lock, kernel = await solve(steps, found, notes)
-        safe = lock.harmless and not steps.own_indexes
-        pins = () if steps.own_indexes else lock.trusted
-        check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
-        if not safe:
-            check(await steps.build(lock))
+        while True:
+            lock, kernel = await solve(steps, found, notes)
+            safe = lock.harmless and not steps.own_indexes
+            pins = () if steps.own_indexes else lock.trusted
+            check(await steps.install(pins, hashes, kernel=kernel, shared=safe and shared))
+            problem = None if safe else await steps.build(lock)
+            if problem is None or problem.kind is not Kind.BUILD:
+                break
+            found = problem  # for which there may be a remedy
+            await asyncio.to_thread(start_over, steps.workshop, steps.owner)
+        check(problem)
+        notes += steps.remedies.notes()
         return steps, lock
 
     def _older(self, steps: Steps, spec: EnvSpec) -> list[Steps]:
-        """Return the same steps on the two Pythons before, where the author named none."""
-        found = self.pythons.older(spec.python, steps.python.minor)[:2]
+        """Return the same steps on the Pythons before, where the author named none."""
+        found = self.pythons.older(spec.python, steps.python.minor)[:MOST]
         return [replace(steps, python=one, binds=prefix_binds(str(one.prefix))) for one in found]
 
     def _steps(

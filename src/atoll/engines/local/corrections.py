@@ -28,6 +28,11 @@ _PANDAS = {
     ("python-dateutil>=2.5.0", "pytz>=2011", "numpy>=1.12.0"): ("0.24.0", "0.24.1", "0.24.2"),
 }
 
+# The name “sklearn” stood for scikit-learn until December 2022. Since then its releases refuse to
+# be built, unless that is allowed, and then bring nothing.
+ALLOWED = {"SKLEARN_ALLOW_DEPRECATED_SKLEARN_PACKAGE_INSTALL": "True"}
+_SKLEARN = ("0.0.post1", *(f"0.0.post{number}" for number in (4, 5, 7, 9, 10, 11, 12)))
+
 
 def cutoffs(day: date | None) -> list[str]:
     """Return uv's options for the package index as it was at the end of *day*; none for today's."""
@@ -46,10 +51,11 @@ def cutoff(day: date) -> str:
 
 
 def metadata() -> str:
-    """Return the part of a uv.toml that says what packages require whose own word is unreadable."""
+    """Return the part of a uv.toml that says what packages require whose own word is of no use."""
+    told = [("pandas", one, list(requires)) for requires, some in _PANDAS.items() for one in some]
+    told += [("sklearn", one, ["scikit-learn"]) for one in _SKLEARN]
     return "".join(
-        f'\n[[dependency-metadata]]\nname = "pandas"\nversion = "{version}"\n'
-        f"requires-dist = {list(requires)}\n"
-        for requires, versions in _PANDAS.items()
-        for version in versions
+        f'\n[[dependency-metadata]]\nname = "{name}"\nversion = "{version}"\n'
+        f"requires-dist = {requires}\n"
+        for name, version, requires in told
     )

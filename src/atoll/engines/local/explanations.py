@@ -41,6 +41,7 @@ _COMPLAINT = re.compile(
 )
 _NO_ANSWER = (
     r"\(Connect\)|timed? ?out|HTTP status|error sending request|connection (?:reset|closed|refused)"
+    r"|Could not resolve host|Failed to connect"
 )
 _PASSING = ("401", "403", "407", "408", "429")  # of a gateway, or of a password that has expired
 _COMPLAINT_ENDS = (": command not found", ": No such file or directory")
@@ -63,12 +64,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What failed, in one sentence, and a hint or "". ``python``: another Python may do better."""
+    """What failed, in one sentence, and a hint or "". ``python``: another Python may do better.
+
+    Of a package that cannot be built, ``package`` is the name and ``told`` what its build printed.
+    """
 
     kind: Kind
     message: str
     hint: str = ""
     python: bool = False
+    package: str = ""
+    told: tuple[str, ...] = ()
 
 
 def explain(lines: Sequence[str], *, as_of: date | None = None) -> Explanation:
@@ -95,8 +101,10 @@ def _machine(text: str, _: date | None) -> Explanation | None:
 
 
 def _unreachable(text: str, _: date | None) -> Explanation | None:
-    found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE) or re.search(
-        r"error sending request for url \((\S+?)\)", text
+    found = (
+        re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
+        or re.search(r"error sending request for url \((\S+?)\)", text)
+        or re.search(r"fatal: unable to access '(\S+?)/?': ", text)  # git's
     )
     if not found or not re.search(_NO_ANSWER, text, re.IGNORECASE):
         return None
@@ -123,7 +131,7 @@ def _git(text: str, _: date | None) -> Explanation | None:
 
 
 def _no_solution(text: str, as_of: date | None) -> Explanation | None:
-    if "No solution found" not in text:
+    if "No solution found" not in text or "build-system.requires" in text:  # that is of a build
         return None
     story = _joined(text)
     for reader in (
@@ -140,6 +148,7 @@ def _no_solution(text: str, as_of: date | None) -> Explanation | None:
     return _unsolvable(
         _sentence(f"The requirements contradict each other: {_conflict(story)}"),
         "Loosen one of these requirements.",
+        python=True,  # what fits may be there for an older one only
     )
 
 
@@ -219,7 +228,8 @@ def _wrong_tags(story: str, _: date | None) -> Explanation | None:
     listed = re.findall(r"`(?:cp|py)(\d)(\d+)\w*`", tags[1]) if tags else []
     versions = sorted({(int(a), int(b)) for a, b in listed})
     if found[2] != "Python" or not versions:
-        return _unsolvable(f"{found[1]} has no files for this kind of machine or Python.")
+        message = f"{found[1]} has no files for this kind of machine or Python."
+        return _unsolvable(message, python=True)
     names = ", ".join(f"{a}.{b}" for a, b in versions)
     newest = max(versions)
     hint = f"Write python-{newest[0]}.{newest[1]} into runtime.txt." if newest >= (3, 6) else ""
@@ -299,6 +309,8 @@ def _build(text: str, _: date | None) -> Explanation | None:
         Kind.BUILD,
         _sentence(f"{what} could not be built from source: {_last_words(text)}"),
         hint[1].replace("`", "") if hint else "The log shows the whole output of its build.",
+        package=re.split(r"[=@ ]", whole[1], maxsplit=1)[0] if whole else "",
+        told=tuple(line.strip() for line in text.splitlines() if not line.startswith("hint:")),
     )
 
 

@@ -24,7 +24,7 @@ from atoll.engines.local.solving import check
 from atoll.engines.local.steps import ENV, Steps, compiling
 from atoll.engines.local.workshop import Workshop, destroy, open_workshop
 from atoll.environments import EnvKey
-from atoll.environments.pythons import Minor
+from atoll.environments.pythons import TWO, Minor
 from atoll.errors import AtollError
 
 
@@ -50,9 +50,9 @@ class Finishing:
 
         Where that is a package, it may not write to linked files: one of the machine's does.
         """
-        if room.is_short(target):
-            return
         package = python.prefix == Path(ENV)
+        if room.is_short(target) or (python.minor == TWO and not package):  # pip has compiled it
+            return
         if not package:
             with contextlib.suppress(AtollError, OSError, subprocess.SubprocessError):
                 await self._lay(target, python)

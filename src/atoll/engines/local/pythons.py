@@ -28,19 +28,22 @@ from atoll.engines.local import sandbox
 from atoll.engines.local.sandbox import Bind, Box
 from atoll.engines.local.uv import uv
 from atoll.environments import Say
-from atoll.environments.pythons import Minor, choose, older, show, wanted
+from atoll.environments.pythons import TWO, Minor, choose, older, show, wanted
 from atoll.errors import BuildFailed, Lacking
 
-OLDEST: Minor = (3, 6)  # the oldest that uv can make environments for
+OLDEST: Minor = (3, 6)  # the oldest that uv can make environments for; pip makes those of 2.7
 TRIED = ".tried"  # in the folder of those that uv brings: a mark for each that runs in a box
 RETRY = 3600.0  # seconds after which a download that failed may be tried again
 _ASK = (
     "import json, sys; print(json.dumps({'version': '.'.join(map(str, sys.version_info[:3])),"
-    " 'prefix': sys.base_prefix, 'final': sys.version_info[3] == 'final',"
-    " 'name': sys.implementation.name}))"
+    " 'prefix': getattr(sys, 'base_prefix', sys.prefix), 'final': sys.version_info[3] == 'final',"
+    " 'name': sys.version_info[0] > 2 and sys.implementation.name or sys.subversion[0].lower()}))"
 )
 # json comes from the standard library, which, if it is missing, is sought in other folders, too.
-_TRY = "import json, sys; sys.exit(sys.base_prefix != sys.argv[1] and 'Its library is elsewhere.')"
+_TRY = (
+    "import json, sys; there = getattr(sys, 'base_prefix', sys.prefix); "
+    "sys.exit(there != sys.argv[1] and 'Its library is elsewhere.')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,9 @@ class Pythons:
             except OSError:
                 continue
             for name in names:
-                if fits := re.fullmatch(r"python(3)\.(\d+)", name):
+                if fits := re.fullmatch(r"python([23])\.(\d+)", name):
                     minor = (int(fits[1]), int(fits[2]))
-                    if minor >= OLDEST:
+                    if minor >= OLDEST or minor == TWO:
                         found.setdefault(minor, []).append(place / name)
         return found
 
@@ -128,7 +131,7 @@ class Pythons:
             message = f"No Python on this machine fits “{asked or 'any'}”."
             there = ", ".join(map(show, sorted(self.available()))) or "none"
             hint = f"Those here: {there}. `atoll doctor` says which of them can be used."
-            raise (Lacking if possible else BuildFailed)(message, hint=hint)
+            raise (Lacking if possible or want == TWO else BuildFailed)(message, hint=hint)
         return python, note
 
     def older(self, asked: str, than: Minor) -> list[Python]:
@@ -238,9 +241,14 @@ def prefix_binds(prefix: str) -> tuple[Bind, ...]:
     return (Bind(Path(prefix), prefix),)
 
 
+def _alone(minor: Minor) -> tuple[str, ...]:
+    """Return the options for a Python that looks into no folder but its own."""
+    return ("-I", "-S") if minor > TWO else ("-E", "-s", "-S")
+
+
 def _try(python: Python, owner: int | None) -> str:
     """Run *python* in a box; return why it does not, or ""."""
-    command = (str(python.program), "-I", "-S", "-c", _TRY, str(python.prefix))
+    command = (str(python.program), *_alone(python.minor), "-c", _TRY, str(python.prefix))
     box = Box(command, prefix_binds(str(python.prefix)), workdir="/", owner=owner)
     with tempfile.TemporaryFile() as output:
         running = sandbox.start(box, output=output.fileno(), bound=True)
@@ -257,7 +265,7 @@ def _try(python: Python, owner: int | None) -> str:
 
 def _answering(minor: Minor, programs: list[Path]) -> list[Python]:
     """Return the Pythons behind *programs* that are of *minor*, each once, the newest first."""
-    answers = (_ask_file(program) for program in programs)
+    answers = (_ask_file(program, _alone(minor)) for program in programs)
     found = dict.fromkeys(one for one in answers if one and one.minor == minor)
     return sorted(found, key=lambda one: one.order, reverse=True)
 
@@ -274,23 +282,29 @@ def _share(home: Path) -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
 
 
-def _ask_file(program: Path) -> Python | None:
+def _ask_file(program: Path, options: tuple[str, ...]) -> Python | None:
     try:
         real = program.resolve(strict=True)
-        return _ask(program, real, real.stat().st_mtime_ns)
+        return _ask(program, options, real, real.stat().st_mtime_ns)
     except OSError:
         return None
 
 
 @functools.lru_cache(maxsize=256)
-def _ask(program: Path, real: Path, stamp: int) -> Python | None:  # noqa: ARG001 - a new file asks anew
+def _ask(
+    program: Path,
+    options: tuple[str, ...],
+    real: Path,
+    stamp: int,  # noqa: ARG001 - a new file asks anew
+) -> Python | None:
     """Run *program* to hear its version; ``None`` for scripts, pre-releases and other makes."""
     with real.open("rb") as file:
         if file.read(2) == b"#!":
             return None
     try:
+        command = [str(program), *options, "-c", _ASK]
         ran = subprocess.run(
-            [program, "-I", "-S", "-c", _ASK], capture_output=True, check=True, timeout=20, env={}
+            command, capture_output=True, check=True, timeout=20, env={}, cwd=program.anchor
         )
         told = json.loads(ran.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

@@ -21,6 +21,7 @@ from atoll.environments.pythons import show
 from atoll.errors import AtollError, BadSpecification, BuildFailed, Lacking, Unreachable
 
 WIDGETS_8 = date(2022, 8, 5)  # before it, ipywidgets brought a whole notebook server
+ENOUGH, MOST = 2, 5  # older Pythons that are looked at; the most where nothing serves yet
 NAMED = 3  # packages that a note names, at most
 
 
@@ -70,19 +71,20 @@ async def solve_on_best(
     """Choose versions on the Python of *steps* or, where more is ready made for them, on *older*.
 
     Wheels for a new Python come months after it: whoever pinned versions then, and named no
-    Python, used an older one. *found* is the choice for *steps* where it is known. Returns the
-    steps to go on with and their choice, or why there is none.
+    Python, used an older one; pins may be years older than the day. *found* is the choice for
+    *steps* where it is known. Returns the steps to go on with and their choice, or why there is
+    none.
     """
     first = best = found or await steps.resolve(extras_of(steps))
     newest = steps.python
-    for other in older:
-        if not (lacking := _lacking(best)):
+    for tried, other in enumerate(older):
+        lacking = _lacking(best)
+        if not lacking or tried >= (ENOUGH if lacking < math.inf else MOST):
             break
         steps.say(f"Looking whether more is ready made for Python {show(other.python.minor)}")
         choice = await other.resolve(extras_of(other))
-        if not isinstance(choice, Lock) or _lacking(choice) >= lacking:
-            break
-        steps, best = other, choice
+        if isinstance(choice, Lock) and _lacking(choice) < lacking:
+            steps, best = other, choice
     if steps.python is not newest and isinstance(best, Lock):
         spared = sorted(first.sources - best.sources) if isinstance(first, Lock) else []
         names = ", ".join(spared[:NAMED]) + " …" * (len(spared) > NAMED)
@@ -110,6 +112,7 @@ async def solve(
     lock, and the pins of that folder.
     """
     extras = extras_of(steps)
+    found = await with_remedies(steps, extras, found)
     if isinstance(found, Lock):
         return await with_lab(steps, extras, found), ()
     if found.kind is not Kind.UNSOLVABLE:
@@ -126,6 +129,21 @@ async def solve(
         raise failed(found)
     notes.append("No notebook kernel fits the repository's pins; one was put beside them.")
     return alone, kernel.pins
+
+
+async def with_remedies(
+    steps: Steps, extras: tuple[str, ...], found: Lock | Explanation
+) -> Lock | Explanation:
+    """Choose again, with `remedies`, as long as something cannot be built and more can be tried."""
+    files = dict(steps.spec.files)
+    while isinstance(found, Explanation) and steps.remedies.add(found, files):
+        steps.say(f"{found.message} Trying otherwise")
+        again = await steps.resolve(extras)
+        if isinstance(again, Explanation) and again.kind is not Kind.BUILD:
+            steps.remedies.drop(found.package)
+        else:
+            found = again
+    return found
 
 
 async def with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from atoll.engines.local.corrections import cutoffs, metadata
+from atoll.engines.local.corrections import ALLOWED, cutoffs, metadata
 from atoll.engines.local.explanations import Explanation, Kind, explain, last_words
 from atoll.engines.local.locks import Lock, Pin, lines, read_lock
 from atoll.engines.local.pythons import Python
+from atoll.engines.local.remedies import Remedies
 from atoll.engines.local.sandbox import HOME, Bind, Box, run
 from atoll.engines.local.searches import TOLD, Searches
 from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
@@ -142,6 +143,7 @@ class Steps:
     sealed: bool
     binds: tuple[Bind, ...] = ()
     layer: Path | None = None
+    remedies: Remedies = field(default_factory=Remedies)
     began: float = field(default_factory=time.monotonic)
 
     async def resolve(
@@ -162,7 +164,8 @@ class Steps:
         file = self.workshop.spec / "extras.in"
         file.write_text("".join(f"{extra}\n" for extra in extras))
         inputs = [] if alone else self.inputs()
-        words = [*cutoffs(self.spec.as_of), *more, f"{SPEC}/extras.in", *inputs]
+        words = [*cutoffs(self.spec.as_of), *self.remedies.options(), *more]
+        words += [f"{SPEC}/extras.in", *inputs]
         if sealed:
             words = ["--no-build", *words]
         environ = {"EXPORT": "yes"} if "/tmp/exported.in" in inputs else {}  # noqa: S108 - the box's
@@ -222,7 +225,8 @@ class Steps:
         """Install what of *lock* must be built or fetched from elsewhere; return why it failed."""
         told: list[str] = []
         (self.workshop.spec / "pylock.toml").write_bytes(lock.body)  # paths in it fit there, too
-        words = ("/bin/sh", "-c", BUILD, "build", *cutoffs(self.spec.as_of))
+        dates = (*cutoffs(self.spec.as_of), *self.remedies.options())
+        words = ("/bin/sh", "-c", BUILD, "build", *dates)
         status = await self.run(words, self.open_box({}, env=True), told)
         if status:
             return self.explained(told, status)
@@ -329,13 +333,14 @@ class Steps:
         if any(bind.target == CONFIG for bind in index.binds):  # the operator's own uv.toml
             return always
         config = self.workshop.root / ("uv.toml" if index is self.index else "uv-open.toml")
-        config.write_text(index.config + metadata())
+        config.write_text(index.config + metadata() + self.remedies.config())
         return (*always, Bind(config, CONFIG))
 
     def environ(self, index: Index) -> dict[str, str]:
         """Return the variables of every box in which uv may run."""
         environ = {
             **index.environ,
+            **ALLOWED,
             "HOME": "/tmp",  # noqa: S108 - the box's own: nothing is left in the content
             "LANG": "C.UTF-8",
             "PATH": "/usr/local/bin:/usr/bin:/bin",

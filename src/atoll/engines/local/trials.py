@@ -79,12 +79,17 @@ class Found(BaseModel):
 
 
 async def try_notebooks(
-    settings: Settings, plan: ServerPlan, notebooks: Sequence[str], tell: Tell, seconds: float
+    settings: Settings,
+    plan: ServerPlan,
+    notebooks: Sequence[str],
+    tell: Tell,
+    seconds: float,
+    whole: float = LONGEST,
 ) -> tuple[Found, ...]:
     """Run *notebooks*, paths in *plan*'s content, one after another in a copy of that.
 
-    *seconds* is what a cell may take. Returns what came of each, in their order: the repository's
-    word, of which nothing more is known than that it has this shape.
+    *seconds* is what a cell may take, *whole* what a notebook may. Returns what came of each, in
+    their order: the repository's word, of which nothing more is known than that it has this shape.
     """
     owner = person_owner(settings, plan.owner.name)
     with _folder(settings.data / "trials") as root:
@@ -93,7 +98,7 @@ async def try_notebooks(
             folder.mkdir(mode=0o755)
         for folder in (found, sockets):
             give(folder, owner)
-        asked = {"notebooks": list(notebooks), "timeout": seconds}
+        asked = {"notebooks": list(notebooks), "timeout": seconds, "whole": whole}
         (task / "task.json").write_text(json.dumps(asked))
         await asyncio.to_thread(fill, root / "home", commands.content(plan), owner)
         box = commands.box(settings, plan, {}, root / "home", sockets, owner)

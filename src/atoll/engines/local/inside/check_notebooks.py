@@ -26,15 +26,17 @@ LONGEST = 20_000  # characters of a text that is told
 LONGEST_IMAGE = 1_500_000  # characters of one
 
 
-def check(path: str, timeout: float) -> dict[str, Any]:
+def check(path: str, timeout: float, whole: float) -> dict[str, Any]:
     """Run the notebook at *path*; return what there is to say of it.
+
+    A cell may take *timeout* seconds, and all of them together *whole*.
 
     ``state`` is "fails", "runs" (nothing was stored that could be compared), "differs" or "same".
     """
     begun = time.monotonic()
     try:
         notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-        told = Trial(notebook, path, timeout).result()
+        told = Trial(notebook, path, timeout, begun + whole).result()
     except Exception as error:  # noqa: BLE001 - whatever a file may be
         told = {"state": "fails", "error": f"It cannot be read: {_short(str(error), 300)}"}
     return {"notebook": path, **told, "seconds": round(time.monotonic() - begun, 2)}
@@ -43,10 +45,11 @@ def check(path: str, timeout: float) -> dict[str, Any]:
 class Trial:
     """A notebook that is run from its first cell on, as far as it comes."""
 
-    def __init__(self, notebook: Any, path: str, timeout: float) -> None:
+    def __init__(self, notebook: Any, path: str, timeout: float, end: float) -> None:
         self.notebook = notebook
         self.stored = [_outputs(cell) for cell in notebook.cells]
         self.timeout = timeout
+        self.end = end  # of its time, on the monotonic clock
         self.folder = os.path.dirname(path) or "."
         self.at = 0  # the cell that is being run
 
@@ -75,10 +78,10 @@ class Trial:
         spec = self.notebook.metadata.get("kernelspec", {})
         specs = at_home(KernelSpecManager)()
         manager = AsyncKernelManager(kernel_name=kernel_for(spec, specs), kernel_spec_manager=specs)
-        client = NotebookClient(
+        client = Client(
             self.notebook,
             km=manager,
-            timeout=self.timeout,
+            timeout_func=self._left,
             startup_timeout=120,
             on_cell_start=self._note,
             resources={"metadata": {"path": self.folder}},
@@ -88,12 +91,18 @@ class Trial:
         except CellExecutionError as error:
             return {**self._place(), **explain(error.ename, error.evalue)}
         except CellTimeoutError:
+            if time.monotonic() >= self.end:
+                return {**self._place(), "error": "The notebook's time was up."}
             return {**self._place(), "error": f"It took longer than {self.timeout:g} s."}
         except DeadKernelError:
             return {**self._place(), "error": "The kernel died; it may have needed more memory."}
         except Exception as error:  # noqa: BLE001 - no kernel, or none that speaks
             return {"error": _short(f"{type(error).__name__}: {error}", 500)}
         return {}
+
+    def _left(self, _: Any) -> float:
+        """Return the seconds that the next cell may take; nbclient takes none for no limit."""
+        return max(0.1, min(self.timeout, self.end - time.monotonic()))
 
     def _note(self, *, cell_index: int, **_: Any) -> None:
         self.at = cell_index
@@ -117,6 +126,15 @@ class Trial:
                     }
                 )
         return found
+
+
+class Client(NotebookClient):
+    """One that also stands the widgets of before ipywidgets 7, which open without a state."""
+
+    def on_comm_open_jupyter_widget(self, msg: dict[str, Any]) -> Any:
+        """Note what a widget begins with, as far as that is told."""
+        known = "state" in msg["content"]["data"]
+        return super().on_comm_open_jupyter_widget(msg) if known else None
 
 
 def kernel_for(spec: Any, specs: Any) -> str:
@@ -173,7 +191,7 @@ def main() -> None:
         task = json.load(file)
     for path in task["notebooks"]:
         print(f"Running {path}", flush=True)  # noqa: T201 - to the log
-        result = check(path, task["timeout"])
+        result = check(path, task["timeout"], task["whole"])
         with open(sys.argv[2], "a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
 
