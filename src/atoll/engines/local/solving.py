@@ -134,16 +134,21 @@ async def solve(
 async def with_remedies(
     steps: Steps, extras: tuple[str, ...], found: Lock | Explanation
 ) -> Lock | Explanation:
-    """Choose again, with `remedies`, as long as something cannot be built and more can be tried."""
+    """Choose again, with `remedies`, as long as something cannot be built and more can be tried.
+
+    Where nothing helps a package, what was wrong with it at first is returned.
+    """
     files = dict(steps.spec.files)
+    first: dict[str, Explanation] = {}
     while isinstance(found, Explanation) and steps.remedies.add(found, files):
+        first.setdefault(found.package, found)
         steps.say(f"{found.message} Trying otherwise")
         again = await steps.resolve(extras)
         if isinstance(again, Explanation) and again.kind is not Kind.BUILD:
             steps.remedies.drop(found.package)
         else:
             found = again
-    return found
+    return first.get(found.package, found) if isinstance(found, Explanation) else found
 
 
 async def with_lab(steps: Steps, extras: tuple[str, ...], lock: Lock) -> Lock:
