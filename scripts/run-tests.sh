@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
 # well (the long ones of `atoll run` only so: whoever types that is seldom root, and the shorter
-# ones of it run as both), and there are two lanes at once, since either leaves processors idle.
+# ones of it run as both; R only as root: its packages are laid as others of Debian are), and there
+# are two lanes at once, since either leaves processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py --ignore=tests/cli/test_environments.py)
+ordinary=(
+    tests/engines tests/cli tests/integration/test_fork_story.py
+    --ignore=tests/cli/test_environments.py --ignore=tests/engines/test_r.py
+)
 beside=(tests/browser tests/integration)
 elsewhere=(tests/cli/test_run.py "${beside[@]}")
 
