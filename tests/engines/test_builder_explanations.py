@@ -132,17 +132,6 @@ CASES = [
     ),
     (
         dedent("""\
-            error: Git operation failed
-              cause: failed to clone into: /srv/cache/uv/git-v2/db/2c681a2896045b6f
-              cause: process didn't exit successfully: `/usr/bin/git fetch` (exit status: 128)
-                     --- stderr
-                     fatal: unable to access 'https://git.example.org/o/r.git/': Could not resolve host: git.example.org"""),
-        Kind.UNREACHABLE,
-        "https://git.example.org/o/r.git did not answer.",
-        "Try again later. If that is the package index, the operator can name another for uv.",
-    ),
-    (
-        dedent("""\
             error: Failed to download `idna==3.4`
               cause: Hash mismatch for `idna==3.4`
 

@@ -41,7 +41,6 @@ _COMPLAINT = re.compile(
 )
 _NO_ANSWER = (
     r"\(Connect\)|timed? ?out|HTTP status|error sending request|connection (?:reset|closed|refused)"
-    r"|Could not resolve host|Failed to connect"
 )
 _PASSING = ("401", "403", "407", "408", "429")  # of a gateway, or of a password that has expired
 _COMPLAINT_ENDS = (": command not found", ": No such file or directory")
@@ -101,10 +100,8 @@ def _machine(text: str, _: date | None) -> Explanation | None:
 
 
 def _unreachable(text: str, _: date | None) -> Explanation | None:
-    found = (
-        re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
-        or re.search(r"error sending request for url \((\S+?)\)", text)
-        or re.search(r"fatal: unable to access '(\S+?)/?': ", text)  # git's
+    found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE) or re.search(
+        r"error sending request for url \((\S+?)\)", text
     )
     if not found or not re.search(_NO_ANSWER, text, re.IGNORECASE):
         return None
