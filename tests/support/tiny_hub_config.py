@@ -11,7 +11,8 @@ def wiring():
     folder = settings.data / "tiny"
     folder.mkdir(exist_ok=True)
     runner = TinyRunner(folder, ("No network helper here.",))
-    return Atoll(settings, None, None, open_store(settings), None, None, runner)
+    parts = (None, None, open_store(settings), None, None, runner)
+    return Atoll(settings, *parts, uploads=None)
 
 
 c = get_config()  # noqa: F821 - JupyterHub's
