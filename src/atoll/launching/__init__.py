@@ -172,12 +172,13 @@ class Launcher:
         self, checkout: Checkout, request: LaunchRequest
     ) -> tuple[EnvSpec, Proposal | None]:
         """Return what is to be built, and what is proposed in its place where nothing says it."""
-        spec = self.read(checkout, request.at)
+        spec = await asyncio.to_thread(self.read, checkout, request.at)
         if DEFAULT_TAKEN not in spec.notes:
             return spec, None
         proposal = await asyncio.to_thread(proposals.propose_for, checkout)
         if proposal and request.infer:
-            return self.read(proposals.accepted(checkout, proposal), request.at), None
+            taken = proposals.accepted(checkout, proposal)
+            return await asyncio.to_thread(self.read, taken, request.at), None
         return spec, proposal
 
     async def name_for(self, request: LaunchRequest) -> str:
@@ -260,7 +261,7 @@ class Launcher:
                     raise
                 self._unreachable[spec.key] = time.monotonic()
                 tell(Event("build", str(error), note=True))
-        instead = kernels.as_written(self.substitute(spec), checkout)
+        instead = await asyncio.to_thread(kernels.as_written, self.substitute(spec), checkout)
         return await self._build_substitute(instead, checkout, tell, how)
 
     async def _build_substitute(
