@@ -118,7 +118,7 @@ async def jupyterhub(where: Path) -> AsyncIterator[JupyterHub]:
     """Serve a JupyterHub with its own spawner in *where*; end it and all servers after."""
     (where / "people").mkdir(parents=True)
     port, token = free_port(), secrets.token_hex(16)
-    proxy = Path(proxy_command()[1]).parent / "node_modules" / LIBRARY / "bin" / LIBRARY
+    proxy = Path(proxy_command()[-1]).parent / "node_modules" / LIBRARY / "bin" / LIBRARY
     text = CONFIG.format(
         port=port,
         hub_port=free_port(),

@@ -34,10 +34,16 @@ def proxy(tmp_path):
     try:
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: httpx2.get(f"{url}/_chp_healthz", trust_env=False).status_code == 200)
-        yield url, orders
+        yield url, orders, process.pid
     finally:
         process.terminate()
         process.wait(10)
+
+
+def private(pid: int) -> int:
+    """Return how much memory a process has for itself, in bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:"))
 
 
 def add_route(orders: Path, path: str, socket: Path, token: str = "token") -> int:
@@ -49,14 +55,23 @@ def add_route(orders: Path, path: str, socket: Path, token: str = "token") -> in
 
 
 def test_the_proxy_runs_on_a_machine_without_nodejs_and_takes_our_orders_only(proxy, tmp_path):
-    _, orders = proxy
+    _, orders, _ = proxy
     assert add_route(orders, "/x", tmp_path / "x.sock", "wrong") == 403
     assert add_route(orders, "/x", tmp_path / "x.sock") == 201
     assert stat.S_IMODE(orders.stat().st_mode) & 0o077 == 0
 
 
+def test_the_proxy_gives_memory_back_when_nobody_asks_for_anything(proxy):
+    url, _, pid = proxy
+    with httpx2.Client(trust_env=False) as client:
+        for _ in range(200):
+            client.get(f"{url}/nobody")
+    busy = private(pid)
+    eventually(lambda: private(pid) < busy - 4e6, seconds=60)
+
+
 async def test_websockets_pass_both_ways_however_long_they_are_silent(proxy, tmp_path):
-    url, orders = proxy
+    url, orders, _ = proxy
 
     over = asyncio.Event()
 
@@ -113,7 +128,7 @@ class Hasty(BaseHTTPRequestHandler):
 def test_connections_to_sockets_are_kept_so_that_no_saved_notebook_is_called_unsaved(
     proxy, tmp_path
 ):
-    url, orders = proxy
+    url, orders, _ = proxy
     with TinyServer(str(tmp_path / "hasty.sock"), Hasty) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         assert add_route(orders, "/hasty", tmp_path / "hasty.sock") == 201
@@ -138,7 +153,7 @@ def test_connections_to_sockets_are_kept_so_that_no_saved_notebook_is_called_uns
 def test_who_asks_for_a_part_that_is_away_is_told_so_in_words_they_can_read(
     proxy, tmp_path, path, accept, status, kind
 ):
-    url, orders = proxy
+    url, orders, _ = proxy
     add_route(orders, "/", tmp_path / "nobody.sock")
     answer = httpx2.get(f"{url}{path}", headers={"Accept": accept}, trust_env=False)
     assert (answer.status_code, answer.headers["content-type"]) == (status, kind)
@@ -183,7 +198,7 @@ def test_the_lock_file_names_no_registry_and_has_every_checksum():
 
 
 async def test_an_answer_that_breaks_off_breaks_off_for_its_reader_too(proxy, tmp_path):
-    url, orders = proxy
+    url, orders, _ = proxy
 
     async def die(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

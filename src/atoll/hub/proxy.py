@@ -23,7 +23,7 @@ def proxy_command(folder: Path | None = None) -> list[str]:
             f"The proxy is not where Atoll's installation puts it ({library}).",
             hint="Install Atoll again: `pip install --force-reinstall --no-deps atoll`.",
         )
-    return [str(node()), str(home / PROGRAM)]
+    return [str(node()), "--expose-gc", str(home / PROGRAM)]
 
 
 def node() -> Path:
