@@ -128,6 +128,14 @@ async def test_a_repository_with_its_own_jupyter_server_gets_lab_too(site, index
     assert "jupyterlab==3.0" in Path(made.handle, "lock.txt").read_text()
 
 
+async def test_where_its_own_lab_cannot_be_started_atolls_is_used(site, index):
+    broken = "raise ImportError(\"cannot import name 'soft_unicode' from 'markupsafe'\")\n"
+    index.wheel("jupyterlab", "3.0", files={"jupyterlab.py": broken})
+    made = await site.build({"requirements.txt": "jupyterlab\n"})
+    assert not made.own_lab
+    assert [note for note in made.notes if "soft_unicode" in note and "Atoll's Lab" in note]
+
+
 @pytest.mark.parametrize("lines", ["notebook", "jupyterlab"])
 async def test_a_lab_that_was_an_alpha_then_is_not_run(site, index, lines):
     index.wheel("notebook", "4.2")

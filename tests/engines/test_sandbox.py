@@ -68,6 +68,18 @@ except OSError:
     assert (shared / "file").read_text() == "ours"
 
 
+async def test_the_environment_is_also_where_scripts_for_binder_look_for_it(inside, tmp_path):
+    environment = tmp_path / "env"
+    environment.mkdir()
+    (environment / "file").write_text("here")
+    give(environment, OWNER)
+    code = """
+for name in ("notebook", "kernel"):
+    print(open(f"/srv/conda/envs/{name}/file").read())
+"""
+    assert (await inside(code, binds=[Bind(environment, "/srv/env")])) == (0, "here\nhere")
+
+
 async def test_it_has_no_capability_no_new_privileges_and_a_filter(inside):
     status = (await inside("print(open('/proc/self/status').read())"))[1]
     fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)

@@ -20,9 +20,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory):
     root = tmp_path_factory.mktemp("repositories")
-    shutil.copytree(EXAMPLES / "own-lab", root / "own-lab")
-    run_git(root / "own-lab", "init", "--quiet", "--initial-branch", "main")
-    make_repo(root / "own-lab", {"index.txt": "x"}, date="2026-10-01T12:00:00Z")
+    broken = {".jupyter/jupyter_server_config.py": "raise SystemExit('No Lab today.')"}
+    for name, files in (("own-lab", {"index.txt": "x"}), ("broken-lab", broken)):
+        shutil.copytree(EXAMPLES / "own-lab", root / name)
+        run_git(root / name, "init", "--quiet", "--initial-branch", "main")
+        make_repo(root / name, files, date="2026-10-01T12:00:00Z")
     make_repo(root / "course", {"requirements.txt": "six==1.16.0\n", "a.txt": "first"})
     with serve(root) as base:
         yield base
@@ -42,8 +44,8 @@ def hub(tmp_path_factory, repositories):
         one.end()
 
 
-def launch(hub, repository, token):
-    """Launch as a program with a token of the hub does; return the `ready` event."""
+def launch(hub, repository, token, end="ready"):
+    """Launch as a program with a token of the hub does; return the event at its *end*."""
     headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
     url = f"{hub.home}/build/git/{quote(repository, safe='')}/main"
     with httpx2.stream("GET", url, headers=headers, timeout=300) as stream:
@@ -51,8 +53,8 @@ def launch(hub, repository, token):
         for line in stream.iter_lines():
             if line.startswith("data: "):
                 event = json.loads(line[6:])
-                assert event["phase"] != "failed", event
-                if event["phase"] == "ready":
+                assert event["phase"] != "failed" or end == "failed", event
+                if event["phase"] == end:
                     return event
     raise AssertionError("the stream ended early")
 
@@ -73,6 +75,13 @@ def test_a_repositorys_own_lab_serves_programs_and_nobody_without_a_key(hub, rep
     assert refused.status_code in {302, 403}
     wrong = {"Authorization": "token " + "0" * 32}
     assert httpx2.get(f"{ready['url']}api/contents", headers=wrong).status_code in {302, 403}
+
+
+def test_an_own_lab_that_ends_at_once_is_a_launch_that_failed_and_says_why(hub, repositories):
+    event = launch(hub, f"{repositories}/broken-lab", token_of(hub), end="failed")
+    assert "The server ended before it listened." in event["message"]
+    assert "No Lab today." in event["message"]
+    assert ("admin", "broken-lab") not in hub.servers()
 
 
 def test_kill_9_of_hub_and_proxy_loses_no_server_and_no_file(hub, repositories):

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network, python2, r, room
+from atoll.engines.local import conda, debian, layers, network, own_lab, python2, r, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
 from atoll.engines.local.explanations import Kind
@@ -199,6 +199,8 @@ class LocalBuilder:
         made = await r.install(steps, self.system, packages, self.settings.builds.cran, notes)
         if "postBuild" in dict(spec.files):
             await _post_build(steps, _post_build_path(spec), made.variables)
+        has = python.minor != TWO and has_lab(lock.versions)
+        own = has and await own_lab.starts(steps, made.variables, notes)
         editable = any(pin.editable for pin in lock.pins)
         home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=editable)
         text = lock.text() + debian.lines(packages) + made.lines
@@ -209,7 +211,7 @@ class LocalBuilder:
             **made.told,
             "home": home,
             "packages": len(lock.pins) + len(made.packages),
-            "own_lab": python.minor != TWO and has_lab(lock.versions),
+            "own_lab": own,
         }
 
     async def _make_by_conda(
@@ -224,6 +226,7 @@ class LocalBuilder:
         steps, made = await conda.install(steps, self.settings.builds, notes)
         if "postBuild" in dict(spec.files):
             await _post_build(steps, _post_build_path(spec), made.environ)
+        own = made.has_lab and await own_lab.starts(steps, made.environ, notes)
         home = await asyncio.to_thread(_keep_home, spec, tree, workshop, editable=made.editable)
         (workshop.result / "lock.txt").write_text(made.lock + debian.lines(packages))
         return {
@@ -231,7 +234,7 @@ class LocalBuilder:
             **debian.told(packages),
             "home": home,
             "packages": made.packages,
-            "own_lab": made.own_lab,
+            "own_lab": own,
             "environ": dict(made.environ),
         }
 

@@ -174,7 +174,7 @@ def _base(environ: Mapping[str, str]) -> str:
 
 def _lab(plan: ServerPlan, environ: Mapping[str, str]) -> list[str]:
     if plan.environment.own_lab:
-        return _own_lab(plan, environ)
+        return _own_lab(environ)
     module, _ = OF_HUB if _of_hub(environ) else ALONE
     return [sys.executable, "-P", "-m", module, *_arguments(environ)]
 
@@ -190,23 +190,19 @@ def _arguments(environ: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def _own_lab(plan: ServerPlan, environ: Mapping[str, str]) -> list[str]:
+def _own_lab(environ: Mapping[str, str]) -> list[str]:
     """Run the environment's server on a port of the box, and bridge to it from the socket."""
     hub = _of_hub(environ)
-    where = Path(plan.environment.handle) / "env" / "bin"
-    modules = {"jupyter-lab": "jupyterlab", "jupyter-notebook": "notebook"}
-    found = (module for program, module in modules.items() if (where / program).exists())
-    port = "{port}" if hub else str(BACK)
-    server = [f"{ENVIRONMENT}/bin/python", "-m", next(found, "jupyter_server")]
+    server = [f"{ENVIRONMENT}/bin/python", "-m", "jupyterlab"]
     for app in ("ServerApp", "NotebookApp"):  # before and after the server was split from Notebook
-        server += [f"--{app}.port={port}", f"--{app}.ip=127.0.0.1", *_options(app, environ)]
+        server += [f"--{app}.port={BACK}", f"--{app}.ip=127.0.0.1", *_options(app, environ)]
         server += [f"--{app}.port_retries=0"]
         server += [f"--{app}.token=", f"--{app}.password="] if hub else []
     reach = BACK
     if hub:  # whoever gets past the proxy has been let in by the hub
         reach = FRONT
         proxy = [sys.executable, f"{RUN}/inside/front.py", "--absolute-url"]
-        proxy += ["--address=127.0.0.1", f"--port={FRONT}", "--timeout=120"]
+        proxy += ["--address=127.0.0.1", f"--port={FRONT}", f"--server-port={BACK}"]
         server = [*proxy, "--", *server]
     bridge = [sys.executable, "-I", f"{RUN}/inside/bridge.py"]
     return [*bridge, f"unix:{RUN}/server/{SOCKET}", f"tcp:127.0.0.1:{reach}", "--", *server]

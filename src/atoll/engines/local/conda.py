@@ -80,7 +80,7 @@ class Made:
     python: Python
     lock: str
     packages: int
-    own_lab: bool
+    has_lab: bool
     environ: Mapping[str, str]
     editable: bool
 
@@ -152,7 +152,7 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         python=solved.python,
         lock=_lock_text(solved, added),
         packages=len(solved.packages) + len(added.pins),
-        own_lab=has_lab((*solved.versions, *added.versions)),
+        has_lab=has_lab((*solved.versions, *added.versions)),
         environ=environ,
         editable=any(pin.editable for pin in added.pins),
     )

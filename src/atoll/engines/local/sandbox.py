@@ -41,6 +41,8 @@ FILES = {
     "/etc/hosts": "127.0.0.1 localhost atoll\n::1 localhost\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
+# Where Binder's images have the environment; scripts of repositories that know Binder name it.
+LINKS = {f"/srv/conda/envs/{name}": "/srv/env" for name in ("notebook", "kernel")}
 
 # Run by sh: enters the control groups named before "--", then becomes what follows.
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
@@ -243,6 +245,8 @@ def arguments(box: Box, policy: Network, layout: Layout) -> list[str]:
     files = {**FILES, "/etc/resolv.conf": resolver}
     for target, text in files.items():
         words += ["--perms", "0644", "--ro-bind-data", layout.data(text.encode()), target]
+    for place, target in LINKS.items():
+        words += ["--symlink", target, place]
     for bind in box.binds:
         option = "--bind" if bind.writable else "--ro-bind"
         if bind.scratch:

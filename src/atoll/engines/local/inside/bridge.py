@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CHUNK = 256 * 1024  # bytes
-PATIENCE = 60  # seconds that a target may take to begin to listen
+PATIENCE = 120  # seconds that a target may take to begin to listen
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

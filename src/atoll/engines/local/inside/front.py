@@ -1,14 +1,26 @@
 """The front of a repository's own Jupyter server: lets in whom the hub lets in.
 
 It is jupyter-server-proxy's standalone proxy, which asks JupyterHub about cookies and tokens, with
-one thing more. The server behind it has no token of its own, so that it takes every request for a
-browser's and wants to see its form token (`_xsrf`). A program that came with a token of the hub
-has none and needs none, since no page can forge such a request: it is given a matching pair.
+two things more.
+
+The server behind it has no token of its own, so that it takes every request for a browser's and
+wants to see its form token (`_xsrf`). A program that came with a token of the hub has none and
+needs none, since no page can forge such a request: it is given a matching pair.
+
+It listens once the server behind it does, and ends when that ends, with its exit code: a server
+that never comes up is one that did not start, and whoever launched it is told so at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import signal
+import socket
+import subprocess
+import time
+from threading import Thread
 from typing import Any
 
 from jupyter_server_proxy.standalone.app import StandaloneProxyServer
@@ -30,7 +42,25 @@ class Front(StandaloneProxyServer):  # type: ignore[misc]
                     headers["X-XSRFToken"] = pair
                 return headers
 
+            def get_cmd(self) -> list[str]:
+                return []  # it runs already
+
         return Handler, arguments
+
+    def start(self) -> None:
+        """Serve, once the server behind listens, until it ends."""
+        lab = subprocess.Popen(self.command)
+        signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
+        Thread(target=lambda: os._exit(lab.wait() & 0xFF), daemon=True).start()
+        while not _listens(self.server_port):
+            time.sleep(0.05)
+        super().start()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 if __name__ == "__main__":
