@@ -6,16 +6,14 @@ here, and not by dpkg-deb, which would refuse some of what a hostile one has.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import tarfile
-import threading
 from email.utils import formatdate
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import SimpleHTTPRequestHandler
 
 from atoll.engines.local.apt import System
+from support.serving import Served
 
 INSTALLED = """Package: {0}
 Status: install ok installed
@@ -27,7 +25,7 @@ Description: A test
 """
 
 
-class Archive:
+class Archive(Served):
     """Serves the packages that were added to it, until the end of the with block.
 
     ``system`` is this machine, with this archive as its only source, and with only *installed*.
@@ -39,30 +37,13 @@ class Archive:
         for path in (self.folder, dpkg / "alternatives", *settings):
             path.mkdir(parents=True)
         self.index = ""
-        self.asked = []
-        archive = self
-
-        class Handler(SimpleHTTPRequestHandler):
-            def log_message(self, *words):
-                archive.asked.append(self.path)
-
-        self.server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=str(self.folder))
-        )
+        super().__init__(SimpleHTTPRequestHandler, directory=str(self.folder))
         option = "[trusted=yes] " if trusted else ""
-        line = f"deb {option}http://127.0.0.1:{self.server.server_port}/ ./\n"
+        line = f"deb {option}{self.base}/ ./\n"
         (self.sources / "sources.list").write_text(line)
         self._publish()
         (dpkg / "status").write_text("".join(INSTALLED.format(one) for one in installed))
         self.system = System(sources=self.sources, dpkg=dpkg)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
     def add(self, name, version="1.0", *, files=None, members=(), scripts=None, **fields):
         """Add a package with *files*: contents by path, or (content, mode).

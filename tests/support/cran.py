@@ -5,12 +5,10 @@ R comes from a layer of Debian packages, and works in a box. The index of one da
 
 from __future__ import annotations
 
-import functools
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import SimpleHTTPRequestHandler
 
 from atoll.engines.local.sandbox import Bind, Box, run
+from support.serving import Served
 
 MAKE = """
 set -e
@@ -23,37 +21,22 @@ Rscript -e 'tools::write_PACKAGES("src/contrib", type = "source")'
 """
 
 
-class Cran:
+class Cran(Served):
     """Serves the packages that were added to it below ``/DAY``, until the end of the with block.
 
-    ``pattern`` is its address for the settings; ``asked`` are the paths that were asked for.
+    ``pattern`` is its address for the settings.
     """
 
     def __init__(self, folder, host):
-        self.folder, self.asked = folder, []
-        cran = self
+        self.folder = folder
 
         class Handler(SimpleHTTPRequestHandler):
             def do_GET(self):
-                cran.asked.append(self.path)
                 self.path = f"/{self.path.split('/', 2)[2]}"
                 super().do_GET()
 
-            def log_message(self, *words):
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(
-            (host, 0), functools.partial(Handler, directory=str(folder))
-        )
-        self.pattern = f"http://{host}:{self.server.server_port}/{{day}}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler, host, directory=str(folder))
+        self.pattern = f"{self.base}/{{day}}"
 
     def add(self, name, version, code, *, configure="", **fields):
         """Add the source of a package whose R code is *code*, all of which it exports."""

@@ -10,11 +10,11 @@ import io
 import json
 import socket
 import tarfile
-import threading
 import zipfile
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+
+from support.serving import Served
 
 LONG_AGO = "2015-01-01T00:00:00Z"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -29,33 +29,20 @@ def own_address() -> str:
     return address
 
 
-class PackageIndex:
+class PackageIndex(Served):
     """Serves what was added to it, from ``url``, until the end of the with block."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.files: dict[str, bytes] = {}
         self.listing: dict[str, list[dict[str, object]]] = defaultdict(list)
-        self.asked: list[str] = []
         index = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                index.asked.append(self.path)
                 index._answer(self)
 
-            def log_message(self, *words: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer((host, 0), Handler)
-        self.url = f"http://{host}:{self.server.server_port}/simple"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler, host)
+        self.url = f"{self.base}/simple"
 
     def wheel(self, name, version="1.0", *, requires=(), files=None, uploaded=LONG_AGO, python="",
               tag="py3-none-any"):  # fmt: skip
