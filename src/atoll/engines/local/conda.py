@@ -237,11 +237,14 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
         binds: tuple[Bind, ...] = (Bind(kept, f"{CACHE}/conda", scratch=scratch),
                  Bind(workshop.result, RESULT, writable=True))  # fmt: skip
         prefix = f"{RESULT}/env"
+        apart = f"{CACHE}/conda"
     else:
         index = steps.index
         binds = (Bind(steps.cache, CACHE, writable=True),)
-        prefix = f"{CACHE}/making/{workshop.root.name}/result/env"
-    task |= {"cache": f"{CACHE}/conda", "prefix": prefix, "provided": f"{OUT}/{PROVIDED}"}
+        place = f"{CACHE}/making/{workshop.root.name}"
+        prefix, apart = f"{place}/result/env", f"{place}/scratch"
+    task |= {"cache": f"{CACHE}/conda", "apart": apart, "prefix": prefix}
+    task["provided"] = f"{OUT}/{PROVIDED}"
     (workshop.spec / TASK).write_text(json.dumps(task))
     box = Box(
         (),

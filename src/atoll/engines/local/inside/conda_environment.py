@@ -73,6 +73,8 @@ async def make(task: Task) -> Task:
     say(f"Reading what {_named(channels)} have")
     gateway = rattler.Gateway(Path(task["cache"], "repodata"), client=client)
     records = await choose(task, channels, gateway)
+    if not all(one.sha256 for one in records):  # rattler would give them to others by name alone
+        task["cache"] = task["apart"]
     await install(task, records, client, config)
     adds = task["adds"] or "ipykernel" not in map(_name, records)  # uv, what pip would
     return {
