@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA, PIP, essence_of
 from atoll.environments.reading import PACKAGE
-from atoll.errors import BadSpecification, CannotBuildYet
+from atoll.errors import BadSpecification
 from support.reading import spec as read
 
 HEAD = '[workspace]\nname = "x"\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
@@ -96,18 +96,15 @@ def test_packages_of_the_python_index():
     assert found.tree == "t1"
 
 
-def test_its_lock_only_says_of_which_day_it_is():
+def test_its_lock_goes_with_it_as_it_is_and_its_day_counts():
     files = {"pixi.toml": HEAD, "pixi.lock": b"\xff"}
     changed = {
         "pixi.toml": datetime(2020, 1, 1, tzinfo=UTC),
         "pixi.lock": datetime(2021, 2, 3, tzinfo=UTC),
     }
     found = spec(files, changed=changed)
-    assert found.as_of == date(2021, 2, 3)
-    assert "pixi.lock was not read" in found.notes[0]
-    with pytest.raises(CannotBuildYet, match=r"pixi\.lock") as caught:
-        spec({"pixi.lock": ""})
-    assert "pixi.toml" in caught.value.hint
+    assert (found.as_of, dict(found.files)["pixi.lock"]) == (date(2021, 2, 3), b"\xff")
+    assert found.key != spec({**files, "pixi.lock": b"\xfe"}, changed=changed).key
 
 
 @pytest.mark.parametrize(

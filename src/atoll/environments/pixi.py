@@ -14,7 +14,7 @@ from atoll.environments.locks.entries import address, index_lines, make, place, 
 from atoll.environments.tables import Table, read_toml
 from atoll.errors import BadSpecification, CannotBuildYet
 
-PIXI, PIXI_LOCK = "pixi.toml", "pixi.lock"
+PIXI = "pixi.toml"
 
 _SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
 _NAME = re.compile(r"\w[\w.-]*")
