@@ -152,3 +152,43 @@ def test_broken_ones_are_said(body):
 def test_no_bytes_make_reading_crash(body):
     with contextlib.suppress(BadSpecification):
         assert isinstance(spec({"pixi.toml": body}), EnvSpec)
+
+
+PROJECT = """
+[project]
+name = "x"
+requires-python = ">=3.11"
+dependencies = ["six>=1"]
+[tool.pixi.workspace]
+channels = ["conda-forge"]
+[tool.pixi.dependencies]
+numpy = "1.*"
+"""
+
+
+def test_a_pyproject_toml_may_say_the_same_and_what_the_project_needs():
+    found = spec({"pyproject.toml": PROJECT, "pixi.lock": "x"})
+    assert (found.kind, found.python) == (CONDA, "")
+    assert essence_of(dict(found.files)).dependencies == ("python >=3.11", "numpy 1.*")
+    assert dict(found.files)[PIP] == b"six>=1\n"
+    assert set(dict(found.files)) == {"conda.json", PIP, "pixi.lock"}
+    own = spec({"pyproject.toml": PROJECT + 'python = "3.12.*"\n'})
+    assert own.python == "3.12"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements.txt": "six"},
+        {"environment.yml": "dependencies: [x]"},
+        {"Pipfile": "[packages]"},
+        {"setup.py": ""},
+        {"uv.lock": "version = 1"},
+        {"binder/postBuild": ""},
+        {"pyproject.toml": PROJECT + '[build-system]\nrequires = ["hatchling"]\n'},
+    ],
+)
+def test_a_pyproject_toml_that_binder_or_uv_takes_otherwise_is_taken_so(files):
+    told = spec({"pyproject.toml": PROJECT, **files})
+    assert told.kind != CONDA or "environment.yml" in files
+    assert all("numpy" not in body.decode() for _, body in told.files)

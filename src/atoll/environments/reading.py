@@ -20,7 +20,7 @@ from atoll.environments.conda_locks import CONDA_LOCK, PIXI_LOCK
 from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
-from atoll.environments.pixi import PIXI, read_pixi
+from atoll.environments.pixi import PIXI, PROJECT, is_pixi, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import TWO, minor_of, show, wanted
 from atoll.environments.r import DEBIAN, DESCRIPTION, LOCK, SCRIPT, RFiles, asks_for_r, read_r
@@ -76,7 +76,7 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     r = _read_r(checkout.files, found)
     if r or not _read_conda(checkout.files, found):
         _read_python_files(checkout.files, found)
-        if not r and not found.files and not found.package:
+        if not r and not found.package:
             _read_pixi(checkout.files, found, platform)
         if not r and not found.files and not found.package:
             _read_bare_lock(checkout.files, found)
@@ -194,12 +194,20 @@ def _take_conda(files: Mapping[str, bytes], found: _Found, path: str, told: Cond
 
 
 def _read_pixi(files: Mapping[str, bytes], found: _Found, platform: str) -> None:
-    """Read a ``pixi.toml``, which Binder does not know, and its lock."""
+    """Read what Pixi does, where nothing else lists packages, and its lock.
+
+    A ``pyproject.toml`` that lists some for Pixi, too, is read as Pixi does.
+    """
     path = _path(found.folder, PIXI)
-    if path in files:
-        found.used.clear()  # of its Pythons, only that of a channel counts
-        _take_conda(files, found, path, read_pixi(path, files[path], platform))
-        _take_conda_lock(files, found, PIXI_LOCK)
+    if path not in files and not found.folder:
+        path = PROJECT
+    others = found.files.keys() - {path}
+    if others or path not in files or (path == PROJECT and not is_pixi(path, files[path])):
+        return
+    found.files.clear()
+    found.used.clear()  # of its Pythons, only that of a channel counts
+    _take_conda(files, found, path, read_pixi(path, files[path], platform))
+    _take_conda_lock(files, found, PIXI_LOCK)
 
 
 def _read_bare_lock(files: Mapping[str, bytes], found: _Found) -> None:
