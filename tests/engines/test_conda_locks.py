@@ -15,6 +15,7 @@ from atoll.engines.local.adding import our_python
 from atoll.engines.local.conda_locks import follow, lines_for_pip
 from atoll.engines.local.owners import build_owner
 from atoll.engines.local.workshop import destroy
+from atoll.environments.conda import PIP
 from atoll.errors import BadSpecification, BuildFailed
 from support.building import Site
 from support.channel import SUBDIR, Channel
@@ -26,12 +27,15 @@ PIXI = {"pixi.toml": '[workspace]\nchannels = ["lagoon"]\n[dependencies]\nreef =
 CONDA = {"environment.yml": json.dumps({"channels": ["lagoon"], "dependencies": ["reef"]})}
 
 
+def furnished(channel):
+    """Add a Python, a kernel, and reefs of which a solver takes the newest."""
+    return channel.python().kernel().module("reef", "1.0").module("reef", "2.0")
+
+
 @pytest.fixture
 def channel():
-    """Return a channel with a Python in it, a kernel, and reefs of which a solver takes the newest."""
     with Channel() as served:
-        served.python().kernel()
-        yield served.module("reef", "1.0").module("reef", "2.0")
+        yield furnished(served)
 
 
 @pytest.fixture
@@ -40,11 +44,19 @@ def conda(tmp_path, channel, index):
     return Site(tmp_path, index.url, builds=builds_of(channel))
 
 
-@pytest.fixture
-def look(conda):
-    """Return what takes a lock apart, and makes nothing."""
+@pytest.fixture(scope="module")
+def still():
+    """Return a channel that no test changes."""
+    with Channel() as served:
+        yield furnished(served)
 
-    async def look(files, site=conda):
+
+@pytest.fixture
+def look(tmp_path, still):
+    """Return what takes a lock of the still channel apart, and makes nothing."""
+
+    async def look(files, **builds):
+        site = Site(tmp_path, "http://127.0.0.1:9/simple", builds={**builds_of(still), **builds})
         spec, _ = site.spec(files)
         owner, notes = build_owner(site.settings), []
         workshop = site.builder._open(spec, owner)
@@ -90,22 +102,21 @@ def pixi_lock(folder, channel, names=ALL, pypi=()):
     return text
 
 
-def conda_lock(channel, names=ALL, pypi=(), **changed):
+def conda_lock(channel, pypi=()):
     """Write a conda-lock.yml as conda-lock does."""
     packages = [
         {"name": one["name"], "version": one["version"], "manager": "conda", "platform": SUBDIR,
          "dependencies": {need.partition(" ")[0]: need.partition(" ")[2] for need in one["depends"]},
          "url": f"{channel.url}/{one['subdir']}/{file}",
          "hash": {"md5": one["md5"], "sha256": one["sha256"]}, "category": "main", "optional": False}
-        for file, one in locked(channel, names)
+        for file, one in locked(channel)
     ] + [
         {"name": name, "version": version, "manager": "pip", "platform": SUBDIR,
          "dependencies": {"six": "*"}, "url": address, "hash": {"sha256": sha256},
          "category": "main", "optional": False}
         for name, version, address, sha256 in pypi
     ]  # fmt: skip
-    told = {"version": 1, "metadata": {"platforms": [SUBDIR]}, "package": packages}
-    return json.dumps({**told, **changed})
+    return json.dumps({"version": 1, "metadata": {"platforms": [SUBDIR]}, "package": packages})
 
 
 def versions(made):
@@ -126,16 +137,18 @@ async def test_what_a_pixi_lock_says_is_installed_and_nothing_is_solved(conda, c
     assert conda.leftovers() == []
 
 
-@pytest.mark.parametrize("beside", [CONDA, {}])
-async def test_so_is_what_a_conda_lock_says_also_alone(conda, channel, beside):
-    made = await conda.build({**beside, "conda-lock.yml": conda_lock(channel)})
+async def test_so_is_what_a_conda_lock_says_though_it_be_alone(conda, channel):
+    made = await conda.build({"conda-lock.yml": conda_lock(channel)})
     assert (versions(made)["reef"], made.notes) == ("1.0", ())
     assert await conda.python(made, "import reef; print(reef.VERSION)") == ["1.0"]
 
 
-async def test_a_pixi_lock_alone_is_enough(conda, channel, tmp_path):
-    made = await conda.build({"pixi.lock": pixi_lock(tmp_path, channel)})
-    assert versions(made)["reef"] == "1.0"
+async def test_a_lock_is_followed_alone_and_beside_what_it_meets(look, still, tmp_path):
+    pixi, conda = {"pixi.lock": pixi_lock(tmp_path, still)}, {"conda-lock.yml": conda_lock(still)}
+    for files in (pixi, {**PIXI, **pixi}, conda, {**CONDA, **conda}):
+        followed, notes = await look(files)
+        assert [one["name"] for one in followed.records].count("reef") == 1
+        assert (len(followed.records), followed.away, notes) == (len(ALL), False, [])
 
 
 async def test_packages_of_the_index_are_those_of_the_lock_by_their_hashes(
@@ -148,11 +161,16 @@ async def test_packages_of_the_index_are_those_of_the_lock_by_their_hashes(
     files = {"pixi.toml": toml, "pixi.lock": pixi_lock(tmp_path, channel, pypi=pypi)}
     made = await conda.build(files)
     assert "# atoll==1.0" in Path(made.handle, "lock.txt").read_text()
-    alone = await conda.build({"conda-lock.yml": conda_lock(channel, pypi=pypi)})
-    assert "# atoll==1.0" in Path(alone.handle, "lock.txt").read_text()
     pypi = [(*pypi[0][:3], "0" * 64)]
     with pytest.raises(BuildFailed, match="atoll"):
         await conda.build({**files, "pixi.lock": pixi_lock(tmp_path, channel, pypi=pypi)})
+
+
+async def test_so_are_those_of_a_conda_lock_whatever_they_need(look, still):
+    pypi = [("atoll", "1.0", "https://files.example.org/atoll-1.0-py3-none-any.whl", "a" * 64)]
+    followed, _ = await look({"conda-lock.yml": conda_lock(still, pypi=pypi)})
+    pinned = f"atoll==1.0 --hash=sha256:{'a' * 64}\n"
+    assert dict(followed.steps.spec.files)[PIP].decode() == pinned
 
 
 async def test_a_kernel_that_the_lock_lacks_comes_from_the_index(conda, channel, tmp_path):
@@ -186,9 +204,9 @@ PASSED_OVER = [
 
 @pytest.mark.parametrize(("change", "why"), PASSED_OVER)
 async def test_a_lock_that_cannot_be_followed_is_passed_over_with_a_reason(
-    look, channel, tmp_path, change, why
+    look, still, tmp_path, change, why
 ):
-    followed, notes = await look({**PIXI, "pixi.lock": change(pixi_lock(tmp_path, channel))})
+    followed, notes = await look({**PIXI, "pixi.lock": change(pixi_lock(tmp_path, still))})
     assert followed is None
     (note,) = notes
     assert re.search(f"^pixi.lock .*{why}", note)
@@ -202,15 +220,15 @@ async def test_what_the_solver_finds_is_taken_then(conda, channel, tmp_path):
     assert (made.notes[0] in conda.said, "It was passed over" in made.notes[0]) == (True, True)
 
 
-async def test_a_lock_that_takes_for_ever_is_given_up(look, channel, tmp_path, monkeypatch):
+async def test_a_lock_that_takes_for_ever_is_given_up(look, still, tmp_path, monkeypatch):
     monkeypatch.setattr(conda_locks, "PATIENCE", 1.0)
-    lock = pixi_lock(tmp_path, channel) + "a: " + "[" * 100_000
+    lock = pixi_lock(tmp_path, still) + "a: " + "[" * 100_000
     with pytest.raises(BuildFailed, match=r"Reading pixi\.lock took longer than 1 seconds"):
         await look({**PIXI, "pixi.lock": lock})
 
 
-async def test_of_one_package_there_is_one_version(look, channel):
-    lock = json.loads(conda_lock(channel))
+async def test_of_one_package_there_is_one_version(look, still):
+    lock = json.loads(conda_lock(still))
     reef = next(one for one in lock["package"] if one["name"] == "reef")
     lock["package"].append({**reef, "url": reef["url"].replace("1.0", "2.0"), "version": "2.0"})
     with pytest.raises(BadSpecification, match="has two versions of one package"):
@@ -264,18 +282,17 @@ async def test_what_the_channel_has_no_more_is_told(conda, channel, tmp_path):
         await conda.build({**PIXI, "pixi.lock": lock})
 
 
-@pytest.mark.parametrize("address", [CONDAS_OWN, "https://conda.example.org/"])
-async def test_channels_are_where_the_operator_says(look, tmp_path, channel, index, address):
-    mirrors = {"https://conda.example.org": channel.alias}
-    site = Site(tmp_path, index.url, builds={**builds_of(channel), "conda_mirrors": mirrors})
-    lock = pixi_lock(tmp_path, channel).replace(channel.alias, address)
-    followed, _ = await look({"pixi.lock": lock}, site)
-    assert not followed.away
-    assert followed.channels in (["lagoon"], [channel.url])
+async def test_channels_are_where_the_operator_says(look, still, tmp_path):
+    lock = pixi_lock(tmp_path, still)
+    mirrors = {"https://conda.example.org": still.alias}
+    for address, found in ((CONDAS_OWN, "lagoon"), ("https://conda.example.org/", still.url)):
+        files = {"pixi.lock": lock.replace(still.alias, address)}
+        followed, _ = await look(files, conda_mirrors=mirrors)
+        assert (followed.channels, followed.away) == ([found], False)
 
 
-async def test_other_addresses_are_not_asked_as_the_operator_would(look, channel, tmp_path):
-    lock = pixi_lock(tmp_path, channel).replace(channel.alias, "http://127.0.0.1:9/")
+async def test_other_addresses_are_not_asked_as_the_operator_would(look, still, tmp_path):
+    lock = pixi_lock(tmp_path, still).replace(still.alias, "http://127.0.0.1:9/")
     followed, notes = await look({**PIXI, "pixi.lock": lock})
     assert followed is None
     assert "has channels that builds here cannot reach" in notes[0]
