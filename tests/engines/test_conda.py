@@ -130,6 +130,17 @@ async def test_a_package_that_is_not_what_the_channel_says_is_not_installed(cond
     assert not list(conda.settings.data.glob("environments/*/atoll.json"))
 
 
+async def test_a_package_without_a_sha256_is_given_to_no_other_environment(conda, channel):
+    channel.module("reef", files={"site-packages/reef.py": "VERSION = 'another'"})
+    true = channel.listing["noarch"]["reef-1.0-0.conda"]
+    sha256 = true.pop("sha256")
+    await conda.build(environment("reef"))
+    assert not list((conda.settings.data / "cache/conda/pkgs").glob("reef*"))
+    true["sha256"] = sha256
+    await conda.build(environment("reef", variables={"A": "b"}))
+    assert list((conda.settings.data / "cache/conda/pkgs").glob("reef*"))
+
+
 @pytest.mark.parametrize("kind", ["conda", "tar.bz2"])
 async def test_a_package_cannot_write_outside_of_itself(conda, channel, kind):
     channel.add("evil", files={"../../../evil.txt": "x", "../evil.txt": "x"}, kind=kind)

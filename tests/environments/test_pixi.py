@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA, PIP, essence_of
 from atoll.environments.reading import PACKAGE
-from atoll.errors import BadSpecification, CannotBuildYet
+from atoll.errors import BadSpecification
 from support.reading import spec as read
 
 HEAD = '[workspace]\nname = "x"\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
@@ -96,18 +96,15 @@ def test_packages_of_the_python_index():
     assert found.tree == "t1"
 
 
-def test_its_lock_only_says_of_which_day_it_is():
+def test_its_lock_goes_with_it_as_it_is_and_its_day_counts():
     files = {"pixi.toml": HEAD, "pixi.lock": b"\xff"}
     changed = {
         "pixi.toml": datetime(2020, 1, 1, tzinfo=UTC),
         "pixi.lock": datetime(2021, 2, 3, tzinfo=UTC),
     }
     found = spec(files, changed=changed)
-    assert found.as_of == date(2021, 2, 3)
-    assert "pixi.lock was not read" in found.notes[0]
-    with pytest.raises(CannotBuildYet, match=r"pixi\.lock") as caught:
-        spec({"pixi.lock": ""})
-    assert "pixi.toml" in caught.value.hint
+    assert (found.as_of, dict(found.files)["pixi.lock"]) == (date(2021, 2, 3), b"\xff")
+    assert found.key != spec({**files, "pixi.lock": b"\xfe"}, changed=changed).key
 
 
 @pytest.mark.parametrize(
@@ -155,3 +152,43 @@ def test_broken_ones_are_said(body):
 def test_no_bytes_make_reading_crash(body):
     with contextlib.suppress(BadSpecification):
         assert isinstance(spec({"pixi.toml": body}), EnvSpec)
+
+
+PROJECT = """
+[project]
+name = "x"
+requires-python = ">=3.11"
+dependencies = ["six>=1"]
+[tool.pixi.workspace]
+channels = ["conda-forge"]
+[tool.pixi.dependencies]
+numpy = "1.*"
+"""
+
+
+def test_a_pyproject_toml_may_say_the_same_and_what_the_project_needs():
+    found = spec({"pyproject.toml": PROJECT, "pixi.lock": "x"})
+    assert (found.kind, found.python) == (CONDA, "")
+    assert essence_of(dict(found.files)).dependencies == ("python >=3.11", "numpy 1.*")
+    assert dict(found.files)[PIP] == b"six>=1\n"
+    assert set(dict(found.files)) == {"conda.json", PIP, "pixi.lock"}
+    own = spec({"pyproject.toml": PROJECT + 'python = "3.12.*"\n'})
+    assert own.python == "3.12"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements.txt": "six"},
+        {"environment.yml": "dependencies: [x]"},
+        {"Pipfile": "[packages]"},
+        {"setup.py": ""},
+        {"uv.lock": "version = 1"},
+        {"binder/postBuild": ""},
+        {"pyproject.toml": PROJECT + '[build-system]\nrequires = ["hatchling"]\n'},
+    ],
+)
+def test_a_pyproject_toml_that_binder_or_uv_takes_otherwise_is_taken_so(files):
+    told = spec({"pyproject.toml": PROJECT, **files})
+    assert told.kind != CONDA or "environment.yml" in files
+    assert all("numpy" not in body.decode() for _, body in told.files)

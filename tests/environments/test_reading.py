@@ -14,6 +14,7 @@ from atoll.environments.reading import (
     WANTED,
     start_script,
 )
+from atoll.environments.requirements import names_addresses, names_indexes, names_of
 from atoll.errors import BadRequest, BadSpecification, CannotBuildYet
 from support.reading import COMMIT_DAY, spec
 
@@ -149,13 +150,33 @@ def test_what_cannot_be_built_yet_is_refused_by_name_even_beside_requirements(na
         spec({name: "", "requirements.txt": "six\n"})
 
 
-@pytest.mark.parametrize("name", ["flake.nix", "pixi.lock", "conda-lock.yml"])
-def test_what_binder_ignores_is_refused_only_when_there_is_nothing_else(name):
-    with pytest.raises(CannotBuildYet, match=name):
-        spec({name: ""})
-    with pytest.raises(CannotBuildYet, match=name):
-        spec({name: "", "runtime.txt": "python-3.9"})
-    assert spec({name: "", "requirements.txt": "six\n"}).files
+def test_what_binder_ignores_is_refused_only_when_there_is_nothing_else():
+    with pytest.raises(CannotBuildYet, match=r"flake\.nix"):
+        spec({"flake.nix": ""})
+    with pytest.raises(CannotBuildYet, match=r"flake\.nix"):
+        spec({"flake.nix": "", "runtime.txt": "python-3.9"})
+    assert spec({"flake.nix": "", "requirements.txt": "six\n"}).files
+
+
+def test_a_lock_of_conda_packages_goes_with_what_it_was_made_from_or_stands_alone():
+    lock = {"conda-lock.yml": "x"}
+    beside = dict(spec({**lock, "environment.yml": "dependencies: [six]"}).files)
+    assert (set(beside), beside["conda-lock.yml"]) == ({"conda.json", "conda-lock.yml"}, b"x")
+    for name in ("conda-lock.yml", "pixi.lock"):
+        alone = spec({name: "x", "runtime.txt": "python-3.9"})
+        assert (alone.kind, alone.python, dict(alone.files)[name]) == ("conda", "", b"x")
+    other = {"environment.yml": "dependencies: [six]"}
+    assert spec({"pixi.lock": "x", **other}).key == spec(other).key
+    for name in ("requirements.txt", "Pipfile", "setup.py"):
+        assert spec({**lock, name: ""}).key == spec({name: ""}).key
+
+
+def test_a_lock_of_conda_packages_is_no_list_for_pip():
+    lock = "https://example.org/x --extra-index-url https://example.org"
+    files = dict(spec({"conda-lock.yml": lock}).files)
+    assert not names_of(files)
+    assert not names_addresses(files)
+    assert not names_indexes(files)
 
 
 def test_every_recognised_name_is_asked_of_the_provider():

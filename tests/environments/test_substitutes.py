@@ -11,9 +11,10 @@ from atoll.environments.substitutes import conda_names, from_pypi, is_substitute
 from atoll.errors import ChannelsUnreachable
 
 
-def substitute(*dependencies, pip="", names=None, **more):
+def substitute(*dependencies, pip="", names=None, lock="", **more):
     files = {"conda.json": CondaFile(dependencies=dependencies).essence}
     files |= {PIP: pip.encode()} if pip else {}
+    files |= {"conda-lock.yml": lock.encode()} if lock else {}
     spec = EnvSpec(CONDA, "p", tuple(sorted(files.items())), **more)
     return from_pypi(spec, names if names is not None else {})
 
@@ -77,6 +78,13 @@ def test_where_only_conda_has_what_is_asked_for_there_is_no_substitute():
         substitute("r-base=4.1", "r-digest")
     assert lines(substitute("r-base", pip="six\n")) == ["six"]
     assert lines(substitute()) == []
+
+
+def test_a_lock_of_conda_packages_says_nothing_about_their_substitutes():
+    locked = substitute("numpy", lock="x")
+    assert (lines(locked), locked.key) == (["numpy"], substitute("numpy").key)
+    with pytest.raises(ChannelsUnreachable, match="only a lock says"):
+        substitute(lock="x")
 
 
 def test_it_is_no_environment_of_those_who_ask_for_the_same_packages_themselves():

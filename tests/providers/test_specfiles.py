@@ -96,6 +96,14 @@ def test_a_file_of_two_gigabytes_is_refused_unread(tmp_path):
         read_files(tmp_path)
 
 
+def test_a_lock_of_conda_packages_may_be_larger(tmp_path):
+    put(tmp_path, {"conda-lock.yml": "x" * (3 * 1024**2)})
+    assert len(read_files(tmp_path)["conda-lock.yml"]) == 3 * 1024**2
+    os.truncate(tmp_path / "conda-lock.yml", 17 * 1024**2)
+    with pytest.raises(BadSpecification, match=r"conda-lock\.yml is larger than 16 MB"):
+        read_files(tmp_path)
+
+
 def test_folders_of_such_names_are_no_specification(tmp_path):
     assert (
         read_files(put(tmp_path, {"start/x": "1", "environment.yml/x": "1", "binder": "x"})) == {}

@@ -1,7 +1,7 @@
 """Pixi: what the default environment of a ``pixi.toml`` asks for, as an ``environment.yml`` would.
 
-Source of the format: Pixi's documentation, "Pixi manifest". Its tasks, and environments other than
-the default one, are left out.
+The same may stand in a ``pyproject.toml``. Source of the formats: Pixi's documentation, "Pixi
+manifest" and "pyproject.toml". Its tasks, and environments but the default one, are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from atoll.environments.locks.entries import address, index_lines, make, place, 
 from atoll.environments.tables import Table, read_toml
 from atoll.errors import BadSpecification, CannotBuildYet
 
-PIXI, PIXI_LOCK = "pixi.toml", "pixi.lock"
+PIXI, PROJECT = "pixi.toml", "pyproject.toml"
 
 _SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
 _NAME = re.compile(r"\w[\w.-]*")
@@ -23,16 +23,27 @@ _BUILD = re.compile(r"[\w.*^$]+")
 _SOURCES = ("path", "git", "url")
 
 
+def is_pixi(path: str, body: bytes) -> bool:
+    """Say whether the ``pyproject.toml`` at *path* is a manifest of Pixi's."""
+    return "pixi" in read_toml(path, body).table("tool")
+
+
 def read_pixi(path: str, body: bytes, platform: str) -> CondaFile:
-    """Read the ``pixi.toml`` at *path* for *platform* ("x86_64-linux-gnu").
+    """Read the ``pixi.toml`` or ``pyproject.toml`` at *path* for *platform* ("x86_64-linux-gnu").
 
     Raises `BadSpecification`, and `CannotBuildYet` for conda packages that are to be built.
     """
-    told = read_toml(path, body)
+    whole = read_toml(path, body)
+    in_project = path.rpartition("/")[2] == PROJECT
+    told = whole.table("tool").table("pixi") if in_project else whole
     head = told.table("workspace" if "workspace" in told else "project")
     parts = list(_parts(told, platform))
     conda = [one for part in parts for one in _conda(part.table("dependencies"))]
     pip = [one for part in parts for one in _pip(path, part)]
+    if in_project:  # that of the whole project; what it needs is of the Python index
+        project = whole.table("project")
+        conda = [*_own_python(project, conda), *conda]
+        pip = [*pip, *project.texts("dependencies")]
     variables: dict[str, str] = {}
     for part in parts:
         env = part.table("activation").table("env")
@@ -54,6 +65,13 @@ def _parts(told: Table, platform: str) -> Iterator[Table]:
         yield one
         targets = one.table("target")
         yield from (targets.table(name) for name in ("unix", "linux", subdir) if name in targets)
+
+
+def _own_python(project: Table, conda: list[str]) -> Iterator[str]:
+    """Yield the Python that *project* requires, unless *conda* has one."""
+    version = project.text("requires-python")
+    if version and not any(one.partition(" ")[0] == "python" for one in conda):
+        yield _matched(project.path, "python", version)
 
 
 def _channels(head: Table) -> Iterator[object]:

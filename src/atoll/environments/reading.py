@@ -16,10 +16,11 @@ from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec, apt
 from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, CondaFile, read_conda
+from atoll.environments.conda_locks import CONDA_LOCK, PIXI_LOCK
 from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
-from atoll.environments.pixi import PIXI, PIXI_LOCK, read_pixi
+from atoll.environments.pixi import PIXI, PROJECT, is_pixi, read_pixi
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import TWO, minor_of, show, wanted
 from atoll.environments.r import DEBIAN, DESCRIPTION, LOCK, SCRIPT, RFiles, asks_for_r, read_r
@@ -38,11 +39,11 @@ DEFAULT_TAKEN = "The repository names no packages; the default environment was t
 # These rule where they stand, whatever stands beside them (repo2docker's order).
 _RULING = ("Dockerfile", "Project.toml", "JuliaProject.toml", "REQUIRE", "default.nix")
 # These are passed over when something that can be built stands beside them.
-_PASSED_OVER = (PIXI_LOCK, "conda-lock.yml", "flake.nix")
+_PASSED_OVER = ("flake.nix",)
 _OURS = (
     *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "runtime.txt"),
     *(".python-version", "postBuild", "start", "Pipfile", "Pipfile.lock", *LOCK_FILES),
-    *(DEVCONTAINER, PIXI, apt.FILE, *FILES, SCRIPT, DESCRIPTION, LOCK),
+    *(DEVCONTAINER, PIXI, PIXI_LOCK, CONDA_LOCK, apt.FILE, *FILES, SCRIPT, DESCRIPTION, LOCK),
 )
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 
@@ -75,8 +76,10 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     r = _read_r(checkout.files, found)
     if r or not _read_conda(checkout.files, found):
         _read_python_files(checkout.files, found)
-        if not r and not found.files and not found.package:
+        if not r and not found.package:
             _read_pixi(checkout.files, found, platform)
+        if not r and not found.files and not found.package:
+            _read_bare_lock(checkout.files, found)
     _read_post_build(checkout.files, found)
     if not r and not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
@@ -166,6 +169,7 @@ def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
     if not path:
         return False
     _take_conda(files, found, path, read_conda(path, files[path]))
+    _take_conda_lock(files, found, CONDA_LOCK)
     return True
 
 
@@ -190,16 +194,37 @@ def _take_conda(files: Mapping[str, bytes], found: _Found, path: str, told: Cond
 
 
 def _read_pixi(files: Mapping[str, bytes], found: _Found, platform: str) -> None:
-    """Read a ``pixi.toml``, which Binder does not know; its lock only says of which day it is."""
-    path, lock = _path(found.folder, PIXI), _path(found.folder, PIXI_LOCK)
-    if path not in files:
+    """Read what Pixi does, where nothing else lists packages, and its lock.
+
+    A ``pyproject.toml`` that lists some for Pixi, too, is read as Pixi does.
+    """
+    path = _path(found.folder, PIXI)
+    if path not in files and not found.folder:
+        path = PROJECT
+    others = found.files.keys() - {path}
+    if others or path not in files or (path == PROJECT and not is_pixi(path, files[path])):
         return
+    found.files.clear()
     found.used.clear()  # of its Pythons, only that of a channel counts
     _take_conda(files, found, path, read_pixi(path, files[path], platform))
-    if lock in files:
-        found.used.add(lock)
-        note = f"{lock} was not read: packages are those of its day that fit {path}."
-        found.notes = (*found.notes, note)
+    _take_conda_lock(files, found, PIXI_LOCK)
+
+
+def _read_bare_lock(files: Mapping[str, bytes], found: _Found) -> None:
+    """Read a lock of conda packages without the file that it was made from."""
+    for name in (PIXI_LOCK, CONDA_LOCK):
+        if (path := _path(found.folder, name)) in files:
+            found.used.clear()
+            _take_conda(files, found, path, CondaFile())
+            _take_conda_lock(files, found, name)
+            return
+
+
+def _take_conda_lock(files: Mapping[str, bytes], found: _Found, name: str) -> None:
+    """Take over the lock *name* as it is: a build reads it, and looks whether it is in step."""
+    if (path := _path(found.folder, name)) in files:
+        found.files[name] = files[path]
+        found.used.add(path)
 
 
 def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:

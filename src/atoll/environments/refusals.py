@@ -7,7 +7,6 @@ from atoll.errors import CannotBuildYet
 _DOCKER = "needs the Docker engine, which comes later"
 _JULIA = "lists Julia packages, and no builder here can make an environment of them yet"
 _NIX = "is a Nix expression, and no builder here can evaluate one yet"
-_CONDA_LOCK = "is a lock of conda packages; those are taken as of a day here, and not from a lock"
 _INSTEAD = "a requirements.txt or environment.yml in a folder “binder” is taken in its place"
 
 # By file: why not, and what to do.
@@ -18,12 +17,10 @@ _WHY = {
     "REQUIRE": (_JULIA, f"For the notebooks in Python, {_INSTEAD}."),
     "default.nix": (_NIX, f"It would need the program nix-shell on this machine; {_INSTEAD}."),
     "flake.nix": (_NIX, f"It would need the program nix on this machine; {_INSTEAD}."),
-    "conda-lock.yml": (_CONDA_LOCK, "Put the environment.yml that it was made from beside it."),
-    "pixi.lock": (_CONDA_LOCK, "Put its pixi.toml beside it."),
 }
 _BUILDS = (
     "It builds environment.yml, requirements.txt, pyproject.toml, setup.py, install.R, apt.txt, "
-    "postBuild and the lock files of uv, Pipenv, Poetry, PDM, pip and renv."
+    "postBuild and the lock files of uv, Pipenv, Poetry, PDM, pip, Pixi, conda-lock and renv."
 )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from atoll.environments import conda_locks
 from atoll.errors import BadSpecification, CannotBuildYet
 
 LONGEST = 10_000  # lines of all files together
@@ -254,6 +255,7 @@ def may_be_address(text: str) -> bool:
 
 def _lines_of(files: Mapping[str, bytes]) -> list[str]:
     named = {"postBuild", "pyproject.toml", "uv.lock", "conda.json", "debian.json", "r.json"}
+    named.update(conda_locks.NAMES)
     return [
         line
         for name, body in files.items()

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from atoll.environments import EnvSpec
 from atoll.environments.conda import ESSENCE, PIP, essence_of, parts
+from atoll.environments.conda_locks import lock_in
 from atoll.environments.reading import PYTHON
 from atoll.environments.requirements import names_of
 from atoll.errors import ChannelsUnreachable
@@ -78,7 +79,11 @@ def from_pypi(spec: EnvSpec, names: Mapping[str, str] | None = None) -> EnvSpec:
     `ChannelsUnreachable` where only conda has all that is asked for.
     """
     files = dict(spec.files)
+    lock = files.pop(lock_in(files), None)  # of packages that the Python index does not have
     asked = essence_of(files)
+    if lock is not None and not asked.dependencies and PIP not in files:
+        message = "None of the conda channels can be reached, and only a lock says what to install."
+        raise ChannelsUnreachable(message, hint=_HINT)
     table = conda_names() if names is None else names
     by_pip = names_of(files)
     taken = _Taken()

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from atoll.environments import conda_locks
 from atoll.errors import BadSpecification
 
 FOLDERS = ("", "binder", ".binder")
@@ -52,6 +53,7 @@ NAMES = (
     ".devcontainer/devcontainer.json",
 )
 LARGEST = 1024**2  # bytes; the largest lock files of public repositories have half of it
+LARGEST_CONDA_LOCK = 16 * 1024**2  # these list the packages of every platform, in YAML
 MOST_INCLUDED = 100
 MOST_LINKS = 20
 INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(\S[^#]*)")
@@ -128,12 +130,13 @@ def _read(root: int, path: str) -> bytes | None:
             return None
         if not stat.S_ISREG(found.st_mode):
             raise BadSpecification(f"{path} is not a regular file.")
-        if found.st_size > LARGEST:
+        largest = LARGEST_CONDA_LOCK if path.endswith(conda_locks.NAMES) else LARGEST
+        if found.st_size > largest:
             raise BadSpecification(
-                f"{path} is larger than {LARGEST // 1024**2} MB.", hint="Is it what it says?"
+                f"{path} is larger than {largest // 1024**2} MB.", hint="Is it what it says?"
             )
         with os.fdopen(os.dup(handle), "rb") as stream:
-            return stream.read(LARGEST)
+            return stream.read(largest)
     finally:
         os.close(handle)
 

@@ -29,6 +29,7 @@ from atoll.disk import hide, locked, remove
 from atoll.engines.local import conda, debian, layers, network, own_lab, python2, r, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
+from atoll.engines.local.conda_channels import leads_away
 from atoll.engines.local.explanations import Kind
 from atoll.engines.local.finishing import Finishing
 from atoll.engines.local.locks import Lock, has_lab, uv_lock_hashes
@@ -303,7 +304,7 @@ class LocalBuilder:
         elsewhere = own or names_addresses(files) or bool(read and read.remote)
         elsewhere = elsewhere or ("uv.lock" in files and lock_leads_away(files["uv.lock"]))
         if spec.kind == CONDA:
-            elsewhere = elsewhere or conda.leads_away(essence_of(files), self.settings.builds)
+            elsewhere = elsewhere or leads_away(essence_of(files), self.settings.builds)
         policy, why = network.choose(self.network, owner)
         sealed = policy is Network.NONE or self._index_is_inside()
         if sealed and elsewhere:

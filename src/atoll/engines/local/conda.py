@@ -28,6 +28,8 @@ from atoll.disk import entries, remove
 from atoll.engines.local import room
 from atoll.engines.local.adding import add, our_binds, our_python, settle
 from atoll.engines.local.commands import ENVIRONMENT, INSIDE
+from atoll.engines.local.conda_channels import channels_of, leads_away, specs_of
+from atoll.engines.local.conda_locks import follow
 from atoll.engines.local.corrections import cutoff
 from atoll.engines.local.explanations import Explanation, Kind
 from atoll.engines.local.locks import LABS, Lock, Pin, has_lab
@@ -37,7 +39,7 @@ from atoll.engines.local.sandbox import Bind, Box, run
 from atoll.engines.local.solving import WIDGETS_8, check, failed
 from atoll.engines.local.steps import CACHE, OUT, SPEC, Steps, compiling
 from atoll.engines.local.workshop import own_files, read_written
-from atoll.environments.conda import NO_DEFAULTS, PIP, CondaFile, essence_of, is_address, parts
+from atoll.environments.conda import PIP, CondaFile, essence_of, parts
 from atoll.environments.requirements import hashes_of, names_of
 from atoll.errors import AtollError, BadSpecification, BuildFailed, ChannelsUnreachable, Unreachable
 from atoll.names import new_id
@@ -49,9 +51,7 @@ TASK, ANSWER = "conda-task.json", "conda.json"
 PROVIDED = "provided"  # the folder of what conda has installed, as uv can read it
 RESULT = "/srv/result"  # in a box that has a cache of its own: where the environment is made
 COMPILE = "compile_"  # before an environment's key: the lock for compiling its modules
-DEFAULTS = ("main", "r")  # what conda calls “defaults” is these two
 MOST_VARIABLES, LONGEST_VARIABLE = 200, 8192
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _OURS = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "PATH", "HOME", "LANG", "PYTHONHOME"})
 
 POST_LINK = """
@@ -121,31 +121,36 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
     *steps* run Atoll's own Python. Returns the steps to go on with, on the environment's, and
     what was made. Raises `ChannelsUnreachable` where no channel answers.
     """
+    lock = await follow(steps, builds, notes)
+    steps = lock.steps if lock else steps
     spec, files = steps.spec, dict(steps.spec.files)
     asked = essence_of(files)
     attempts = [list(some) for some in _extras(asked, spec.as_of)]
+    needed = ("ipykernel", "pip") if lock else ("ipykernel",)  # a solver has tried for the rest
     later = PIP in files or "postBuild" in files
-    away = leads_away(asked, builds)
+    away = lock.away if lock else leads_away(asked, builds)
     task = {
-        "channels": channels_of(asked, builds),
+        "channels": lock.channels if lock else channels_of(asked, builds),
         "alias": builds.conda_alias,
-        "specs": _specs(asked, builds),
+        "records": lock.records if lock else (),
+        "specs": specs_of(asked, builds),
         "attempts": attempts,
         "labs": sorted({*LABS, "jupyter_server"}),
         "cutoff": cutoff(spec.as_of).removesuffix("Z") if spec.as_of else "",
         "seen_at": ENVIRONMENT,
         "shared": not later and not away,
+        "needed": needed,
         "adds": PIP in files,
     }
     solved = await _solve(steps, task, away=away)
     inside = replace(steps, python=solved.python, binds=())
     steps.say(f"Python {solved.python.version}")
-    kernel = "ipykernel" in solved.names
-    if task["shared"] and (solved.scripts or not kernel):
+    lacking = tuple(one for one in needed if one not in solved.names)
+    if task["shared"] and (solved.scripts or lacking):
         await asyncio.to_thread(own_files, steps.workshop)
     added = Lock(())
-    if PIP in files or not kernel:
-        added = await _add(inside, solved, () if kernel else ("ipykernel",), notes)
+    if PIP in files or lacking:
+        added = await _add(inside, solved, lacking, notes)
     await _finish(inside, solved, notes)
     environ = await _activate(inside, asked.variables, solved)
     return inside, Made(
@@ -156,51 +161,6 @@ async def install(steps: Steps, builds: BuildSettings, notes: list[str]) -> tupl
         environ=environ,
         editable=any(pin.editable for pin in added.pins),
     )
-
-
-def channels_of(asked: CondaFile, builds: BuildSettings) -> list[str]:
-    """Return the channels to use, best first, by the operator's names and addresses for them."""
-    listed = [one for one in asked.channels if one != NO_DEFAULTS]
-    ours = [] if NO_DEFAULTS in asked.channels else builds.conda_channels
-    named = [one for one in asked.sources if one not in asked.channels]
-    found: list[str] = []
-    for one in (*listed, *ours, *named):
-        found += _located(one, builds)
-    return list(dict.fromkeys(found))
-
-
-def leads_away(asked: CondaFile, builds: BuildSettings) -> bool:
-    """Say whether *asked* takes anything from an address that the operator has not named."""
-    channels = (one for one in asked.sources if not _mirror(one, builds))
-    return any(map(is_address, (*channels, *asked.dependencies)))
-
-
-def _located(channel: str, builds: BuildSettings) -> list[str]:
-    """Return where *channel* is, as the operator says; else its own address, or its name."""
-    if mirror := _mirror(channel, builds):
-        return [mirror]
-    if channel == "defaults":
-        return [where for one in DEFAULTS for where in _located(one, builds)]
-    return [channel.removeprefix("pkgs/")]
-
-
-def _mirror(channel: str, builds: BuildSettings) -> str:
-    """Return the operator's address for *channel*, or for a part of what it begins with, or ""."""
-    for name, mirror in builds.conda_mirrors.items():
-        begin = name.rstrip("/")
-        if channel == begin or channel.startswith(f"{begin}/"):
-            return mirror.rstrip("/") + channel[len(begin) :]
-    return ""
-
-
-def _specs(asked: CondaFile, builds: BuildSettings) -> list[str]:
-    """Return the match specifications, their channels as the operator locates them."""
-    found = []
-    for one in asked.dependencies:
-        channel, name, rest = parts(one)
-        where = _PASSWORD.sub("", _located(channel, builds)[0]) if channel else ""
-        found.append(f"{where}::{name} {rest}".strip() if where else one)
-    return found
 
 
 def _extras(asked: CondaFile, day: date | None) -> list[tuple[str, ...]]:
@@ -237,11 +197,14 @@ async def _solve(steps: Steps, task: dict[str, Any], *, away: bool) -> _Solved:
         binds: tuple[Bind, ...] = (Bind(kept, f"{CACHE}/conda", scratch=scratch),
                  Bind(workshop.result, RESULT, writable=True))  # fmt: skip
         prefix = f"{RESULT}/env"
+        apart = f"{CACHE}/conda"
     else:
         index = steps.index
         binds = (Bind(steps.cache, CACHE, writable=True),)
-        prefix = f"{CACHE}/making/{workshop.root.name}/result/env"
-    task |= {"cache": f"{CACHE}/conda", "prefix": prefix, "provided": f"{OUT}/{PROVIDED}"}
+        place = f"{CACHE}/making/{workshop.root.name}"
+        prefix, apart = f"{place}/result/env", f"{place}/scratch"
+    task |= {"cache": f"{CACHE}/conda", "apart": apart, "prefix": prefix}
+    task["provided"] = f"{OUT}/{PROVIDED}"
     (workshop.spec / TASK).write_text(json.dumps(task))
     box = Box(
         (),

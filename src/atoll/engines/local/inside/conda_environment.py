@@ -70,11 +70,16 @@ async def make(task: Task) -> Task:
     config = rattler.Config.from_toml(_config(task))
     keep_passwords(task["channels"] + [task["alias"]])
     client = rattler.Client.default_client(max_retries=2, timeout=120)
-    say(f"Reading what {_named(channels)} have")
-    gateway = rattler.Gateway(Path(task["cache"], "repodata"), client=client)
-    records = await choose(task, channels, gateway)
+    if task["records"]:
+        records = [locked(one, task["alias"]) for one in task["records"]]
+    else:
+        say(f"Reading what {_named(channels)} have")
+        gateway = rattler.Gateway(Path(task["cache"], "repodata"), client=client)
+        records = await choose(task, channels, gateway)
+    if not all(one.sha256 for one in records):  # rattler would give them to others by name alone
+        task["cache"] = task["apart"]
     await install(task, records, client, config)
-    adds = task["adds"] or "ipykernel" not in map(_name, records)  # uv, what pip would
+    adds = task["adds"] or not {*task["needed"]} <= {*map(_name, records)}  # uv, what pip would
     return {
         "packages": [_told(record) for record in sorted(records, key=_name)],
         "scripts": sorted(one.name for one in Path(task["prefix"], "bin").glob(".*-post-link.sh")),
@@ -123,6 +128,18 @@ def keep_passwords(addresses: list[str]) -> None:
     file.touch(0o600)
     file.write_text(json.dumps(known))
     os.environ["RATTLER_AUTH_FILE"] = str(file)
+
+
+def locked(one: Task, alias: str) -> rattler.RepoDataRecord:
+    """Return a package of a lock file (see `engines/local/conda_locks.py`)."""
+    channel = _channel(one["channel"], alias).base_url
+    file = f"{one['name']}-{one['version']}-{one['build']}{one['kind']}"
+    package = rattler.PackageRecord(
+        one["name"], one["version"], rattler.BuildString(one["build"]), 0, one["subdir"],
+        sha256=bytes.fromhex(one["sha256"]) or None, md5=bytes.fromhex(one["md5"]) or None,
+        depends=one["depends"], size=one["size"] or None,
+    )  # fmt: skip
+    return rattler.RepoDataRecord(package, file, f"{channel}{one['subdir']}/{file}", str(channel))
 
 
 async def choose(
