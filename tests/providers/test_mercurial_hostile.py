@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 
 import pytest
 
 from atoll.errors import AtollError, BadReference, NotFound, Refused, Unreachable
+from atoll.providers.addresses import Gate
+from atoll.providers.mercurial.proxy import proxy_for
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
 from support.gitservers import serve_nasty
@@ -138,3 +141,30 @@ async def test_a_manifest_cannot_name_what_is_outside(served, open_hg, tmp_path,
         assert (tree / ".hg/hgrc").read_text().startswith("[paths]\ndefault = http")
     assert list(outside.iterdir()) == []
     assert not list((tmp_path / "data").rglob("escaped"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [b"GET http://127.0.0.1:1/x HTTP/1.1", b"GET /x HTTP/1.1", b"GET ftp://x/y HTTP/1.1",
+     b"CONNECT 10.0.0.1:443 HTTP/1.0", b"what"],
+)  # fmt: skip
+async def test_the_way_out_leads_to_nothing_weaker_and_nothing_inside(asked):
+    async with proxy_for(Gate(trusted=False), "https://hg.example.org/x") as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(asked + b"\r\n\r\n")
+        async with asyncio.timeout(5):
+            said = await reader.read()
+        writer.close()
+    assert said.startswith(b"HTTP/1.1 502")
+    assert isinstance(proxy.refusal, Refused)
+
+
+async def test_the_way_out_ends_with_its_command():
+    async with proxy_for(Gate(trusted=False), "https://hg.example.org/x") as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", proxy.port)
