@@ -14,6 +14,7 @@ BINDER_PROVIDERS: Mapping[str, str] = {
     "gl": "GitLab",
     "gist": "Gist",
     "git": "Git",
+    "hg": "Mercurial",
     "zenodo": "Zenodo",
     "figshare": "Figshare",
     "dataverse": "Dataverse",

@@ -24,6 +24,7 @@ NAMES = [
         "Node.js and the proxy",
         "git",
         "git-lfs",
+        "Mercurial",
         "uv",
     ),
     *("Pythons", "Debian packages", "Disk", "Folder for sockets", "Plug-ins"),

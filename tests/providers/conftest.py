@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 
 from atoll.events import Event
+from atoll.providers import mercurial
+from atoll.providers.addresses import authorities
 from atoll.providers.git import open_source
 from atoll.settings import settings_from
 from atoll.sources import Checkout, Source
 from atoll.sources.parsing import parse
 from support.depositservers import deposits_at, serve_web
 from support.gitservers import serve
+from support.hgservers import serve_hg
 
 MakeSource = Callable[..., Source]
 
@@ -59,6 +63,59 @@ def open_text(make_source: MakeSource):
         text: str, source: Source | None = None, told: list[Event] | None = None
     ) -> Checkout:
         source = source or make_source()
+        tell = (told if told is not None else []).append
+        return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
+
+    return fetch
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch):
+    """A certificate for git.example.org, with its key, from an authority that is believed."""
+    file = tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=git.example.org",
+         "-addext", "subjectAltName=DNS:git.example.org", "-keyout", file, "-out", f"{file}.crt"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    authority = tmp_path / "authority.pem"
+    authority.write_text(file.with_name("certificate.pem.crt").read_text())
+    file.write_text(file.read_text() + authority.read_text())
+    monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    authorities.cache_clear()
+    yield file
+    authorities.cache_clear()
+
+
+@pytest.fixture
+def make_hg_source(tmp_path: Path) -> MakeSource:
+    """Make a source of Mercurial's, as `make_source` makes one of git's."""
+
+    def make(*, trusted: bool = False, allow: Any = ("127.0.0.1",), **limits: Any) -> Source:
+        sources = {"allow": list(allow), **limits}
+        settings = settings_from({"data": str(tmp_path / "data"), "sources": sources})
+        return mercurial.open_source(settings, trusted=trusted)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A real Mercurial server of every repository in ``served.root``, for a whole module."""
+    with serve_hg(tmp_path_factory.mktemp("hg")) as served:
+        yield served
+
+
+@pytest.fixture
+def open_hg(make_hg_source: MakeSource):
+    """Parse, resolve and fetch a text; events are added to ``told``."""
+
+    async def fetch(
+        text: str, source: Source | None = None, told: list[Event] | None = None
+    ) -> Checkout:
+        source = source or make_hg_source()
         tell = (told if told is not None else []).append
         return await source.fetch(await source.resolve(parse(text).repo, tell), tell)
 

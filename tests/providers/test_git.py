@@ -191,7 +191,7 @@ async def test_what_is_pushed_while_others_ask_is_in_the_answer_to_who_asks_then
     make_repo(remote / "course", FILES)
     mirrors = make_source().mirrors
     earlier = asyncio.create_task(mirrors.refs(f"{base}/course"))
-    while not mirrors._asked:
+    while not mirrors.crowds._asked:
         await asyncio.sleep(0)
     pushed = make_repo(remote / "course", {"x": "2"})
     assert (await mirrors.refs(f"{base}/course")).head == pushed

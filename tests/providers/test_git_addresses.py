@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
-import subprocess
 
 import pytest
 
 from atoll.errors import NotFound, Refused, Unreachable
-from atoll.providers.addresses import Gate, authorities, is_public
+from atoll.providers.addresses import Gate, is_public
 from atoll.sources import RepoRef
 from atoll.sources.parsing import parse
 from support.gitservers import make_repo, serve
+from support.lookups import look_up_as
 
 
 @pytest.mark.parametrize(
@@ -52,13 +50,6 @@ async def test_a_name_that_leads_inside_is_refused(make_source, monkeypatch):
         await make_source(allow=()).resolve(parse("https://git.example.org/x").repo)
 
 
-def look_up_as(monkeypatch, answers):
-    async def getaddrinfo(_loop, *_args, **_kwargs):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", answer) for answer in answers]
-
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
-
-
 async def test_git_connects_to_the_address_that_was_checked(remote, base, make_source, monkeypatch):
     """The name exists nowhere: only the address that was checked can have been used."""
     commit = make_repo(remote / "course", {"x": "1"})
@@ -67,26 +58,6 @@ async def test_git_connects_to_the_address_that_was_checked(remote, base, make_s
     repo = parse(f"http://rebound.example.org:{port}/course").repo
     source = make_source(allow=["127.0.0.0/8"])
     assert (await source.resolve(repo)).version == commit
-
-
-@pytest.fixture
-def certificate(tmp_path, monkeypatch):
-    """A certificate for git.example.org, with its key, from an authority that is believed."""
-    file = tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=git.example.org",
-         "-addext", "subjectAltName=DNS:git.example.org", "-keyout", file, "-out", f"{file}.crt"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    authority = tmp_path / "authority.pem"
-    authority.write_text(file.with_name("certificate.pem.crt").read_text())
-    file.write_text(file.read_text() + authority.read_text())
-    monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    authorities.cache_clear()
-    yield file
-    authorities.cache_clear()
 
 
 async def test_over_https_the_name_is_verified_at_the_pinned_address(

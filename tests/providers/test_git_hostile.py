@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from atoll.errors import AtollError, BadReference, NotFound, Refused, TooLarge, Unreachable
-from atoll.providers.git import commands
+from atoll.providers import programs
 from atoll.providers.git.commands import GitFailed
 from atoll.providers.git.complaints import translated
 from atoll.sources import RepoRef
@@ -275,7 +275,7 @@ async def test_a_tree_cannot_write_through_its_own_links(remote, base, open_text
 async def test_trees_that_name_one_another_take_no_more_than_their_memory(
     open_text, remote, base, monkeypatch
 ):
-    monkeypatch.setattr(commands, "MEMORY", 200 * 1024**2)
+    monkeypatch.setattr(programs, "MEMORY", 200 * 1024**2)
     bomb = remote / "bomb"
     make_repo(bomb, {"f": "x"})
     blob = run_git(bomb, "rev-parse", "HEAD:f")

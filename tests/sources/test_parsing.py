@@ -45,6 +45,8 @@ GITHUB = "https://github.com/o/r"
         ("git@git.example.org:o/r.git@v1", "git@git.example.org:o/r.git", "v1"),
         ("ssh://git@git.example.org:2222/o/r@feature/x", "ssh://git@git.example.org:2222/o/r", "feature/x"),
         ("git://git.example.org/r", "git://git.example.org/r", "HEAD"),
+        ("git+https://git.example.org/r@v1", "https://git.example.org/r", "v1"),
+        ("git+ssh://git@git.example.org/r", "ssh://git@git.example.org/r", "HEAD"),
         ("file:///srv/r.git@v1", "file:///srv/r.git", "v1"),
         ("/srv/r@v1", "/srv/r", "v1"),
         ("/srv/./a/../r/", "/srv/r", "HEAD"),

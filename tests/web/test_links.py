@@ -50,6 +50,8 @@ def test_a_pasted_link_of_ours_is_recognised(locator):
         REPO,
         RepoRef("git", "https://git.example.org/r+s.git", "feature/x"),
         RepoRef("git", "git@example.org:r"),
+        RepoRef("mercurial", "hg+https://hg.example.org/r", "stable/1.0"),
+        RepoRef("mercurial", "hg+http://hg.example.org:8000/x"),
         RepoRef("deposits", "doi:10.5281/zenodo.31"),
         RepoRef("deposits", "https://example.org/x.zip?a=b&c"),
     ],

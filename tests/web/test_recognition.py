@@ -33,6 +33,14 @@ HOME = "https://hub.example.org/"
             f"gh:ada/engine@{'ab12' * 10}",
             "GitHub repository ada/engine, commit ab12ab12ab.",
         ),
+        (
+            "hg+https://hg.example.org/maths/proofs@stable",
+            "Mercurial repository hg.example.org/maths/proofs, version stable.",
+        ),
+        (
+            "https://hg.example.org/maths/proofs/file/tip/notes/a.ipynb",
+            "Mercurial repository hg.example.org/maths/proofs, version tip, opens notes/a.ipynb.",
+        ),
         ("10.5281/zenodo.3242074", "Zenodo record 3242074, as published."),
         (
             "https://zenodo.org/records/3242074/files/a.ipynb",

@@ -46,7 +46,7 @@ async def test_versions_are_for_everybody(browse):
 async def test_providers_are_described_as_binders_pages_expect(browse):
     told = (await browse().http.get("/api/repoproviders")).json()
     typed = [one for one in DEPOSITS if one != "upload"]  # which nobody writes into a form
-    assert [one["id"] for one in told] == ["gh", "gl", "gist", "git", *typed]
+    assert [one["id"] for one in told] == ["gh", "gl", "gist", "git", "hg", *typed]
     for one in told:
         assert {"displayName", "spec", "repo", "ref"} <= set(one)
         assert {"label", "placeholder", "urlEncode"} <= set(one["repo"])

@@ -89,7 +89,8 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
     """Open REFERENCE in JupyterLab: build its environment once, start a server, open a browser.
 
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
-    like, a page of GitHub, GitLab or Bitbucket, a DOI, zenodo:NUMBER, a page of a data repository,
+    like, hg+https://… of a Mercurial repository, a page of GitHub, GitLab or Bitbucket, a DOI,
+    zenodo:NUMBER, a page of a data repository,
     a Software Heritage id, the address of a .zip or .tar.gz, a Binder link or one of nbgitpuller's;
     or 'ENVIRONMENT + CONTENT', two of these: what to build, and whose files to open. What you
     change is kept under the server's name and is there again when you run the same REFERENCE;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from atoll.events import Story, Tell
 
 T = TypeVar("T")
 
+BREATH = 0.3  # seconds between two askings of the same remote
 PATIENCE = 0.1  # seconds between two tries to get a lock that another process holds
 
 
@@ -52,6 +54,29 @@ class Flights:
                 flight.task.cancel()
                 if self._flying.get(key) is flight:
                     del self._flying[key]
+
+
+@dataclass(slots=True)
+class Crowds:
+    """Questions to remote servers, each of which a crowd that opens the same link would ask."""
+
+    _flights: Flights = field(default_factory=Flights)
+    _asked: dict[str, float] = field(default_factory=dict)  # when each was asked last
+
+    async def ask(self, about: str, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask *question*: the first of a crowd at once, and the rest together, a breath later.
+
+        Nobody gets an answer to what was asked before they came: all that has been pushed by then
+        is in it.
+        """
+        last = self._asked.get(about, 0.0)
+
+        async def work(_: Tell) -> T:
+            await asyncio.sleep(last + BREATH - time.monotonic())
+            self._asked[about] = time.monotonic()  # who comes from now on asks anew
+            return await question()
+
+        return await self._flights.join(f"{about} {last}", work, lambda _: None)
 
 
 async def _run(work: Callable[[Tell], Awaitable[T]], story: Story) -> T:

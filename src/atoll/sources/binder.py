@@ -4,7 +4,8 @@ The format of a link is BinderHub's: ``/v2/PROVIDER/SPEC?urlpath=…|filepath=�
 SPEC is ``owner/repo/version`` for GitHub, ``QUOTED-NAMESPACE/version`` for GitLab,
 ``QUOTED-URL/version`` for any git server, ``user/id[/version]`` for a gist, a DOI for Zenodo,
 Figshare and Dataverse, an id for HydroShare and a quoted URL for CKAN. ``swh`` (a SWHID), ``doi``
-(any DOI) and ``url`` (the quoted URL of a page or an archive) are Atoll's own. So is
+(any DOI), ``url`` (the quoted URL of a page or an archive) and ``hg`` (as ``git``, of a Mercurial
+repository) are Atoll's own. So is
 ``content=PROVIDER/SPEC``, which names the files that are opened in the environment of the link's.
 """
 
@@ -31,10 +32,12 @@ from atoll.sources.deposits import (
     target,
 )
 from atoll.sources.locators import SHORT, host_of, locate, path_parts
+from atoll.sources.mercurial import PROVIDER as MERCURIAL
+from atoll.sources.mercurial import mercurial_target, url_of
 from atoll.sources.pages import parse_page
 from atoll.sources.pairs import pair, pulled
 
-REPOSITORIES = ("gh", "gl", "git", "gist")
+REPOSITORIES = ("gh", "gl", "git", "gist", "hg")
 DEPOSITS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh", "doi", "url", "upload")
 BY_ID = {Kind.HYDROSHARE: "hydroshare", Kind.HERITAGE: "swh", Kind.UPLOAD: UPLOADED}
 PROVIDERS = (*REPOSITORIES, *DEPOSITS)
@@ -68,6 +71,8 @@ def _parse_repository(provider: str, spec: str, query: Mapping[str, str]) -> Tar
             f"There is no provider “{provider[:20]}”.", hint=f"There are {', '.join(PROVIDERS)}."
         )
     locator, version = _read_spec(provider, spec)
+    if provider == "hg":
+        return Target(mercurial_target(locator, version).repo, opening_of(query))
     return Target(RepoRef("git", locate(locator), check_version(version)), opening_of(query))
 
 
@@ -105,6 +110,8 @@ def binder_spec(repo: RepoRef) -> tuple[str, str]:
         return _deposit_spec(repo)
     version = repo.version.split("/", 1)[0] if repo.path_follows else repo.version
     version = quote(version, safe="/@+,=!$&'();")
+    if repo.provider == MERCURIAL:
+        return "hg", f"{quote(url_of(repo.locator), safe='')}/{version}"
     host, parts = host_of(repo.locator), path_parts(repo.locator)
     if repo.locator.startswith("https://"):
         if host == "github.com":
@@ -187,6 +194,7 @@ def _incomplete(provider: str, spec: str) -> BadReference:
         "gh": "OWNER/REPOSITORY/VERSION",
         "gl": "GROUP%2FREPOSITORY/VERSION",
         "git": "QUOTED-URL/VERSION",
+        "hg": "QUOTED-URL/VERSION",
         "gist": "USER/ID",
     }
     return BadReference(

@@ -27,6 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9_.~][A-Za-z0-9_.~-]*")
 HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 SCP = re.compile(r"(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9_][\w.-]*):(?P<path>[^:].*)")
 LOCAL = re.compile(r"(?:/|\./|\.\./|~)|\.{1,2}$")
+VERSION = re.compile(r"(?<=[^/])@")  # https://host/@user/repo has none
 
 
 def locate(text: str) -> str:
@@ -45,6 +46,12 @@ def locate(text: str) -> str:
     if "://" not in text and (scp := SCP.fullmatch(text)):
         return _locate_scp(scp)
     return _locate_url(urlsplit(text), text)
+
+
+def split_version(path: str) -> tuple[str, str]:
+    """Split at the first ``@`` that does not begin a part: tags such as ``pkg@1.0`` have more."""
+    found = VERSION.search(path)
+    return (path[: found.start()], path[found.end() :]) if found else (path, "HEAD")
 
 
 def clone_url(locator: str) -> str:

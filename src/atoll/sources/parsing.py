@@ -22,7 +22,17 @@ from atoll.sources.checking import (
     path_opening,
 )
 from atoll.sources.deposits import parse_name
-from atoll.sources.locators import FORGES, LOCAL, SCHEMES, SCP, SHORT, locate
+from atoll.sources.locators import (
+    FORGES,
+    LOCAL,
+    SCHEMES,
+    SCP,
+    SHORT,
+    VERSION,
+    locate,
+    split_version,
+)
+from atoll.sources.mercurial import parse_hgweb, parse_mercurial
 from atoll.sources.pages import HOSTS as PAGES_OF
 from atoll.sources.pages import parse_page
 from atoll.sources.pairs import halves, pair, parse_pull
@@ -37,7 +47,7 @@ __all__ = [
     "path_opening",
 ]
 
-VERSION = re.compile(r"(?<=[^/])@")  # https://host/@user/repo has none
+VCS_URL = re.compile(r"git\+(?=[a-z]+://)", re.IGNORECASE)  # what pip calls a URL of git's
 HOSTS = (*FORGES, "mybinder.org", "doi.org", "dx.doi.org", *PAGES_OF)
 ALIASES = {"github": "gh", "gitlab": "gl", "bitbucket": "bb"}
 FORMS = (
@@ -87,11 +97,12 @@ def _parse(text: str) -> Target:
         raise BadReference("There is no repository.", hint=FORMS)
     if LOCAL.match(text):
         return _plain(*_split_folder(text))
+    text = VCS_URL.sub("", text)
     short, colon, rest = text.partition(":")
     if colon and short.lower() in SHORT:
         return _parse_short(short.lower(), rest)
-    if deposit := parse_name(text):
-        return deposit
+    if named := parse_name(text) or parse_mercurial(text):
+        return named
     if text.split("/", 1)[0].lower().removeprefix("www.") in HOSTS:
         text = f"https://{text}"
     if re.match(r"https?://", text, re.IGNORECASE):
@@ -99,22 +110,16 @@ def _parse(text: str) -> Target:
     if "://" in text and short.lower() in SCHEMES:
         scheme, _, place = text.partition("://")
         host, slash, path = place.partition("/")
-        path, version = _split_version(path)
+        path, version = split_version(path)
         return _plain(f"{scheme.lower()}://{host}{slash}{path}", version)
     if (scp := SCP.fullmatch(text)) and "::" not in text:
-        path, version = _split_version(scp["path"])
+        path, version = split_version(scp["path"])
         return _plain(f"{scp['user']}@{scp['host']}:{path}", version)
     raise _not_understood(text)
 
 
 def _plain(locator: str, version: str) -> Target:
     return Target(RepoRef("git", locate(locator), check_version(version)))
-
-
-def _split_version(path: str) -> tuple[str, str]:
-    """Split at the first ``@`` that does not begin a part: tags such as ``pkg@1.0`` have more."""
-    found = VERSION.search(path)
-    return (path[: found.start()], path[found.end() :]) if found else (path, "HEAD")
 
 
 def _split_folder(text: str) -> tuple[str, str]:
@@ -130,7 +135,7 @@ def _split_folder(text: str) -> tuple[str, str]:
 
 
 def _parse_short(short: str, rest: str) -> Target:
-    path, version = _split_version(rest)
+    path, version = split_version(rest)
     parts = path.strip("/").split("/")
     if short == "gist" and len(parts) != 2:  # noqa: PLR2004 - user and id
         raise BadReference(f"“{path[:80]}” is not a gist.", hint="Write gist:USER/ID.")
@@ -150,8 +155,9 @@ def _parse_web(text: str) -> Target:
     host = (url.hostname or "").lower().removeprefix("www.")
     if forge := _split_archive(host, url.path):
         return _plain(f"https://{host}/{forge[0]}", forge[1])
-    if (host not in FORGES or FILE.search(url.path)) and (deposit := parse_page(url)):
-        return deposit
+    known_by_host = host in FORGES and not FILE.search(url.path)
+    if not known_by_host and (found := parse_page(url) or parse_hgweb(url)):
+        return found
     parts = [part for part in url.path.split("/") if part]
     site = f"{url.scheme.lower()}://{url.netloc}"
     page = _split_page(host, parts)
@@ -160,7 +166,7 @@ def _parse_web(text: str) -> Target:
         return _at_page(f"{site}/{'/'.join(repo)}", rest)
     if host in FORGES:
         url = url._replace(query="", fragment="")  # “?tab=readme-ov-file#install”
-    path, version = _split_version(url.path)
+    path, version = split_version(url.path)
     return _plain(urlunsplit(url._replace(scheme=url.scheme.lower(), path=path)), version)
 
 

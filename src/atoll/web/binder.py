@@ -14,6 +14,8 @@ from atoll.events import Event
 from atoll.launching.desk import Launch
 from atoll.sources import RepoRef
 from atoll.sources.deposits import PROVIDER, page_of
+from atoll.sources.mercurial import PROVIDER as MERCURIAL
+from atoll.sources.mercurial import url_of
 from atoll.web.guard import plain
 from atoll.web.links import binder_path
 
@@ -71,7 +73,7 @@ def ready(
         "url": url,
         "token": token,
         "image": image_of(launch),
-        "repo_url": ref_url(repo, "") if repo.provider == PROVIDER else repo.locator,
+        "repo_url": ref_url(repo, "") if repo.provider == PROVIDER else url_of(repo.locator),
         "binder_ref_url": ref_url(repo, launch.ref),
         "binder_launch_host": home,
         "binder_request": asked,
@@ -92,6 +94,8 @@ def ref_url(repo: RepoRef, commit: str) -> str:
     """Return the address at which a person can look at *commit*."""
     if repo.provider == PROVIDER:
         return page_of(RepoRef(PROVIDER, repo.locator, commit or repo.version))
+    if repo.provider == MERCURIAL:
+        return f"{url_of(repo.locator)}/rev/{commit}"
     locator = repo.locator.removesuffix(".git")
     if locator.startswith("https://github.com/"):
         return f"{locator}/tree/{commit}"

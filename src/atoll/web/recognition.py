@@ -11,6 +11,7 @@ from atoll.errors import AtollError
 from atoll.servers import SHORT
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import PROVIDER, UPLOADED, Kind, Place, place_of
+from atoll.sources.mercurial import url_of
 from atoll.sources.pairs import pulled
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
 from atoll.web.links import Links, links_for, opening_from, shown
@@ -118,6 +119,8 @@ def describe(repo: RepoRef) -> tuple[str, str]:
     if provider in {"gh", "gist"}:
         owner, name = spec.split("/")[:2]
         return HOSTS[provider], f"{owner}/{name}"
+    if provider == "hg":
+        return "Mercurial repository", url_of(repo.locator).split("//", 1)[-1]
     if provider == "gl":
         return HOSTS[provider], repo.locator.split("//", 1)[-1].partition("/")[2]
     return "Git repository", repo.locator.removesuffix(".git").split("//", 1)[-1]

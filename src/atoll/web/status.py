@@ -19,7 +19,7 @@ from atoll.web.site import STATIC, Site, site_of
 FRESH = 15.0  # seconds for which an answer about health is good
 PATIENCE = 5.0  # seconds until a part that does not answer counts as ill
 ROOM = 1024**3  # bytes of disk under which nothing can be built
-QUOTED = {"gl", "git", "hydroshare", "ckan", "url"}  # whose spec is one quoted part of the path
+QUOTED = {"gl", "git", "hg", "hydroshare", "ckan", "url"}  # whose spec is one quoted part of a path
 ANY = {"Access-Control-Allow-Origin": "*"}
 
 
@@ -72,6 +72,13 @@ PROVIDERS = [
         "Git repository",
         "The address of any git repository",
         "https://git.example.org/repository",
+        r"[^/]+/.+",
+    ),
+    _provider(
+        "hg",
+        "Mercurial repository",
+        "The address of any Mercurial repository",
+        "https://hg.example.org/repository",
         r"[^/]+/.+",
     ),
     _provider("zenodo", "Zenodo", "A Zenodo DOI", "10.5281/zenodo.3242074", DOI),

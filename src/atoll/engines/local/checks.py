@@ -13,6 +13,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def checks(settings: Settings) -> list[Check]:
         node,
         git,
         git_lfs,
+        mercurial,
         uv,
         pythons,
         debian_packages,
@@ -226,6 +228,19 @@ def git(settings: Settings) -> Check:  # noqa: ARG001
 def git_lfs(settings: Settings) -> Check:  # noqa: ARG001
     """Look for Git LFS."""
     return _program("git-lfs", "Large files in repositories stay pointers, with a warning.")
+
+
+def mercurial(settings: Settings) -> Check:  # noqa: ARG001
+    """Look for Mercurial, which comes with Atoll."""
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = shutil.which("hg", path=path)
+    return Check(
+        "Mercurial",
+        bool(program),
+        _first_line([program, "--version", "--quiet"]) if program else "not found",
+        "Mercurial repositories are refused.",
+        "Install it beside Atoll (pip install mercurial), or the system's package mercurial.",
+    )
 
 
 def uv(settings: Settings) -> Check:  # noqa: ARG001

@@ -28,13 +28,13 @@ from atoll.providers.deposits.unpacker import AT_ONCE, unpack_apart
 from atoll.providers.deposits.unpacking import is_archive
 from atoll.providers.flights import Flights
 from atoll.providers.making import in_time, make_once, mark
+from atoll.providers.notes import NOTES, read_checkout
 from atoll.providers.slots import Slots
 from atoll.providers.specfiles import read_files
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 from atoll.sources.deposits import ARCHIVE
 
 FIRST = datetime(1990, 1, 1, tzinfo=UTC)  # earlier than any notebook; archivers like 1970 and 1980
-NOTES = "checkout.json"
 Fill = Callable[[Path, Room, Tell], Awaitable[Deposit]]
 
 
@@ -68,7 +68,7 @@ class Checkouts:
             (aside / NOTES).write_text(json.dumps(notes), "utf-8")
 
         await make_once(home, make, self.flights, tell)
-        return await asyncio.to_thread(_read, ref, home)
+        return await asyncio.to_thread(read_checkout, ref, home)
 
     async def take(self, ref: ResolvedRef, packed: Path | None, tell: Tell) -> Checkout:
         """Return the work tree of *ref*; where it is not here, *packed* is moved in, and unpacked.
@@ -149,7 +149,7 @@ def _newest(tree: Path) -> datetime | None:
 
 
 def _learn(ref: ResolvedRef, tree: Path, date: datetime, warnings: list[str]) -> dict[str, Any]:
-    """Return what is worth knowing of the new work tree, for `_read` and `Checkouts.known`.
+    """Return what is worth knowing of the new work tree, for `read_checkout` and `Checkouts.known`.
 
     A file in an archive has a date of its own, which is of use if it is one that a person's work
     can have, before it was published.
@@ -162,10 +162,3 @@ def _learn(ref: ResolvedRef, tree: Path, date: datetime, warnings: list[str]) ->
             changed[path] = int(at.timestamp())
     seconds = int(date.timestamp())
     return {"warnings": warnings, "changed": changed, "date": seconds, "tree": ref.tree}
-
-
-def _read(ref: ResolvedRef, home: Path) -> Checkout:
-    notes = json.loads((home / NOTES).read_text("utf-8"))
-    tree = home / "tree"
-    changed = {path: datetime.fromtimestamp(at, UTC) for path, at in notes["changed"].items()}
-    return Checkout(ref, tree, read_files(tree), changed, tuple(notes["warnings"]))

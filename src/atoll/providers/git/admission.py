@@ -27,7 +27,7 @@ from atoll.providers.addresses import (
     scheme_of,
 )
 from atoll.providers.git.commands import git
-from atoll.providers.git.complaints import not_found
+from atoll.providers.git.complaints import MERCURIAL, not_found
 from atoll.sources.locators import DEFAULT_PORTS, clone_url, host_of, locate
 
 SERVICE = "/info/refs?service=git-upload-pack"  # git's smart HTTP protocol begins with it
@@ -125,6 +125,7 @@ def _check_status(status: int, url: str) -> None:
         raise not_found(url)
     if status != httpx2.codes.OK:
         hint = "Try again later." if status >= 500 or status == 429 else ""  # noqa: PLR2004
+        hint = MERCURIAL if status == httpx2.codes.BAD_REQUEST else hint
         raise Unreachable(f"{host_of(url)} answers with status {status}.", hint=hint)
 
 

@@ -2,28 +2,27 @@
 
 A checkout is a normal clone of its mirror, with a ``.git`` of its own whose ``origin`` is the
 real remote, so that people can pull and push once it has been copied into their home. Beside
-``tree``, ``checkout.json`` keeps what was learnt while it was made.
+``tree`` is what was learnt while it was made.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from atoll.errors import BadReference, BadSpecification, NotFound, Refused, Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.addresses import Gate
 from atoll.providers.flights import Flights
-from atoll.providers.git.commands import GitFailed, Limit, git
+from atoll.providers.git.commands import GitFailed, git
 from atoll.providers.git.lfs import fetch_large_files
-from atoll.providers.git.mirrors import Mirrors, date_of
+from atoll.providers.git.mirrors import Mirrors
 from atoll.providers.git.submodules import Submodule, read_submodules
 from atoll.providers.making import in_time, make_once, mark
-from atoll.providers.specfiles import read_files
+from atoll.providers.notes import date_of, read_checkout, take_notes
+from atoll.providers.programs import Limit
 from atoll.sources import Checkout, ResolvedRef
 from atoll.sources.locators import clone_url
 
@@ -49,23 +48,17 @@ class Checkouts:
 
         async def make(aside: Path, tell: Tell) -> None:
             async with in_time(ref.repo.locator, self.timeout):
-                notes = await self._make(ref, branch, aside, tell)
-            (aside / "checkout.json").write_text(json.dumps(notes), "utf-8")
+                await self._make(ref, branch, aside, tell)
 
         await make_once(home, make, self.flights, tell)
-        return await asyncio.to_thread(_read_checkout, ref, home)
+        return await asyncio.to_thread(read_checkout, ref, home)
 
-    async def _make(self, ref: ResolvedRef, branch: str, aside: Path, tell: Tell) -> dict[str, Any]:
+    async def _make(self, ref: ResolvedRef, branch: str, aside: Path, tell: Tell) -> None:
         tree = aside / "tree"
         work = _Work(self, Limit(aside, self.most), tell)
         await work.clone(ref.repo.locator, ref.version, tree, branch)
         await work.complete(ref.repo.locator, ref.version, tree)
-        files = await asyncio.to_thread(read_files, tree)
-        dates = await asyncio.gather(*(_changed(tree, ref.version, path) for path in files))
-        changed = {
-            path: int(date.timestamp()) for path, date in zip(files, dates, strict=True) if date
-        }
-        return {"warnings": work.warnings, "changed": changed}
+        await take_notes(aside, work.warnings, lambda path: _changed(tree, ref.version, path))
 
 
 @dataclass(slots=True)
@@ -143,10 +136,3 @@ async def _changed(tree: Path, commit: str, path: str) -> datetime | None:
     except GitFailed:
         return None
     return date_of(shown.decode().strip()) if shown.strip() else None
-
-
-def _read_checkout(ref: ResolvedRef, home: Path) -> Checkout:
-    notes = json.loads((home / "checkout.json").read_text("utf-8"))
-    tree = home / "tree"
-    changed = {path: datetime.fromtimestamp(at, UTC) for path, at in notes["changed"].items()}
-    return Checkout(ref, tree, read_files(tree), changed, tuple(notes["warnings"]))

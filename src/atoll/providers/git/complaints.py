@@ -9,6 +9,9 @@ from atoll.providers.addresses import no_host
 from atoll.providers.git.commands import GitFailed
 from atoll.sources.locators import host_of
 
+# Mercurial's own web server answers 400 where git asks for a repository.
+MERCURIAL = "If it is a Mercurial repository, write hg+ before its address."
+
 
 def translated(error: GitFailed, locator: str) -> AtollError:
     """Return what git said about the remote *locator* as one of our errors."""
@@ -29,7 +32,8 @@ def translated(error: GitFailed, locator: str) -> AtollError:
     closed = ("could not read username", "permission denied", "authentication", "publickey")
     if any(sign in text for sign in (*missing, *closed, ": 403")):
         return not_found(locator)
-    return Unreachable(f"{locator} could not be fetched: {said}.")
+    hint = MERCURIAL if text.endswith(": 400") else ""
+    return Unreachable(f"{locator} could not be fetched: {said}.", hint=hint)
 
 
 def not_found(locator: str) -> NotFound:

@@ -14,7 +14,8 @@ from pathlib import Path
 from atoll.errors import TooLarge
 from atoll.events import Event, Tell
 from atoll.providers.addresses import Gate, is_forge, local_path
-from atoll.providers.git.commands import GitFailed, Limit, git
+from atoll.providers.git.commands import GitFailed, git
+from atoll.providers.programs import Limit
 from atoll.sources.locators import clone_url
 
 FILTER = (

@@ -10,26 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from atoll.disk import remove
 from atoll.errors import BadReference, NotFound, TooLarge, Unreachable
 from atoll.events import Event, Tell
 from atoll.providers.addresses import Gate
-from atoll.providers.flights import Flights, held
+from atoll.providers.flights import Crowds, Flights, held
 from atoll.providers.git.admission import Admitted, admit
-from atoll.providers.git.commands import NEUTRAL, GitFailed, Limit, git
+from atoll.providers.git.commands import GitFailed, git
 from atoll.providers.git.complaints import translated
 from atoll.providers.making import in_time, mark
+from atoll.providers.notes import date_of
+from atoll.providers.programs import NEUTRAL, Limit
 from atoll.providers.slots import Slots
 from atoll.providers.uses import use
 from atoll.sources.checking import check_version
 
 ASKING = 60.0  # seconds for a list of branches
-BREATH = 0.3  # seconds between two askings of the same remote
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{4,39}")
 FETCH = (
@@ -74,25 +74,17 @@ class Mirrors:
     timeout: float
     flights: Flights = field(default_factory=Flights)
     slots: Slots = field(default_factory=Slots)
+    crowds: Crowds = field(default_factory=Crowds)
     _known: dict[tuple[int, str], Commit] = field(default_factory=dict)  # by mirror and full name
-    _asked: dict[str, float] = field(default_factory=dict)  # when each remote was asked last
 
     def path(self, locator: str) -> Path:
         """Return where the mirror of *locator* is, or will be."""
         return self.folder / f"{mark(locator, trusted=self.gate.trusted)}.git"
 
     async def refs(self, locator: str) -> Refs:
-        """Ask the remote what it has; raises `Refused`, `NotFound` or `Unreachable`.
+        """Ask the remote what it has; raises `Refused`, `NotFound` or `Unreachable`."""
 
-        Of a crowd that opens the same link the first asks at once, and the rest together, a breath
-        later. Nobody gets an answer to what was asked before they came: all that has been pushed
-        by then is in it.
-        """
-        last = self._asked.get(locator, 0.0)
-
-        async def ask(_: Tell) -> Refs:
-            await asyncio.sleep(last + BREATH - time.monotonic())
-            self._asked[locator] = time.monotonic()  # who comes from now on asks anew
+        async def ask() -> Refs:
             admitted = await admit(self.gate, locator)
             async with in_time(locator, min(ASKING, self.timeout)):
                 answer = await self._remote(
@@ -100,7 +92,7 @@ class Mirrors:
                 )
             return read_refs(answer.decode("utf-8", "replace"))
 
-        return await self.flights.join(f"refs {locator} {last}", ask, lambda _: None)
+        return await self.crowds.ask(locator, ask)
 
     async def find(self, locator: str, commit: str) -> Commit | None:
         """Return *commit*, full or short, if the mirror has it; never ask the remote.
@@ -218,14 +210,6 @@ def _head(mirror: Path) -> str:
         kind, _, name = (mirror / "HEAD").read_text("utf-8").strip().partition(" refs/heads/")
         return name if kind == "ref:" else ""
     return ""
-
-
-def date_of(seconds: str) -> datetime:
-    """Return the time that git writes as *seconds*; a date that no calendar has is the epoch."""
-    try:
-        return datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)
 
 
 def read_refs(text: str) -> Refs:
