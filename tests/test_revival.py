@@ -165,5 +165,8 @@ def test_the_last_error_is_why():
         "ERROR: No matching x"
     )
     assert binder.reason(["hello", "ValueError: no", "bye"]) == "ValueError: no"
+    assert binder.reason(["  ValueError: no", "  error: subprocess-exited-with-error"]) == (
+        "ValueError: no"
+    )
     assert binder.reason(["hello"]) == "hello"
     assert binder.reason([]) == ""

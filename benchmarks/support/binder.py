@@ -295,7 +295,8 @@ async def run(box: Box) -> list[str]:
 def reason(told: list[str]) -> str:
     """Return the line of *told* that says best why a command failed."""
     errors = [line for line in told if line.startswith("ERROR: ")]
-    return (errors[-1] if errors else last_words(told) or "".join(told[-1:]))[:300]
+    theirs = [line for line in told if not line.lstrip().startswith("error: ")]  # no word of pip's
+    return (errors[-1] if errors else last_words(theirs) or "".join(told[-1:]))[:300]
 
 
 def listed(lock: str) -> str:
