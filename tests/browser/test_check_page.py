@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atoll.cli.check import Report, Trial, render
+from atoll.cli.reports import Report, Trial, render
 from atoll.engines.local.trials import Difference, Found, Shown
 from support.chromium import check_everywhere
 

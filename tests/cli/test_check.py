@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from atoll.cli.check import Report, Trial, notebooks_of, printable, render
+from atoll.cli.check import notebooks_of
+from atoll.cli.reports import Report, Trial, printable, render
 from atoll.engines.local.trials import Difference, Found, Shown
 from support.gitservers import make_repo
 
@@ -75,6 +76,31 @@ def test_a_repositorys_notebooks_are_run_and_compared(atoll, repo, tmp_path):
     ran = atoll("check", repo, "--notebooks", "none*")
     assert ran.returncode == 4
     assert "no notebook that “none*” means" in ran.stderr
+
+
+def test_what_turns_out_to_be_missing_can_be_added(atoll, tmp_path):
+    files = {
+        "requirements.txt": "six==1.16.0\n",
+        "a.ipynb": notebook("import six, idna; print(six.__version__)", "1.16.0\n"),
+        "b.ipynb": notebook("import no_such_module_of_anybody"),
+    }
+    make_repo(tmp_path / "old", files)
+    missing = ["idna", "no-such-module-of-anybody"]
+    page = tmp_path / "page.html"
+    ran = atoll("check", tmp_path / "old", "--add-missing", "--json", "--html", page)
+    assert ran.returncode == 1, ran.stderr  # one still fails
+    first, second = json.loads(ran.stdout)["trials"]
+    assert (first["missing"], first["added"]) == (missing, [])
+    assert (second["missing"], second["added"]) == (missing[1:], ["idna"])
+    assert second["as_of"] == first["as_of"]
+    assert second["key"] != first["key"]
+    assert [one["state"] for one in second["notebooks"]] == ["same", "fails"]
+    assert "As then, with idna" in page.read_text()
+
+    ran = atoll("check", tmp_path / "old", "--notebooks", "a*", "--add-missing")
+    assert ran.returncode == 0, ran.stderr
+    assert "Missing, as far as imports say: idna (--add-missing builds with it)." in ran.stdout
+    assert "As then, with idna: Python" in ran.stdout
 
 
 def test_a_day_that_is_none_is_refused_before_anything_is_looked_up(atoll):

@@ -26,6 +26,7 @@ def packages(*cells, paths=("a.ipynb",), **metadata):
     [
         ("import numpy as np, pandas as pd; import six", ["numpy", "pandas", "six"]),
         ("from sklearn.svm import (SVC,\n  SVR)\n", ["scikit-learn"]),
+        ("from keras.datasets import mnist", ["keras"]),  # the other table says keras-resnet
         ("if True:\n    import cv2\n", ["opencv-python-headless"]),
         ("try: import PIL\nexcept ImportError: pass", ["pillow"]),
         ("def f():\n  from bs4 import BeautifulSoup as b\n", ["beautifulsoup4"]),

@@ -10,7 +10,7 @@ from atoll.environments import Environments
 from atoll.environments.reading import DEFAULT_TAKEN
 from atoll.launching import Clock, Launcher, LaunchRequest, proposals
 from atoll.people import Person
-from atoll.sources import RepoRef
+from atoll.sources import Checkout, RepoRef, ResolvedRef
 from atoll.testing.engines import FakeBuilder
 from atoll.testing.sources import DATE, FakeSource
 from atoll.testing.stores import MemoryPlans, MemoryShelf
@@ -74,3 +74,23 @@ async def test_hostile_checkouts_are_looked_at_without_following_or_waiting(tmp_
     (root / ".hidden.py").write_text("import hidden_things")
     (root / "large.py").write_bytes(b"import large_things\n" + b"#" * proposals.LARGEST)
     assert sorted(proposals.propose_for(checkout).packages) == ["numpy", "pandas"]
+
+
+def test_only_what_failed_notebooks_import_and_nothing_provides_is_forgotten(tmp_path):
+    files = {
+        "a.ipynb": notebook("import numpy, sklearn, helpers, six"),
+        "fine.ipynb": notebook("import pandas"),
+        "helpers.py": b"import yaml",
+    }
+    ref = ResolvedRef(BARE, "c0ffee", "tree", DATE)
+    for name, body in files.items():
+        (tmp_path / name).write_bytes(body)
+    checkout = Checkout(ref, tmp_path, {})
+    failed = {
+        "a.ipynb": "yaml",
+        "made-by-a-build.ipynb": "requests.auth",
+        "b.ipynb": "x; import os",
+    }
+    missing = proposals.forgotten(checkout, failed, {"six", "numpy"})
+    assert missing == ("pyyaml", "requests", "scikit-learn")
+    assert proposals.forgotten(checkout, {"a.ipynb": ""}, {"six", "numpy", "scikit-learn"}) == ()

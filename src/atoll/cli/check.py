@@ -6,27 +6,30 @@ import asyncio
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import click
-from jinja2 import Environment, PackageLoader
 
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, laptop, me
 from atoll.cli.progress import Progress
+from atoll.cli.reports import Report, Trial, as_dict, render, tell
 from atoll.cli.run import understood
 from atoll.disk import entries
 from atoll.engines.local.commands import content as files_of
 from atoll.engines.local.trials import LONGEST, Found, try_notebooks
+from atoll.environments import Environment
+from atoll.environments.additions import installed, with_added
 from atoll.environments.reading import index_day
 from atoll.errors import AtollError, NotFound
-from atoll.events import Event
-from atoll.launching import Building, Clock
+from atoll.events import Event, Tell
+from atoll.launching import Building, Built, Clock
+from atoll.launching.proposals import forgotten
 from atoll.names import default_name, new_id
 from atoll.servers import Limits, Network, ServerPlan
 from atoll.settings import Settings
@@ -34,50 +37,6 @@ from atoll.sources import Checkout, written
 from atoll.volumes import Content
 
 THEN = "then"
-STATES = ("same", "differs", "runs", "fails")
-MARKS = {"same": "green", "differs": "yellow", "runs": "cyan", "fails": "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What came of one environment: that as of *day* ("then", "today" or a date).
-
-    ``error`` says why there is none; ``seconds`` is what building it took, or looking it up;
-    ``notebooks`` are as `try_notebooks` returns them.
-    """
-
-    day: str
-    error: str = ""
-    as_of: str = ""
-    python: str = ""
-    key: str = ""
-    notes: tuple[str, ...] = ()
-    notebooks: tuple[Found, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many notebooks there are in each state."""
-        return Counter(one.state for one in self.notebooks)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `atoll check` found of one version of a repository.
-
-    ``notebooks`` are those that were to be run, which is more than were where nothing was built.
-    """
-
-    reference: str
-    version: str
-    date: str
-    trials: tuple[Trial, ...]
-    notebooks: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything did not run in the first environment."""
-        return bool(self.trials[0].error or self.trials[0].counts["fails"])
 
 
 @click.command()
@@ -94,6 +53,9 @@ class Report:
     multiple=True,
     metavar="DAY",
     help="“then” (the default), “today”, or a date. Twice: side by side.",
+)
+@click.option(
+    "--add-missing", is_flag=True, help="Run again with the packages that turned out to be missing."
 )
 @click.option("--retry", is_flag=True, help="Build again what could not be built before.")
 @click.option(
@@ -116,6 +78,11 @@ def check(settings: Settings, /, reference: str, days: Sequence[str], **options:
     Addresses, times and such are left aside, numbers may differ from the sixth digit on. The exit
     code is 1 if any notebook fails on the first DAY. `--as then --as today` shows what the years
     have changed.
+
+    Where notebooks fail for want of a module, it says which packages they import that the
+    environment lacks; `--add-missing` builds once more with these as well, as of the same DAY, and
+    runs all again, which the exit code is about then. They are guessed from the names in the code:
+    look at them first.
     """  # noqa: D301 - click's own mark
     report = asyncio.run(_check(settings, reference, days or (THEN,), options))
     if page := options["html"]:
@@ -144,71 +111,116 @@ async def _check(
             asking = content
             if target.environment:
                 asking = await check_out(target.environment, progress.tell, Clock())
-            trials = []
-            for day, at in ats.items():
-                began = time.monotonic()
-                how = Building(retry=options["retry"])
-                plan = await _prepare(machine, content, asking, at, progress, how)
-                took = round(time.monotonic() - began, 1)
-                trial = await _try(settings, plan, day, options, progress)
-                trials.append(replace(trial, seconds=took))
+            checked = _Checked(machine, content, asking, progress.tell, options)
+            trials = [one for day, at in ats.items() for one in await checked.on(day, at)]
     ref, name = content.ref, written(target.repo, target.environment)
     named = tuple(_chosen(content.path, options))
     return Report(name, ref.version, ref.date.isoformat(), tuple(trials), named)
 
 
-async def _prepare(
-    machine: Laptop,
-    content: Checkout,
-    asking: Checkout,
-    at: str,
-    progress: Progress,
-    how: Building,
-) -> tuple[ServerPlan, tuple[str, ...]] | AtollError:
-    """Return what a server of *content* would be, and notes; or why there can be none.
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What is checked: the notebooks of *content*, in environments that *asking* asks for.
 
-    *asking* is what asks for the environment: the same, but for pairs.
+    These are the same, but for pairs.
     """
-    launcher, defaults = machine.atoll.launcher, machine.atoll.settings.servers
-    try:
-        built = await launcher.build(launcher.read(asking, at), asking, progress.tell, how)
-    except AtollError as error:
-        return error
-    plan = ServerPlan(
-        id=new_id(),
-        owner=me(),
-        name=default_name(content.ref.repo.locator),
-        ref=content.ref,
-        environment=built.environment,
-        environment_ref=None if asking is content else asking.ref,
-        content=Content(str(content.path), temporary=True),
-        limits=Limits(defaults.cpus, int(defaults.memory), defaults.processes),
-        network=Network(defaults.network),
-    )
-    return plan, built.notes
+
+    machine: Laptop
+    content: Checkout
+    asking: Checkout
+    tell: Tell
+    options: dict[str, Any]
+
+    async def on(self, day: str, at: str) -> list[Trial]:
+        """Try it as of *day*; and once more with what is missing then, if that is asked for.
+
+        What cannot be had of that is left out; what turns out to be missing after it is added, too.
+        """
+        first = last = await self._try(day, at, ())
+        if not self.options["add_missing"]:
+            return [first]
+        added: frozenset[str] = frozenset()
+        refused: set[str] = set()
+        while new := {*last.missing} - added - refused:
+            again = await self._try(day, at, tuple(sorted(added | new)))
+            if named := new.intersection(re.findall(r"[\w.-]*\w", again.error)):
+                refused |= named
+            elif again.error and last is not first:
+                break
+            else:
+                added, last = added | new, again
+        return [first] if last is first else [first, last]
+
+    async def _try(self, day: str, at: str, added: tuple[str, ...]) -> Trial:
+        """Build the environment of *day*, with *added*, and run the notebooks in it."""
+        began = time.monotonic()
+        try:
+            built = await self._build(at, added)
+        except AtollError as error:
+            self.tell(Event("build", f"{error}", note=True))
+            why = f"{error} {error.hint}".strip()
+            return Trial(day, error=why, seconds=_since(began), added=added)
+        seconds = _since(began)
+        environment = built.environment
+        plan = self._plan(environment)
+        found = _chosen(files_of(plan), self.options)
+        if not found:
+            pattern = self.options["notebooks"]
+            raise NotFound(f"The repository has no notebook that “{pattern}” means.")
+        self.tell(Event("check", f"{len(found)} notebooks as of {day}"))
+        patience = self.options["timeout"], self.options["notebook_timeout"]
+        settings = self.machine.atoll.settings
+        notebooks = await try_notebooks(settings, plan, found, self.tell, *patience)
+        return Trial(
+            day=day,
+            as_of=environment.as_of.isoformat() if environment.as_of else "",
+            python=environment.python,
+            key=environment.key,
+            notes=built.notes,
+            notebooks=notebooks,
+            seconds=seconds,
+            missing=await asyncio.to_thread(self._missing, environment, notebooks),
+            added=added,
+        )
+
+    async def _build(self, at: str, added: tuple[str, ...]) -> Built:
+        launcher = self.machine.atoll.launcher
+        spec = await asyncio.to_thread(launcher.read, self.asking, at)
+        if added:
+            day = index_day(at) or self.asking.ref.date.astimezone(UTC).date()
+            spec = with_added(spec, added, day)
+            self.tell(Event("build", f"With what is missing: {', '.join(added)}"))
+        how = Building(retry=self.options["retry"])
+        return await launcher.build(spec, self.asking, self.tell, how)
+
+    def _plan(self, environment: Environment) -> ServerPlan:
+        """Return what a server of the content would be in *environment*."""
+        defaults, ref = self.machine.atoll.settings.servers, self.content.ref
+        return ServerPlan(
+            id=new_id(),
+            owner=me(),
+            name=default_name(ref.repo.locator),
+            ref=ref,
+            environment=environment,
+            environment_ref=None if self.asking is self.content else self.asking.ref,
+            content=Content(str(self.content.path), temporary=True),
+            limits=Limits(defaults.cpus, int(defaults.memory), defaults.processes),
+            network=Network(defaults.network),
+        )
+
+    def _missing(self, environment: Environment, notebooks: Sequence[Found]) -> tuple[str, ...]:
+        """Return the packages that failed *notebooks* import and *environment* lacks."""
+        failed = {
+            one.notebook: one.missing_module
+            for one in notebooks
+            if one.state == "fails" and one.missing_module
+        }
+        lock = Path(environment.handle, "lock.txt").read_text("utf-8", "replace")
+        return forgotten(self.content, failed, installed(lock)) if failed else ()
 
 
-async def _try(
-    settings: Settings,
-    prepared: tuple[ServerPlan, tuple[str, ...]] | AtollError,
-    day: str,
-    options: dict[str, Any],
-    progress: Progress,
-) -> Trial:
-    if isinstance(prepared, AtollError):
-        progress.tell(Event("build", f"{prepared}", note=True))
-        return Trial(day, error=f"{prepared} {prepared.hint}".strip())
-    plan, notes = prepared
-    found = _chosen(files_of(plan), options)
-    if not found:
-        pattern = options["notebooks"]
-        raise NotFound(f"The repository has no notebook that “{pattern}” means.")
-    progress.tell(Event("check", f"{len(found)} notebooks as of {day}"))
-    patience = options["timeout"], options["notebook_timeout"]
-    told = await try_notebooks(settings, plan, found, progress.tell, *patience)
-    environment = plan.environment
-    as_of = environment.as_of.isoformat() if environment.as_of else ""
-    return Trial(day, "", as_of, environment.python, environment.key, notes, told)
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 1)
 
 
 def _chosen(folder: Path, options: dict[str, Any]) -> list[str]:
@@ -224,66 +236,3 @@ def notebooks_of(folder: Path, pattern: str) -> list[str]:
         if short.suffix == ".ipynb" and not hidden and entry.is_file(follow_symlinks=False):
             found.append(str(short))
     return sorted(one for one in found if fnmatch(one, pattern))
-
-
-def tell(report: Report) -> None:
-    """Print *report* for people."""
-    for trial in report.trials:
-        of = f", packages of {trial.as_of}" if trial.as_of else ""
-        click.echo(f"\nAs {trial.day}: " + (trial.error or f"Python {trial.python}{of}"))
-        for note in trial.notes:
-            click.echo(f"  {note}")
-        for one in trial.notebooks:
-            state = click.style(f"{one.state:10}", fg=MARKS[one.state])
-            click.echo(f"  {state}{printable(one.notebook)}")
-            if why := in_words(one):
-                click.echo(f"            {printable(why)}")
-        if trial.notebooks:
-            counts = (f"{trial.counts[state]} {state}" for state in STATES if trial.counts[state])
-            click.echo(f"  {', '.join(counts)}, of {len(trial.notebooks)}")
-
-
-def in_words(one: Found) -> str:
-    """Return what there is to say of a notebook beside its state, in a sentence."""
-    if one.differences:
-        first = one.differences[0]
-        cells = f"{one.differing} of {one.compared} cells differ"
-        told = f"{cells}; first cell {first.cell + 1}: {first.why}"
-    else:
-        told = ""
-    if one.state != "fails":
-        return told
-    where = "" if one.cell is None else f"Cell {one.cell + 1}: "
-    return where + one.error
-
-
-def printable(text: str) -> str:
-    """Return *text*, which is a repository's, without what a terminal would obey."""
-    return "".join(one if one.isprintable() else "�" for one in text)
-
-
-def as_dict(report: Report) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
-    trials = [
-        {**asdict(one), "notebooks": [some.model_dump() for some in one.notebooks]}
-        for one in report.trials
-    ]
-    return {**asdict(report), "trials": trials}
-
-
-def render(report: Report) -> str:
-    """Return a page of HTML with *report*, which needs nothing else and runs no script."""
-    templates = Environment(loader=PackageLoader("atoll.cli", "."), autoescape=True)
-    found = [{one.notebook: one for one in trial.notebooks} for trial in report.trials]
-    return templates.get_template("check.html").render(
-        report=report,
-        paths=sorted(set().union(*found)),
-        found=found,
-        in_words=in_words,
-        is_base64=is_base64,
-    )
-
-
-def is_base64(text: str) -> bool:
-    """Say whether *text* can be nothing but base64."""
-    return re.fullmatch(r"[A-Za-z0-9+/=\s]*", text) is not None

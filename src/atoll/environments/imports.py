@@ -49,6 +49,7 @@ _OURS = {  # the best known, which the other table lacks or has several of
     "google.cloud.bigquery": "google-cloud-bigquery",
     "google.cloud.storage": "google-cloud-storage",
     "google.protobuf": "protobuf",
+    "keras": "keras",
     "keras_preprocessing": "keras-preprocessing",
     "magic": "python-magic",
     "mpl_toolkits": "matplotlib",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from atoll.disk import entries
-from atoll.environments.imports import Proposal, propose
+from atoll.environments.imports import NAME, Proposal, propose
 from atoll.environments.reading import listed
 from atoll.sources import Checkout
 
@@ -42,6 +42,21 @@ def said(proposal: Proposal) -> str:
         f"What its code imports could be taken instead: {names} "
         "(--infer, or the button on the launch’s page)."
     )
+
+
+def forgotten(
+    checkout: Checkout, failed: Mapping[str, str], installed: Container[str]
+) -> tuple[str, ...]:
+    """Return the packages that notebooks of *checkout* import and that are not *installed*.
+
+    Those notebooks which *failed*, by their paths, each for want of a module. Reads the disk.
+    """
+    found = _files(checkout)
+    theirs = {path: found[path] for path in failed if path in found}
+    modules = "".join(f"import {one}\n" for one in failed.values() if NAME.fullmatch(one))
+    proposal = propose([*_read(theirs), ("", modules.encode())], found)
+    packages = proposal.packages if proposal else {}
+    return tuple(sorted(one for one in packages if one not in installed))
 
 
 def _files(checkout: Checkout) -> dict[str, os.DirEntry[str]]:

@@ -26,6 +26,7 @@ from atoll.engines.local.searches import TOLD, Searches
 from atoll.engines.local.uv import CONFIG, CONFIG_HOME, PROGRAM, Index, uv
 from atoll.engines.local.workshop import Workshop, read_written
 from atoll.environments import EnvSpec, Say
+from atoll.environments.additions import ADDED
 from atoll.environments.conda import ESSENCE, PIP
 from atoll.environments.locks import LOCKED
 from atoll.environments.reading import PACKAGE
@@ -272,6 +273,8 @@ class Steps:
             package = self.workshop.spec / "package.in"
             package.write_text(f"{HOME}\n")
             inputs.append(f"{SPEC}/package.in")
+        if ADDED in names:
+            inputs.append(f"{SPEC}/files/here/{ADDED}")
         return inputs
 
     def _workdir(self) -> str:
