@@ -53,6 +53,7 @@ def test_at_a_terminal_clocks_tick_and_every_note_stays_below_its_phase():
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
     lines = [line.strip("\r ").rpartition("\r")[2] for line in plain.split("\n")]
     texts = [line.strip() for line in lines if re.search(r"✓|note", line)]
-    assert re.match(r"✓ Build   Built  1\.\d s$", texts[0])
+    # What is drawn again and again stands among these, too.
+    assert [text for text in texts[:-3] if re.match(r"✓ Build   Built  [1-9]\.\d s$", text)]
     assert texts[-3:-1] == ["The first note.", "The second note."]
-    assert re.match(r"✓ Start   Starting  0\.\d s$", texts[-1])
+    assert re.match(r"✓ Start   Starting  \d\.\d s$", texts[-1])
