@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
-# well (the long ones of `atoll run` only so: whoever types that is seldom root, and the shorter
-# ones of it run as both; R only as root: its packages are laid as others of Debian are), and there
-# are two lanes at once, since either leaves processors idle.
+# well, but for long ones to which it makes no difference that others do not try as both. There are
+# two lanes at once, since either leaves processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-ordinary=(
-    tests/engines tests/cli tests/integration/test_fork_story.py
-    --ignore=tests/cli/test_environments.py --ignore=tests/engines/test_r.py
+only_root=(
+    tests/cli/test_environments.py tests/engines/test_conda_locks.py tests/engines/test_python2.py
+    tests/engines/test_r.py tests/engines/test_trials.py
 )
+only_ordinary=(
+    tests/cli/test_check.py tests/cli/test_run.py tests/cli/test_run_pairs.py
+    tests/engines/test_conda_real.py tests/engines/test_kernels.py
+)
+ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
 beside=(tests/browser tests/integration)
-elsewhere=(tests/cli/test_run.py "${beside[@]}")
+elsewhere=("${only_ordinary[@]}" "${beside[@]}")
 
 if [ $# -gt 0 ] || [ "$(id -u)" != 0 ]; then
     exec .venv/bin/python -m pytest "$@"
