@@ -16,7 +16,7 @@ only_ordinary=(
     tests/engines/test_conda_real.py tests/engines/test_kernels.py
 )
 ordinary=(tests/engines tests/cli tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
-beside=(tests/browser tests/integration)
+beside=(tests/browser tests/hub tests/integration)
 elsewhere=("${only_ordinary[@]}" "${beside[@]}")
 
 if [ $# -gt 0 ] || [ "$(id -u)" != 0 ]; then
