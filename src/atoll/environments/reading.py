@@ -283,7 +283,7 @@ def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
 def _runtime(path: str, text: str) -> str:
     if asks_for_r(text):
         return ""
-    version = re.fullmatch(r"python-(\d+(?:\.\d+)?)(?:\.\w+)?", text)  # “3.7.O” is taken by Binder
+    version = re.fullmatch(r"python-(\d+(?:\.\d+)?)(?:\.\w+)?", text)  # some write “3.7.O”
     if not version:
         raise BadSpecification(
             f"{path} says “{text[:40]}”, which is not a version of Python.",
