@@ -28,9 +28,10 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from atoll.app import Atoll, opened, wire
 from atoll.errors import AtollError
+from atoll.folders import run_folder
 from atoll.launching import LaunchRequest
 from atoll.people import Person
-from atoll.settings import Settings, run_folder, settings_from
+from atoll.settings import Settings, settings_from
 from atoll.sources.parsing import parse
 from support.verifying import verify
 

@@ -35,6 +35,11 @@ need iproute2 "ip, to look at the networks of boxes" has ip
 need curl "a second opinion on what our HTTP servers say" has curl
 need openssh-client "repositories are fetched over ssh with it" has ssh
 need openssh-server "repositories are served over ssh with it, in tests, on loopback" has sshd
+need slapd "people sign in by it, in tests, on loopback" has slapd
+need nginx "the example in deploy/ is tried with it" has nginx
+need caddy "the example in deploy/ is tried with it" has caddy
+need openssl "makes their certificate" has openssl
+need systemd "systemd-analyze says whether the units in deploy/ are right" has systemd-analyze
 
 if [ ${#missing[@]} -gt 0 ]; then
     if [ $may_install = no ] || ! command -v apt-get >/dev/null; then
@@ -45,11 +50,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-    case " ${missing[*]} " in
-    *" openssh-server "*) # Debian starts it, for all the world; the tests start their own
-        "${as_root[@]}" systemctl disable --quiet --now ssh.service ssh.socket 2>/dev/null || true
-        ;;
-    esac
+    for unit in openssh-server:ssh.service openssh-server:ssh.socket nginx:nginx caddy:caddy slapd:slapd.service; do
+        case " ${missing[*]} " in
+        *" ${unit%:*} "*) # Debian starts it, for all the world; the tests start their own
+            "${as_root[@]}" systemctl disable --quiet --now "${unit#*:}" 2>/dev/null || true
+            ;;
+        esac
+    done
 fi
 
 # slirp4netns and pasta, run by an ordinary user, open /dev/net/tun inside the user's own network

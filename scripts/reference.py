@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from atoll import errors
 from atoll.settings import Settings
+from atoll.sign_in import KINDS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -42,6 +43,8 @@ def settings_page() -> str:
         if isinstance(section, type) and issubclass(section, BaseModel):
             lines += ["", f"## `[{name}]`", "", _what_it_is_for(section), "", *_HEAD]
             lines += [_setting(key, one) for key, one in section.model_fields.items()]
+        elif name == "sign_in":
+            lines += _sign_in()
         elif name != "data":
             lines.append(_setting(name, field))
     return "\n".join([*lines, ""])
@@ -121,9 +124,23 @@ _DATA = "`$ATOLL_DATA`, else `$XDG_DATA_HOME/atoll`, else `~/.local/share/atoll`
 _HEAD = ["| setting | type | default | what it is |", "| --- | --- | --- | --- |"]
 
 
+def _sign_in() -> list[str]:
+    """Return the section of which there is another one for each kind."""
+    lines = ["", "## `[sign_in]`", "", "How people sign in, and who may. There is one `kind`:"]
+    for kind in KINDS.values():
+        title, _, rest = (kind.__doc__ or "").partition(": ")
+        lines += ["", f"### {title}", "", rest[:1].upper() + rest[1:]]
+        own = {name: field for name, field in kind.model_fields.items() if name != "kind"}
+        lines += ["", *_HEAD, *(_setting(*one) for one in own.items())] if own else []
+    return lines
+
+
 def _setting(name: str, field: FieldInfo) -> str:
-    default = json.dumps(field.get_default(call_default_factory=True), ensure_ascii=False)
-    return f"| `{name}` | {_type(field)} | `{default}` | {field.description} |"
+    default = "must be given"
+    if not field.is_required():
+        value = field.get_default(call_default_factory=True)
+        default = f"`{json.dumps(value, ensure_ascii=False)}`"
+    return f"| `{name}` | {_type(field)} | {default} | {field.description} |"
 
 
 def _type(field: FieldInfo) -> str:
@@ -134,10 +151,16 @@ def _type(field: FieldInfo) -> str:
 
 
 def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _type_name(get_args(kind)[0])
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "table"
     if get_origin(kind) is list:
         return f"list of {_type_name(get_args(kind)[0])}"
     if get_origin(kind) is dict:
-        return f"table of {_type_name(get_args(kind)[1])}"
+        inner = get_args(kind)[1]
+        tables = isinstance(inner, type) and issubclass(inner, BaseModel)
+        return f"table of {'tables' if tables else _type_name(inner)}"
     if get_args(kind):
         return " or ".join(f"`{json.dumps(one)}`" for one in get_args(kind))
     names = {"str": "text", "bool": "`true` or `false`", "int": "whole number", "float": "number"}

@@ -58,6 +58,7 @@ DESCRIPTORS = 40
 MEGA = 1e6
 GROWTH = 1.25  # of a part's private memory, while people come and go as before
 SPARE = 16 * MEGA  # bytes that a part may grow in any case
+LOOKS = 8  # at memory, of which fewer say nothing: garbage comes and goes
 REPOSITORIES = ("one", "two")
 CONFIG = f"""
 c.SharedPasswordAuthenticator.user_password = {PASSWORD!r}
@@ -324,13 +325,16 @@ class Soak:
                 self.tally.blame(f"{part} grew from {first} to {last} MB")
 
     def _growth(self) -> dict[str, tuple[float, float]]:
-        """Return each part's private memory, in MB, in the first and the last quarter watched."""
+        """Return each part's private memory, in MB, in the first and the last quarter watched.
+
+        It is the least that was seen there: what Node.js has not collected yet is no growth.
+        """
         found = {}
-        for part in self.memory[-1] if self.memory else ():
+        for part in self.memory[-1] if len(self.memory) >= LOOKS else ():
             newest = self.memory[-1][part][0]  # a culler goes with its hub
             sizes = [one[part][1] for one in self.memory if one[part][0] == newest]
             some = max(1, len(sizes) // 4)
-            first, last = (sum(quarter) / some / MEGA for quarter in (sizes[:some], sizes[-some:]))
+            first, last = (min(quarter) / MEGA for quarter in (sizes[:some], sizes[-some:]))
             found[part] = (round(first, 1), round(last, 1))
         return found
 

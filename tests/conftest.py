@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from atoll.settings import Settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import Settings
 
 DEEPEST = 3  # folders between pytest's own and an installation's data
 

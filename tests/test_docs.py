@@ -14,7 +14,8 @@ import reference
 
 from atoll import cli
 from atoll.environments import reading
-from atoll.settings import Settings
+from atoll.settings import Settings, settings_from
+from atoll.sign_in import KINDS
 from atoll.stores.sql.schema import VERSION_TABLE, metadata
 
 ROOT = Path(__file__).parents[1]
@@ -36,9 +37,19 @@ def test_every_setting_has_a_description():
     for name, section in Settings.model_fields.items():
         if name != "data":
             assert f"## `[{name}]`" in page
-            for key, field in section.annotation.model_fields.items():
+            sections = KINDS.values() if name == "sign_in" else [section.annotation]
+            fields = [one for section in sections for one in section.model_fields.items()]
+            for key, field in fields:
+                if key == "kind":
+                    continue
                 assert f"| `{key}` |" in page
                 assert field.description, key
+
+
+def test_the_lines_for_every_way_to_sign_in_are_settings():
+    blocks = re.findall(r"```toml\n(.*?)```", read("howto/sign-people-in.md"), re.DOTALL)
+    kinds = {settings_from(tomllib.loads(block)).sign_in.kind for block in blocks}
+    assert kinds == set(KINDS)
 
 
 def test_every_command_and_every_option_says_what_it_is_for():

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from atoll.app import opened, wire
+from atoll.folders import run_folder
 from atoll.launching import LaunchRequest
 from atoll.people import Person
-from atoll.settings import run_folder, settings_from
+from atoll.settings import settings_from
 from atoll.sources.parsing import parse
 from support.verifying import verify
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+from atoll import volumes
+from atoll.access import HUB, Kind, Party, Share
 from atoll.accounting import Records
 from atoll.environments import Builder, Environments, Shelf
 from atoll.environments.substitutes import from_pypi
 from atoll.errors import AtollError, Lacking
-from atoll.launching import Launcher
+from atoll.folders import data_folder
+from atoll.launching import Launcher, prepared
+from atoll.launching.confirming import Trusts
 from atoll.launching.desk import Launches
-from atoll.servers import Plans, Runner, Stops
-from atoll.settings import Settings, data_folder
+from atoll.people import Person
+from atoll.servers import Plans, Runner, Server, ServerPlan, Stops
+from atoll.settings import Settings
 from atoll.sources import Receiver, Source
 from atoll.sources.providers import Providers
+from atoll.volumes.keeper import Keeper, Rules
 
 
 class Engine(Protocol):
@@ -26,6 +33,7 @@ class Engine(Protocol):
 
     builder: Builder
     runner: Runner
+    files: volumes.Files
 
 
 class Store(Protocol):
@@ -36,6 +44,8 @@ class Store(Protocol):
     records: Records
     launches: Launches
     stops: Stops
+    trusts: Trusts
+    volumes: volumes.Records
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date."""
@@ -58,6 +68,18 @@ class Atoll:
     builder: Builder
     runner: Runner
     uploads: Receiver
+    keeper: Keeper
+
+    async def start(
+        self, plan: ServerPlan, environ: Mapping[str, str], person: Person | None = None
+    ) -> Server:
+        """Start *plan* with those of its mounts that *person*, its owner as of now, may have now.
+
+        Raises what `Runner.start` does.
+        """
+        mounts, notes = await self.keeper.granted(person or plan.owner, plan.mounts)
+        server = await self.runner.start(replace(plan, mounts=mounts), environ)
+        return replace(server, notes=(*notes, *server.notes))
 
 
 def plug_in(kind: str, name: str) -> Any:
@@ -78,6 +100,7 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     *trusted* says that whoever asks is the one who runs this process (the command line), so that
     local paths and addresses inside the network may be fetched.
     """
+    prepared.check(settings.pages.prepared, settings.servers)
     data_folder(settings)
     shelves: Store = plug_in("stores", store)(settings)
     machine: Engine = plug_in("engines", engine)(settings)
@@ -89,9 +112,24 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         width=settings.builds.at_once,
     )
     substitute = from_pypi if settings.builds.substitute else None
-    launcher = Launcher(source, environments, shelves.plans, this_platform(), substitute)
+    keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings))
+    launcher = Launcher(source, environments, shelves.plans, this_platform(), substitute, keeper)
     parts = (shelves, launcher, machine.builder, machine.runner)
-    return Atoll(settings, source, environments, *parts, uploads=source)
+    return Atoll(settings, source, environments, *parts, uploads=source, keeper=keeper)
+
+
+def volume_rules(settings: Settings) -> Rules:
+    """Return what the settings say of volumes; the operator's own are read, never written to."""
+    rules = settings.volumes
+    folders = {}
+    for name, one in rules.folders.items():
+        groups = tuple(Share(Party(Kind.GROUP, group)) for group in one.groups)
+        shares = groups or (Share(HUB),)
+        since = datetime.fromtimestamp(0, UTC)
+        folders[name] = volumes.Volume(
+            f"hub:{name}", HUB, name, since, one.description, shares=shares
+        )
+    return Rules(int(rules.quota), rules.each, timedelta(seconds=rules.grace), folders)
 
 
 def providers(settings: Settings, *, trusted: bool) -> Providers:

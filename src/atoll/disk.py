@@ -62,6 +62,26 @@ def freed(folders: Iterable[Path]) -> int:
     return sum(size for inode, (size, links) in sizes.items() if names[inode] >= links)
 
 
+def beyond(limit: int, order: Iterable[str], folders: Iterable[str]) -> set[str]:
+    """Return the first of *order* that must go for the rest of *folders* to take *limit* bytes.
+
+    A file that several hold by hard link counts once, for as long as one of them is there.
+    """
+    files = {folder: dict(_files(Path(folder))) for folder in folders}
+    sizes = {inode: size for found in files.values() for inode, (size, _) in found.items()}
+    holders = Counter(inode for found in files.values() for inode in found)
+    taken = sum(sizes.values())
+    goes = set()
+    for folder in order:
+        if taken <= limit:
+            break
+        goes.add(folder)
+        for inode in files[folder]:
+            holders[inode] -= 1
+            taken -= 0 if holders[inode] else sizes[inode]
+    return goes
+
+
 @contextlib.contextmanager
 def locked(file: Path, *, alone: bool = False, wait: bool = True) -> Iterator[None]:
     """Hold the lock *file*, with others or *alone*, against every other process.

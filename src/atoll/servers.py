@@ -13,7 +13,7 @@ from atoll.environments import Environment
 from atoll.errors import Busy
 from atoll.people import Person
 from atoll.sources import ResolvedRef, written
-from atoll.volumes import Content
+from atoll.volumes import Content, Mount
 
 
 class Network(StrEnum):
@@ -45,7 +45,8 @@ class ServerPlan:
     at which a person lands ("lab/tree/index.ipynb"). ``start`` is the path, inside the content,
     of the author's start script, or "". Where the environment is another repository's than the
     content, ``environment_ref`` is that one's version, and ``script`` the text of its start
-    script, for bash, or "". A plan never holds a secret.
+    script, for bash, or "". ``mounts`` are what its owner could have when the plan was made.
+    A plan never holds a secret.
     """
 
     id: str
@@ -60,6 +61,7 @@ class ServerPlan:
     network: Network = Network.INTERNET
     environment_ref: ResolvedRef | None = None
     script: str = ""
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def reference(self) -> str:

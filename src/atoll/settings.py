@@ -2,76 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import hashlib
-import math
 import os
 import re
-import stat
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
-from atoll.errors import BadSettings, Refused
+from atoll.errors import BadSettings
+from atoll.quantities import Duration, Size, SizeOrNone
+from atoll.sign_in import KINDS, Password, SignIn
 
-UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 RARELY = 300  # seconds between two looks at who was active, JupyterHub's own
-SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
-def parse_size(text: str | int) -> int:
-    """Return how many bytes *text* means: a number with an optional K, M, G or T (powers of 1024).
-
-    Raises `ValueError` for anything else.
-    """
-    words = str(text).strip().upper().removesuffix("B").removesuffix("I")
-    number, unit = (words[:-1], words[-1:]) if words[-1:] in UNITS else (words, "")
-    try:
-        size = int(float(number) * UNITS[unit])
-    except (ValueError, OverflowError):
-        size = 0
-    if size <= 0:
-        message = f"“{text}” is not a size; write a number and K, M, G or T, such as 2G"
+def _absolute(text: str) -> str:
+    if not text.startswith("/"):
+        message = f"“{text}” is not an absolute path; write one, such as /srv/datasets"
         raise ValueError(message)
-    return size
+    return text
 
 
-def parse_size_or_none(text: str | int) -> int:
-    """Return how many bytes *text* means, which may be 0, or raise `ValueError`."""
-    return 0 if text in {0, "0", ""} else parse_size(text)
-
-
-def parse_duration(text: object) -> float:
-    """Return how many seconds *text* means: a number, with s, m, h or d behind it if need be.
-
-    Raises `ValueError` for anything else.
-    """
-    found = re.fullmatch(r"([0-9.]+)\s*(s|m|min|h|d)?", str(text).strip().lower())
-    number, unit = (found[1], found[2] or "s") if found else (text, "s")
-    try:
-        seconds = float(number) * SECONDS[unit]  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        seconds = -1
-    if isinstance(text, bool) or not 0 <= seconds < math.inf:
-        message = f"“{text}” is not a duration; write seconds, or a number and m, h or d: 30m, 8h"
+def _volume_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", text):
+        message = f"“{text}” cannot be a volume's name; use a-z, 0-9, hyphen, dot and underscore"
         raise ValueError(message)
-    return seconds
+    return text
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Size = Annotated[int | str, AfterValidator(parse_size)]
-SizeOrNone = Annotated[int | str, AfterValidator(parse_size_or_none)]
 NetworkName = Literal["none", "internet", "full"]
 
 
@@ -261,6 +230,77 @@ class ServerSettings(_Section):
         return max(1, min(RARELY, int(min(limits) / 5))) if limits else 0
 
 
+def _is_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]\S*|mailto:\S+", text):
+        message = f"“{text}” is no address; begin it with https://"
+        raise ValueError(message)
+    return text
+
+
+class PreparedSettings(_Section):
+    """``[[pages.prepared]]``: something to launch that the operator has chosen."""
+
+    title: str = Field(min_length=1, max_length=100)
+    launch: str = Field(min_length=1)
+    description: str = ""
+    groups: list[str] = []
+
+
+class PagesSettings(_Section):
+    """``[pages]``: what the operator puts on the pages."""
+
+    notice: str = Field("", description="What everybody reads first, such as a day without service")
+    links: dict[str, Annotated[str, AfterValidator(_is_address)]] = Field(
+        {},
+        description=(
+            "Links at the foot of each page, by what they are called: "
+            '{Documentation = "https://docs.example.org"}'
+        ),
+    )
+    hubs: dict[str, Annotated[str, AfterValidator(_is_address)]] = Field(
+        {},
+        description=(
+            "Other hubs, Atolls or Binders, to which a launch can be taken, by what they are "
+            'called: {"mybinder.org" = "https://mybinder.org"}'
+        ),
+    )
+    credits: str = Field(
+        "", description="Who runs this, and with whose help, at the foot of each page"
+    )
+    prepared: list[PreparedSettings] = Field(
+        [],
+        description=(
+            "What the launch page offers first, each a table [[pages.prepared]] with `title`, "
+            "`launch` (whatever one may paste there, or a link of a hub, with all that it asks "
+            "for), and perhaps `description` and `groups`, who alone see it"
+        ),
+    )
+
+
+class FolderSettings(_Section):
+    """``[volumes.folders.NAME]``: a folder of this machine that servers can read."""
+
+    folder: Annotated[str, AfterValidator(_absolute)] = Field(description="Where it is")
+    description: str = Field("", description="What is in it, for people")
+    groups: list[str] = Field([], description="Who may read it; empty: everybody who has signed in")
+
+
+class VolumeSettings(_Section):
+    """``[volumes]``: files that several servers may have."""
+
+    quota: Size = Field("10G", description="What a volume may take, unless its owner says less")
+    each: int = Field(20, ge=0, description="Volumes that one person, or one group, may have")
+    grace: Duration = Field(7 * 86400, description="How long a deleted volume can be restored")
+    folders: dict[Annotated[str, AfterValidator(_volume_name)], FolderSettings] = Field(
+        {},
+        description=(
+            "Folders of this machine that servers can read, by name: "
+            '[volumes.folders.datasets] folder = "/srv/datasets", with a `description`, and '
+            "`groups` if they are not for everybody"
+        ),
+    )
+
+
 class Settings(_Section):
     """All of ``atoll.toml``. ``data`` is the one folder in which everything is kept."""
 
@@ -271,6 +311,9 @@ class Settings(_Section):
     sources: SourceSettings = SourceSettings()
     builds: BuildSettings = BuildSettings()
     servers: ServerSettings = ServerSettings()
+    pages: PagesSettings = PagesSettings()
+    sign_in: SignIn = Password()
+    volumes: VolumeSettings = VolumeSettings()
 
 
 def default_data() -> Path:
@@ -281,14 +324,23 @@ def default_data() -> Path:
     return Path(base) / "atoll"
 
 
-def load_settings(path: Path | None = None) -> Settings:
-    """Read *path*, else ``$ATOLL_CONFIG``, else ``atoll.toml`` in the data folder if there is one.
+def settings_file(path: Path | None = None) -> Path | None:
+    """Return *path*, else ``$ATOLL_CONFIG``, else ``atoll.toml`` in the data folder if it is there.
 
-    Raises `BadSettings` with every mistake in it, one a line.
+    ``None`` says that all settings have their defaults.
     """
     named = path or (Path(os.environ["ATOLL_CONFIG"]) if "ATOLL_CONFIG" in os.environ else None)
     file = named or default_data() / "atoll.toml"
-    if not named and not file.exists():
+    return file if named or file.exists() else None
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the `settings_file` that *path* leads to.
+
+    Raises `BadSettings` with every mistake in it, one a line.
+    """
+    file = settings_file(path)
+    if file is None:
         return Settings()
     try:
         table = tomllib.loads(file.read_text("utf-8"))
@@ -310,58 +362,38 @@ def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settin
     try:
         return TypeAdapter(Settings).validate_python(table)
     except ValidationError as error:
-        lines = [
-            _explain([str(part) for part in one["loc"]], one["type"], one["msg"])
-            for one in error.errors()
-        ]
+        lines = [f"  {_explain(one)}" for one in error.errors()]
         message = f"{where} has {len(lines)} mistake{'s' * (len(lines) > 1)}:\n" + "\n".join(lines)
         raise BadSettings(message, hint=LEFT_OUT) from error
 
 
-def _explain(path: list[str], kind: str, said: str) -> str:
-    if kind != "extra_forbidden":
-        return f"  {'.'.join(path)}: {said.removeprefix('Value error, ')}"
+def _explain(mistake: ErrorDetails) -> str:
+    path = [str(part) for part in mistake["loc"]]
     known: Any = Settings
-    for part in path[:-1]:
-        known = known.model_fields[part].annotation
-    close = difflib.get_close_matches(path[-1], known.model_fields, n=1, cutoff=0.5)
-    names = ", ".join(known.model_fields)  # whoever has installed a wheel has no documentation
-    meant = f"; did you mean “{close[0]}”?" if close else f"; there are {names}"
-    return f"  {'.'.join(path)}: there is no such setting{meant}"
+    if path[0] == "sign_in" and len(path) > 1:
+        known = KINDS[path.pop(1)]  # what it was taken for
+    elif mistake["type"] == "extra_forbidden":
+        for part in path[:-1]:
+            known = _below(known, part)
+    where = ".".join(path)
+    if mistake["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting{_meant(path[-1], known.model_fields)}"
+    if mistake["type"] == "union_tag_invalid":
+        kind = mistake["ctx"]["tag"]
+        return f"{where}.kind: there is no such kind as “{kind}”{_meant(kind, KINDS)}"
+    if mistake["type"] == "missing":
+        return f"{where}: must be given"
+    return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
 
 
-def data_folder(settings: Settings) -> Path:
-    """Make the data folder if need be, and see to it that nobody else gets into it; return it.
-
-    It may have been made by hand, or by a command with everybody's permissions; and in it are
-    databases, private files and locks that other people of this machine must not even open.
-    """
-    folder = settings.data.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        with contextlib.suppress(PermissionError):  # somebody else's, who has let us in
-            folder.chmod(0o700)
-    return folder
+def _below(known: Any, part: str) -> Any:
+    """Return what stands at *part* of *known*: of a section, a list or a table of them."""
+    if get_origin(known) in {list, dict}:
+        return get_args(known)[-1]
+    return known.model_fields[part].annotation
 
 
-def run_folder(settings: Settings) -> Path:
-    """Return the folder for sockets of the installation whose data is in ``settings.data``.
-
-    It is ours alone and its path is short, since a unix socket's may have 107 bytes only:
-    ``$XDG_RUNTIME_DIR/atoll-XXXXXXXX``, ``/run/atoll-…`` for root, else ``/tmp/atoll-UID-…``.
-    Raises `Refused` when somebody else made it first.
-    """
-    mark = hashlib.sha256(str(settings.data).encode()).hexdigest()[:8]
-    user = os.getuid()
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if user == 0:
-        folder = Path("/run") / f"atoll-{mark}"
-    elif runtime and len(runtime) < 50 and os.access(runtime, os.W_OK):  # noqa: PLR2004
-        folder = Path(runtime) / f"atoll-{mark}"
-    else:
-        folder = Path("/tmp") / f"atoll-{user}-{mark}"  # noqa: S108 - checked just below
-    folder.mkdir(mode=0o711, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != user or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
-        raise Refused(f"{folder} is not ours alone.", hint="Remove it and start again.")
-    return folder
+def _meant(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    # Whoever has installed a wheel has no documentation.
+    return f"; did you mean “{close[0]}”?" if close else f"; there are {', '.join(known)}"

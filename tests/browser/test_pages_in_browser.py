@@ -196,13 +196,89 @@ def test_the_list_of_servers_follows_what_happens(page, url, service):
     page.get_by_text("Running", exact=True).wait_for()
 
 
-def test_a_binder_link_shows_one_clear_button(page, url, service):
-    page.goto(f"{url}/v2/gh/ada/engine/main?labpath=intro.ipynb")
-    page.get_by_role("heading", name="Launch ada/engine").wait_for()
+def test_a_link_is_asked_about_until_a_person_says_otherwise(page, url, service):
+    link = f"{url}/v2/gh/ada/engine/main?labpath=intro.ipynb&name=mine"
+    body = f'<a href="{link.replace("&", "&amp;")}">Try it</a>'
+    page.route(
+        "http://blog.example.com/**",
+        lambda route: route.fulfill(body=body, content_type="text/html"),
+    )
+    page.goto("http://blog.example.com/a")
+    page.get_by_text("Try it").click()  # and sign in on the way
+    page.get_by_role("heading", name="Launch ada/engine?").wait_for()
+    page.get_by_text("on a page of blog.example.com").wait_for()
     check_everywhere(page, "binder-link")
     assert not service.store.launches.kept
     page.get_by_role("button", name="Launch", exact=True).click()
-    page.wait_for_url("**/user/ada/engine/doc/tree/intro.ipynb")
+    page.wait_for_url("**/user/ada/mine/doc/tree/intro.ipynb")
+    page.goto(link)
+    page.get_by_label("Don’t ask again").check()
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url("**/user/ada/mine/doc/tree/intro.ipynb")
+    page.goto(link)
+    page.wait_for_url("**/user/ada/mine/doc/tree/intro.ipynb")
+    assert len(service.store.launches.kept) == 3
+    page.goto(f"{url}{PREFIX}servers")
+    check_everywhere(page, "servers-trusted")
+    page.get_by_role("button", name="Ask again").click()
+    page.goto(link)
+    page.get_by_role("link", name="Cancel").click()
+    assert page.url == f"{url}{PREFIX}"
+
+
+def test_what_differs_from_ones_server_is_shown_and_chosen(page, url, service):
+    launch(page, url)
+    page.wait_for_url("**/user/ada/engine/lab")
+    page.goto(f"{url}/v2/gh/ada/engine/v2?memory=1G")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.get_by_role("heading", name="Your server “engine” is not quite the same").wait_for()
+    check_everywhere(page, "asking")
+    page.get_by_role("button", name="Make a new server").click()
+    page.wait_for_url("**/user/ada/engine-2/lab")
+
+
+def test_the_operators_word_and_what_is_prepared_come_first(page, tmp_path):
+    prepared = [
+        {"title": f"Week {week}", "launch": "gh:ada/engine", "description": "Read and run." * week}
+        for week in (1, 2, 3)
+    ]
+    pages = {
+        "notice": "On Friday from 18:00 to 20:00 there is no service.",
+        "links": {"Handbook": "https://docs.example.org/"},
+        "credits": "Run by the keepers of the lagoon.",
+        "hubs": {"mybinder.org": "https://mybinder.org", "Reef": "https://reef.example.org/hub/"},
+        "prepared": prepared,
+    }
+    with serving(joined(make_service(tmp_path, pages=pages))) as url:
+        page.goto(url + PREFIX)
+        check_everywhere(page, "launch-prepared")
+        page.get_by_label("Repository", exact=True).fill("gh:ada/engine")
+        elsewhere = page.get_by_role("link", name="Reef")
+        elsewhere.wait_for()
+        page.get_by_text("Advanced").click()
+        page.get_by_label("Memory", exact=True).fill("4G")
+        there = "https://reef.example.org/hub/v2/gh/ada/engine/HEAD?memory=4G"
+        page.wait_for_function("to => [...document.links].some(one => one.href === to)", arg=there)
+        check_everywhere(page, "launch-elsewhere")
+        page.goto(url + PREFIX)
+        page.get_by_role("button", name="Launch Week 2").click()
+        page.wait_for_url("**/user/ada/engine/lab")
+
+
+def test_the_link_says_all_that_the_form_does(page, url):
+    page.goto(url + PREFIX)
+    page.get_by_label("Repository", exact=True).fill("gh:ada/engine")
+    page.get_by_text("Advanced").click()
+    page.get_by_label("Memory", exact=True).fill("4G")
+    page.get_by_label("Temporary").check()
+    page.get_by_label("As they are today").check()
+    link = f"{url}/v2/gh/ada/engine/HEAD?temporary=yes&memory=4G&at=today"
+    page.wait_for_function("link => document.querySelector('#copy-url').value === link", arg=link)
+    page.goto(link)
+    page.get_by_text("at most 4G of memory").wait_for()
+    page.get_by_text("Edit first").click()
+    assert page.get_by_label("Memory", exact=True).input_value() == "4G"
+    assert page.get_by_label("Temporary").is_checked()
 
 
 def test_other_pages_look_the_same_and_are_accessible(page, url):

@@ -13,10 +13,19 @@ from click.testing import CliRunner
 from atoll.cli.doctor import doctor, plug_ins
 from atoll.engines.local import checks as looks
 from atoll.engines.local.checks import Check, checks
-from atoll.settings import run_folder, settings_from
+from atoll.folders import run_folder
+from atoll.settings import settings_from
 
 NAMES = [
-    *("Settings", "Linux", "bubblewrap", "User namespaces", "Overlays", "System call filter"),
+    *(
+        "Settings",
+        "Sign-in",
+        "Linux",
+        "bubblewrap",
+        "User namespaces",
+        "Overlays",
+        "System call filter",
+    ),
     *(
         "Control groups",
         "Logging out",
@@ -27,7 +36,7 @@ NAMES = [
         "Mercurial",
         "uv",
     ),
-    *("Pythons", "Debian packages", "Disk", "Folder for sockets", "Plug-ins"),
+    *("Pythons", "Debian packages", "Disk", "Volumes", "Folder for sockets", "Plug-ins"),
 ]
 
 
@@ -133,3 +142,16 @@ def test_a_broken_plug_in_is_named(monkeypatch):
 
 def test_the_python_that_runs_this_is_among_those_found(tmp_path):
     assert platform.python_version() in looks.pythons(settings_of(tmp_path)).found
+
+
+def test_a_secret_that_others_can_read_is_told_with_what_to_do(tmp_path, run):
+    secret = tmp_path / "secret"
+    secret.write_text("a secret that is none")
+    secret.chmod(0o644)
+    table = f"kind = 'github'\nclient_id = 'x'\neverybody = true\nclient_secret_file = '{secret}'"
+    (tmp_path / "atoll.toml").write_text(f"[sign_in]\n{table}\n")
+    said = run().output
+    assert f"Others can read the secret in {secret}." in said
+    assert "`atoll up` does not start." in said
+    assert "chmod 600 " in " ".join(said.split())
+    assert "a secret that is none" not in said

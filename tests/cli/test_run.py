@@ -119,6 +119,40 @@ def test_a_repository_is_opened_changed_stopped_and_found_again(atoll, repo):
     assert json.loads(atoll("list", "--json").stdout) == []
 
 
+def test_two_servers_have_one_volume_and_find_it_again(atoll, repo):
+    def cell(ready, code):
+        base = ready["url"].partition("/lab")[0] + "/"
+        headers = {"Authorization": f"token {ready['token']}"}
+        return asyncio.run(run_cell(base, code, headers=headers))
+
+    def run(*words):
+        ran = atoll("run", repo, "--detach", "--json", *words)
+        return json.loads(ran.stdout), ran.stderr
+
+    atoll("volumes", "make", "both")
+    one, _ = run("--name", "one", "-v", "both:shared/it")
+    two, _ = run("--name", "two", "-v", "both:/data/it:ro")
+    assert cell(one, "open('shared/it/a', 'w').write('from one'); print(1)") == "1"
+    said = cell(two, "print(open('/data/it/a').read()); open('/data/it/b', 'w')")
+    assert said.startswith("from one")
+    assert "Read-only file system" in said
+    [row] = json.loads(atoll("volumes", "list", "--json").stdout)
+    assert [one.partition("/")[2] for one in row["servers"]] == ["one", "two"]
+
+    _, said = run("--name", "one", "--no-volumes")
+    assert "with the volumes of before" in said
+    atoll("stop", "--now", "one", "two")
+    atoll("volumes", "delete", "both")
+    _, said = run("--name", "two")  # which has the volumes that it had
+    assert "“both” (at /data/it) is not mounted: it was deleted" in said
+    atoll("volumes", "restore", "both")
+    hides = atoll("run", repo, "--name", "three", "-v", "both:data", check=False)
+    assert "which the volume would hide" in hides.stderr
+    atoll("stop", "--now", "two")
+    for name in ("one", "two"):
+        atoll("remove", name, "--yes")
+
+
 def test_an_archive_on_the_web_is_opened_with_its_files(atoll, web):
     files = {"requirements.txt": b"six==1.16.0\n", "index.ipynb": json.dumps(NOTEBOOK).encode()}
     url = web.put("/course.zip", make_zip(files, "course-main/", (2025, 3, 4, 5, 6, 8)))

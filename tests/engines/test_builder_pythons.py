@@ -74,6 +74,10 @@ def test_python_2_is_taken_only_where_it_is_asked_for():
     assert choose("2.7", date(2016, 1, 1), both) == Choice(TWO)
     assert choose("", date(2012, 1, 1), both).version == (3, 6)
     assert choose(">=2.6", date(2012, 1, 1), both).version == (3, 6)
+    assert choose("==2.*", date(2016, 1, 1), both) == Choice(TWO)  # conda's python=2
+    assert choose("<3", None, both) == Choice(TWO)
+    assert choose("<3", None, HERE) is None
+    assert choose(">=2.7,<3.6", None, both) is None  # 3.5 is meant
     assert older("", (3, 8), both) == [(3, 6)]
 
 

@@ -43,7 +43,7 @@ from jupyterhub.singleuser.extension import JupyterHubSingleUser
 from tornado.routing import Router
 from traitlets import HasTraits
 gc.collect()
-before = {id(one) for one in gc.get_objects()}
+before = [one for one in gc.get_objects() if isinstance(one, HasTraits)]  # kept, or their ids are given again
 server = JupyterHubSingleUser.initialize_server(argv=%s)
 talk = Session(parent=server)  # what a kernel is spoken to in
 SIMPLE = (str, int, float, bool, bytes, type(None))
@@ -76,7 +76,7 @@ def say(kind, found):
 
 gc.collect()  # or what was needed for a moment is found as well, now and then
 for one in gc.get_objects():
-    if isinstance(one, HasTraits) and id(one) not in before:
+    if isinstance(one, HasTraits) and not any(one is old for old in before):
         for name, value in traits(one):
             say(name, value)
 for found in routes(server.web_app.default_router):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local.forking import client
-from atoll.settings import Settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import Settings
 from support.boxes import in_box
 from support.forks import ForkServer
 

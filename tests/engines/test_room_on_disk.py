@@ -138,7 +138,7 @@ def test_the_last_of_the_disk_is_left_to_others_while_a_build_writes_and_writes(
 
 
 BIT_BY_BIT = """
-while head --bytes 500000 /dev/zero >> /srv/env/more; do sleep 0.02; done
+while head --bytes 200000 /dev/zero >> /srv/env/more; do sleep 0.04; done  # 5 MB/s at most
 echo "The disk was full."
 """
 MEANWHILE = "sleep 4; head --bytes 1000000 /dev/zero > /srv/env/some\n"
@@ -158,7 +158,7 @@ async def bit_by_bit(folder):
         index.kernel()
         async with started(folder, index.url) as (site, environments):
             await built(environments, site, {})
-            with filled(site, 60 * MB):
+            with filled(site, 40 * MB):
                 writing = asyncio.create_task(write())
                 other = asyncio.create_task(built(environments, site, {"postBuild": MEANWHILE}))
                 spec, tree = site.spec({"postBuild": BIT_BY_BIT}, tree="t")

@@ -18,7 +18,8 @@ from atoll.engines.local.forking.client import place as client_place
 from atoll.engines.local.runner import LocalRunner, open_gate
 from atoll.engines.local.volumes import kept_home
 from atoll.errors import StartFailed
-from atoll.settings import Settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import Settings
 from atoll.sources import RepoRef
 from support.kernels import run_cell
 from support.plans import make_plan
@@ -196,6 +197,14 @@ async def test_files_of_two_repositories_are_never_mixed(settings, servers):
     ref = replace(plan.ref, repo=RepoRef("git", "https://example.org/other"))
     with pytest.raises(StartFailed, match="another repository"):
         await servers.start(replace(plan, ref=ref), ENVIRON)
+
+
+async def test_a_server_whose_environment_is_gone_says_what_to_do(settings, servers):
+    plan = make_plan(settings.data, {"a.txt": "a"})
+    (Path(plan.environment.handle) / "atoll.json").unlink()
+    with pytest.raises(StartFailed, match="environment of this server is not here") as failed:
+        await servers.start(plan, ENVIRON)
+    assert "My servers" in failed.value.hint
 
 
 async def test_starting_again_ends_the_box_that_nobody_noted(settings, servers):

@@ -135,3 +135,12 @@ def test_indexes_that_are_mixed_are_known():
     assert not operators_index(url).mixed
     assert operators_index({**url, "UV_INDEX_STRATEGY": "unsafe-best-match"}).mixed
     assert operators_index({**url, "UV_INDEX_STRATEGY": "unsafe-best-match"}).open().mixed
+
+
+def test_whom_the_operator_believes_is_believed_by_pip_git_and_npm_in_a_build_too(tmp_path):
+    authority = tmp_path / "authority.pem"
+    authority.write_text("a certificate")
+    index = operators_index({"SSL_CERT_FILE": str(authority)})
+    [bind] = [one for one in index.binds if one.source == authority]
+    names = ("SSL_CERT_FILE", "PIP_CERT", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS")
+    assert {index.environ[name] for name in names} == {bind.target}

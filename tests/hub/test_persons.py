@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from atoll.access import Kind, Party
+from atoll.names import new_id
+from atoll.volumes import Volume
 from support.hub import Installation, a_plan, eventually
 
 TINY = Path(__file__).parents[1] / "support" / "tiny_hub_config.py"
@@ -123,6 +127,7 @@ def test_jupyterhubs_own_limit_of_named_servers_holds_for_atolls_service_as_well
 
 def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     token, (started, running_one, prepared) = plans(small, "gus", "ran", "runs", "never-ran")
+    small.volumes(Volume(new_id(), Party(Kind.PERSON, "gus"), "x", datetime.now(UTC)))
     small.run(started, token)
     small.api("DELETE", "users/gus/servers/ran", token)
     small.run(running_one, token)
@@ -131,6 +136,7 @@ def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     assert small.api("POST", "users/gus/server", token).status_code == 400
     assert small.api("DELETE", "users/gus").status_code >= 400
     assert running(small, "gus") == ["runs"]
+    assert len(small.volumes()) == 1
     removed = (small.settings.data / "tiny" / "removed").read_text()
     assert "gus/runs" not in removed.split()
     small.api("DELETE", "users/gus/servers/runs", token)
@@ -138,6 +144,7 @@ def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     assert small.api("DELETE", "users/gus").status_code == 204
     removed = (small.settings.data / "tiny" / "removed").read_text()
     assert {"gus/ran", "gus/runs", "gus/never-ran"} <= set(removed.split())
+    assert small.volumes() == []
     assert small.api("GET", "user", token).status_code == 403
     newcomer = small.person("gus")
     for plan in (started, running_one, prepared):

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 
 import pytest
 
 from atoll.errors import BadSettings
-from atoll.hub.places import find_places, http_unix, secrets_of, write_private, write_settings
+from atoll.hub.places import (
+    find_places,
+    http_unix,
+    read_private,
+    secrets_of,
+    write_private,
+    write_settings,
+)
 from atoll.settings import load_settings, settings_from
 
 
@@ -82,7 +90,18 @@ def test_settings_are_the_same_for_every_process(tmp_path):
             "data": str(tmp_path / 'od"d\\näme'),
             "database": {"url": "postgresql://u:p%40x@/db?host=/run"},
             "access": {"anonymous": True, "origins": ["https://a.example", "ünï😀\x7f\t"]},
+            "builds": {"conda_mirrors": {"conda-forge": "https://c.example", 'a"b': "https://d"}},
             "servers": {"memory": "3G", "cpus": 0.5},
+            "pages": {
+                "notice": "two\nlines",
+                "hubs": {"b.org": "https://b.org"},
+                "prepared": [
+                    {"title": 'ü "x"', "launch": "gh:a/b", "groups": ["g", "h"]},
+                    {"title": "y", "launch": "gh:c/d"},
+                ],
+            },
+            "volumes": {"folders": {"sky": {"folder": "/srv/sky", "groups": ["maths"]}}},
+            "sign_in": {"kind": "pam", "people": ["ada", "ünï"], "groups": ['od"d']},
         }
     )
     write_settings(settings, tmp_path / "copy.toml")
@@ -108,3 +127,33 @@ def test_a_data_folder_made_by_hand_is_closed_to_others(places_of, tmp_path):
     (tmp_path / "data").chmod(0o755)
     places = places_of("http://127.0.0.1:8000")
     assert stat.S_IMODE(places.data.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o700 | 0o010])
+def test_a_secret_that_others_can_read_is_refused_with_what_to_do(tmp_path, mode):
+    file = tmp_path / "secret"
+    file.write_text("a secret\n")
+    file.chmod(0o400)
+    assert read_private(str(file)) == "a secret"
+    file.chmod(mode)
+    with pytest.raises(BadSettings, match="Others can read the secret in") as caught:
+        read_private(str(file))
+    assert f"chmod 600 {file}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "held", [b"", b"abc", b"\n\n", b"one\ntwo", b"\xff\xfe\xff\xff", b"x" * 5000]
+)
+def test_what_is_no_secret_is_refused(tmp_path, held):
+    file = tmp_path / "secret"
+    file.touch(0o600)
+    file.write_bytes(held)
+    with pytest.raises(BadSettings):
+        read_private(str(file))
+
+
+def test_a_secret_is_read_from_a_file_and_from_nothing_else(tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)  # nobody writes into it: opening it would wait for ever
+    for name in ("pipe", "nothing", "."):
+        with pytest.raises(BadSettings):
+            read_private(str(tmp_path / name))

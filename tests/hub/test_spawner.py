@@ -7,10 +7,15 @@ import os
 import re
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
 
+from atoll.access import Kind, Party
+from atoll.names import new_id
+from atoll.volumes import Mount, Volume
 from support.hub import a_plan, eventually
 
 
@@ -51,13 +56,18 @@ def test_only_a_visitors_server_takes_a_key_in_its_address(installation):
 
 def test_what_could_not_be_had_is_told_while_the_server_starts(installation):
     cora = installation.person("cora")
-    plan = a_plan("cora", "noted")
+    volume = Volume(new_id(), Party(Kind.PERSON, "dora"), "x", datetime.now(UTC))
+    installation.volumes(volume)
+    mount = Mount("data", volume.id, "dora/x", writable=True)  # hers no more, or never
+    plan = replace(a_plan("cora", "noted"), mounts=(mount,))
     installation.put(plan)
     path = "users/cora/servers/noted"
     installation.api("POST", path, cora, json={"user_options": {"plan": plan.id}})
     told = installation.api("GET", f"{path}/progress", cora).text
     ready = next(line for line in told.splitlines() if '"ready": true' in line)
-    assert json.loads(ready.removeprefix("data: "))["notes"] == ["No network helper here."]
+    notes = json.loads(ready.removeprefix("data: "))["notes"]
+    assert "“dora/x” (at data) is not mounted" in notes[0]
+    assert notes[1:] == ["No network helper here."]
 
 
 def test_somebody_elses_plan_is_not_there(installation):

@@ -8,7 +8,7 @@ import pytest
 from atoll.environments import Environments
 from atoll.errors import BadRequest, Busy, NotFound, StartFailed, Unreachable
 from atoll.events import Event
-from atoll.launching import Launcher, LaunchRequest
+from atoll.launching import Existing, Launcher, LaunchRequest
 from atoll.launching.desk import Bounds, Desk, State
 from atoll.people import Person
 from atoll.sources import RepoRef
@@ -32,6 +32,7 @@ class Starter:
         self.running = []
         self.line = []
         self.abandoned = []
+        self.halted = []
 
     async def start(self, plan, tell):
         for message in self.line:
@@ -48,6 +49,9 @@ class Starter:
         if isinstance(self.running, Exception):
             raise self.running
         return self.running
+
+    async def halt(self, owner, name):
+        self.halted.append((owner, name))
 
     async def abandon(self, owner, name):
         self.abandoned.append((owner, name))
@@ -176,6 +180,18 @@ async def test_a_restart_does_not_put_anybody_in_line_twice(desk):
     await after.resume()
     await watch(after, await after.get(launch.id, ADA))
     assert (await after.get(launch.id, ADA)).name == name
+
+
+async def test_a_server_is_stopped_for_its_update_once_however_often_the_service_restarts(desk):
+    desk.starter.gate.clear()
+    launch = await desk.open(replace(REQUEST, existing=Existing.UPDATE))
+    await starting(desk, launch)
+    await desk.close()
+    assert [name for _, name in desk.starter.halted] == [(await desk.get(launch.id, ADA)).name]
+    after = Desk(desk.launcher, desk.launches, desk.records, Starter())
+    await after.resume()
+    await watch(after, await after.get(launch.id, ADA))
+    assert after.starter.halted == []
 
 
 async def test_a_restart_takes_up_what_was_not_finished(desk, builder):

@@ -331,3 +331,13 @@ async def test_the_last_stop_of_each_server_is_its_owners(store):
     assert set(found) == {"notes", "other"}
     assert found["notes"] == last
     assert await store.stops.latest("nobody") == {}
+
+
+async def test_what_needs_no_question_is_one_persons_until_they_say_otherwise(store):
+    for person, what in (("ada", "b@main"), ("ada", "a@v1"), ("ada", "b@main"), ("eve", "c@main")):
+        await store.trusts.put(person, what)
+    assert list(await store.trusts.all("ada")) == ["a@v1", "b@main"]
+    await store.trusts.drop("ada", "b@main")
+    await store.trusts.drop("ada", "c@main")
+    assert list(await store.trusts.all("ada")) == ["a@v1"]
+    assert list(await store.trusts.all("eve")) == ["c@main"]

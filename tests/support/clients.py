@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
-from filelock import FileLock
+from support import npm
 
 CLIENTS = Path(__file__).parent.parent / "browser" / "clients"
 KEPT = Path(__file__).parent.parent / "artefacts" / "clients"
@@ -23,21 +22,18 @@ NPM = ("npm", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=err
 
 def binderhub_client() -> list[str]:
     """Return the command that runs `stream.mjs` with ``@jupyterhub/binderhub-client``."""
-    with _lock():
-        if not (CLIENTS / "node_modules" / "@jupyterhub" / "binderhub-client").exists():
-            _run(["npm", "ci", *NPM[1:]])
-    return [_node(), str(CLIENTS / "stream.mjs")]
+    return [npm.node(), str(npm.installed(CLIENTS) / "stream.mjs")]
 
 
 def thebe() -> Path:
     """Return the folder of thebe's bundle, ``index.js`` and what that loads."""
     kept = KEPT / "thebe"
-    with _lock():
+    with npm.lock():
         if not kept.exists():
             half = kept.with_name("thebe-half")
             shutil.rmtree(half, ignore_errors=True)
             half.mkdir(parents=True)
-            name = _run([*NPM, "pack", THEBE, "--pack-destination", str(half)]).strip()
+            name = npm.run([*NPM, "pack", THEBE, "--pack-destination", str(half)], CLIENTS).strip()
             archive = half / name.splitlines()[-1]
             digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
             assert digest == THEBE_SHA512, f"{THEBE} is not what it was: {digest}"
@@ -45,20 +41,3 @@ def thebe() -> Path:
                 opened.extractall(half, filter="data")
             half.rename(kept)
     return kept / "package" / "lib"
-
-
-def _lock() -> FileLock:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    return FileLock(KEPT / ".lock")
-
-
-def _node() -> str:
-    found = shutil.which("node")
-    assert found, "The tests with Binder's clients need Node.js on the path."
-    return found
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout

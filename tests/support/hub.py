@@ -25,7 +25,7 @@ from atoll.servers import ServerPlan
 from atoll.settings import settings_from
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.stores.sql import open_store
-from atoll.volumes import Content
+from atoll.volumes import Content, Volume
 
 SUPPORT = Path(__file__).parent
 PATIENCE = 90  # seconds; the machine may be busy
@@ -154,6 +154,20 @@ class Installation:
             await store.close()
 
         asyncio.run(put())
+
+    def volumes(self, *made: Volume) -> list[Volume]:
+        """Record the volumes *made*, and return all that there are."""
+
+        async def put() -> list[Volume]:
+            store = open_store(self.settings)
+            await store.open()
+            for one in made:
+                await store.volumes.add(one)
+            found = await store.volumes.all()
+            await store.close()
+            return found
+
+        return asyncio.run(put())
 
     def run(self, plan: ServerPlan, token: str = "") -> None:
         """Have *plan* started and wait until its server is ready."""

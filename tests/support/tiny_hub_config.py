@@ -3,7 +3,9 @@
 from atoll.app import Atoll
 from atoll.settings import load_settings
 from atoll.stores.sql import open_store
+from atoll.testing.engines import FakeFiles
 from atoll.testing.runners import TinyRunner
+from atoll.volumes.keeper import Keeper
 
 
 def wiring():
@@ -11,8 +13,9 @@ def wiring():
     folder = settings.data / "tiny"
     folder.mkdir(exist_ok=True)
     runner = TinyRunner(folder, ("No network helper here.",))
-    parts = (None, None, open_store(settings), None, None, runner)
-    return Atoll(settings, *parts, uploads=None)
+    store = open_store(settings)
+    parts = (None, None, store, None, None, runner)
+    return Atoll(settings, *parts, uploads=None, keeper=Keeper(store.volumes, FakeFiles()))
 
 
 c = get_config()  # noqa: F821 - JupyterHub's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from atoll.app import Atoll
+from atoll.app import Atoll, volume_rules
 from atoll.environments import Environments
 from atoll.launching import Launcher
 from atoll.settings import Settings, settings_from
@@ -13,6 +13,7 @@ from atoll.sources import Source
 from atoll.testing.engines import FakeEngine
 from atoll.testing.sources import FakeSource
 from atoll.testing.stores import MemoryStore
+from atoll.volumes.keeper import Keeper
 from atoll.web.app import make_app, make_site
 from atoll.web.site import Place, Site
 from support.hub_stand_in import SERVICE_TOKEN, HubStandIn
@@ -48,8 +49,9 @@ def make_service(
     hub.add("bob")
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     used = real or source
-    launcher = Launcher(used, environments, store.plans, "x86_64-linux-glibc")
+    keeper = Keeper(store.volumes, engine.files, volume_rules(settings))
+    launcher = Launcher(used, environments, store.plans, "x86_64-linux-glibc", keeper=keeper)
     parts = (store, launcher, engine.builder, engine.runner)
-    atoll = Atoll(settings, used, environments, *parts, uploads=used)
+    atoll = Atoll(settings, used, environments, *parts, uploads=used, keeper=keeper)
     site = make_site(atoll, hub.api(), place)
     return Service(hub, source, engine, store, settings, site)

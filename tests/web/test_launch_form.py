@@ -46,7 +46,7 @@ def test_nothing_but_a_repository_gets_what_the_operator_set():
         {"name": "Up"},
         {"name": "a--b"},
         {"name": "../x"},
-        {"keep": "for ever"},
+        {"temporary": "for ever"},
         {"at": "tomorrow"},
         {"at": "date", "date": ""},
         {"at": "date", "date": "2024-13-01"},
@@ -62,7 +62,7 @@ def test_what_cannot_be_is_refused_with_a_reason(fields):
 
 def test_a_day_to_come_is_refused():
     later = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
-    with pytest.raises(BadRequest, match="not known yet"):
+    with pytest.raises(BadRequest, match="still to come"):
         asked(at="date", date=later)
 
 
@@ -80,7 +80,7 @@ def test_the_most_that_is_offered_can_be_had():
         {"version": "v2", "opening": "a.ipynb"},
         {"repository": f"{URL}/blob/main/a.ipynb"},
         {"repository": f"gh:ada/env + {URL}", "version": "v2", "opening": "a.ipynb"},
-        {"name": "mine", "keep": "temporary", "memory": "4G", "cpus": "1.5", "network": "none"},
+        {"name": "mine", "temporary": "yes", "memory": "4G", "cpus": "1.5", "network": "none"},
         {"at": "today"},
         {"at": "date", "date": "2020-01-01"},
     ],

@@ -9,8 +9,8 @@ import pytest
 
 from atoll.errors import BuildFailed, Refused, Unreachable
 from atoll.launching.desk import State
-from support.browsing import PREFIX, until
-from support.web_service import REPO
+from support.browsing import PREFIX, running, until
+from support.web_service import REPO, make_service
 
 
 async def test_a_launch_is_made_and_leads_to_the_lab(browse, service):
@@ -184,7 +184,7 @@ async def test_what_will_be_refused_is_said_before_it_is_launched(browse, servic
     refused = Refused("“10.0.0.1” is inside.", hint="Write a line.")
     service.source.errors["https://10.0.0.1/x"] = refused
     ada = browse()
-    told = (await ada.get("recognise?text=https://10.0.0.1/x")).json()
+    told = (await ada.get("recognise?repository=https://10.0.0.1/x")).json()
     assert told == {"ok": False, "error": "“10.0.0.1” is inside.", "hint": "Write a line."}
     page = await ada.get("?repository=https://10.0.0.1/x")
     assert "“10.0.0.1” is inside." in page.text
@@ -194,10 +194,10 @@ async def test_what_will_be_refused_is_said_before_it_is_launched(browse, servic
 async def test_what_is_being_typed_is_recognised(browse):
     ada = browse()
     await ada.get("")
-    good = (await ada.get("recognise?text=gh:ada/engine&version=v1")).json()
+    good = (await ada.get("recognise?repository=gh:ada/engine&version=v1")).json()
     assert good["sentence"] == "GitHub repository ada/engine, version v1."
     assert good["links"]["url"] == "http://atoll.example.org/v2/gh/ada/engine/v1"
-    bad = (await ada.get("recognise?text=githbu:a/b")).json()
+    bad = (await ada.get("recognise?repository=githbu:a/b")).json()
     assert not bad["ok"]
     assert "gh" in bad["hint"]
 
@@ -240,3 +240,46 @@ async def test_an_unknown_address_gets_a_page_of_ours(browse):
     page = await browse().get("no/such/page")
     assert page.status_code == 404
     assert "Nothing here" in page.text
+
+
+PAGES = {
+    "notice": "No service on <Friday>.",
+    "links": {"Handbook": "https://docs.example.org/?a=1&b=2"},
+    "credits": "Run by the lagoon's keepers.",
+    "prepared": [
+        {"title": "For all", "launch": f"{REPO}/blob/main/intro.ipynb", "description": "Begin."},
+        {
+            "title": "For the class",
+            "launch": "https://hub.example.org/v2/gh/ada/engine/v1?memory=4G&name=class",
+            "groups": ["stat101"],
+        },
+    ],
+}
+
+
+async def test_what_the_operator_has_prepared_is_launched_as_it_was_meant(tmp_path):
+    service = make_service(tmp_path, pages=PAGES)
+    service.hub.users["ada"]["admin"] = False
+    service.hub.users["ada"]["groups"] = ["stat101"]
+    async with running(service) as browse:
+        ada = browse()
+        page = await ada.get("")
+        assert "No service on &lt;Friday&gt;." in page.text
+        assert 'href="https://docs.example.org/?a=1&amp;b=2">Handbook' in page.text
+        assert page.text.index("For all") < page.text.index("Make my own")
+        hidden = html.unescape(re.findall(r'name="repository" value="([^"]*)"', page.text)[1])
+        answer = await ada.post("launches", repository=hidden)
+        launch = answer.url.path.rsplit("/", 1)[-1]
+        assert (await ada.events(launch))[-1][2]["state"] == "ready"
+        [plan] = [plan for plan, _ in service.store.plans.made.values()]
+        assert (plan.name, plan.limits.memory) == ("class", 4 * 1024**3)
+        assert "For all" not in (await ada.get("?repository=gh:a/b")).text
+
+
+async def test_what_is_prepared_for_a_group_is_nobody_elses(tmp_path):
+    service = make_service(tmp_path, pages=PAGES)
+    service.hub.users["ada"]["admin"] = False
+    async with running(service) as browse:
+        page = await browse().get("")
+        assert "For all" in page.text
+        assert "For the class" not in page.text

@@ -57,7 +57,7 @@ async def test_the_environment_is_the_one_that_its_repository_has_alone(browse, 
     ada = browse()
     keys = []
     for text in (REPO, f"{REPO} + {COURSE}", f"{REPO} + {COURSE}@other"):
-        launch = await ada.launch(text)
+        launch = await ada.launch(text, name=f"server-{len(keys)}")
         await ada.events(launch)
         keys.append(service.store.launches.kept[launch].key)
     assert len(set(keys)) == 1
@@ -97,7 +97,9 @@ async def test_it_is_said_which_of_the_two_is_missing(browse, service, missing, 
 @pytest.mark.parametrize("refused", [COURSE, REPO])
 async def test_neither_half_may_be_where_nothing_may_be_fetched(browse, service, refused):
     service.source.errors[refused] = Refused("That address is not allowed.")
-    answer = await browse().get(f"recognise?text={REPO} %2B {COURSE}", Accept="application/json")
+    answer = await browse().get(
+        f"recognise?repository={REPO} %2B {COURSE}", Accept="application/json"
+    )
     assert answer.json()["error"] == "That address is not allowed."
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from atoll.errors import Busy, StartFailed, Unreachable
+from atoll.launching import Existing
 from atoll.launching.desk import State
 from atoll.web.starter import join, server_of
 from support.browsing import until
@@ -20,6 +23,16 @@ async def launched(service, browser, **fields):
     return service.store.launches.kept[launch_id]
 
 
+async def launched_by_a_program(service, before, version):
+    """Launch *version* of what was launched *before*, as the Binder interface does: it asks nobody."""
+    repo = replace(before.request.repo, version=version)
+    asked = replace(before.request, repo=repo, existing=Existing.LEAVE)
+    begun = await service.site.desk.open(asked)
+    async for _ in service.site.desk.story(begun).follow():
+        pass
+    return service.store.launches.kept[begun.id]
+
+
 async def test_a_server_that_runs_already_is_opened_and_not_started_again(browse, service):
     ada = browse()
     await launched(service, ada)
@@ -31,17 +44,16 @@ async def test_a_server_that_runs_already_is_opened_and_not_started_again(browse
 
 async def test_a_server_that_runs_another_version_is_opened_as_it_is_and_says_so(browse, service):
     ada = browse()
-    await launched(service, ada)
-    launch = await launched(service, ada, version="v2")
+    launch = await launched_by_a_program(service, await launched(service, ada), "v2")
     assert len(service.hub.started) == 1
     assert any("it is opened as it is" in line for line in said(service, launch))
 
 
 async def test_a_stopped_server_starts_with_the_new_plan(browse, service):
     ada = browse()
-    await launched(service, ada)
+    before = await launched(service, ada)
     await ada.post("servers/engine/stop")
-    await launched(service, ada, version="v2")
+    await launched_by_a_program(service, before, "v2")
     plans = [options["plan"] for _, _, options in service.hub.started]
     assert len(set(plans)) == 2
     assert {name for _, name, _ in service.hub.started} == {"engine"}

@@ -28,6 +28,20 @@ async def test_a_hub_that_is_away_is_bad_health(browse, service):
     assert (await browse().http.head("/health")).status_code == 503
 
 
+async def test_who_serves_people_is_ready_though_the_disk_is_full(browse, service, monkeypatch):
+    monkeypatch.setattr("atoll.web.status.ROOM", 1024**6)
+    assert (await browse().http.get("/health")).status_code == 503
+    assert (await browse().http.get("/health/ready")).status_code == 200
+    assert (await browse().http.head("/health/live")).status_code == 200
+
+
+async def test_who_cannot_serve_people_is_not_ready_but_lives(browse, service):
+    service.hub.down = True
+    answer = await browse().http.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"ok": False})
+    assert (await browse().http.get("/health/live")).status_code == 200
+
+
 async def test_a_database_that_is_away_is_bad_health(browse, service):
     async def away(**_: object):
         raise OSError("away")

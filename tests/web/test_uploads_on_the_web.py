@@ -47,7 +47,7 @@ async def test_what_is_sent_is_launched_and_the_link_of_it_too(service):
         status, told = await send(ada)
         assert (status, told["ok"]) == (200, True)
         found = (
-            await ada.http.get(f"{PREFIX}recognise", params={"text": told["reference"]})
+            await ada.http.get(f"{PREFIX}recognise", params={"repository": told["reference"]})
         ).json()
         assert found["sentence"].startswith("Upload course.zip, ")
         assert found["links"]["url"].startswith(f"{HOME}/v2/upload/")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import atoll
+from atoll.cli.backup import backup, restore
 from atoll.cli.build import build
 from atoll.cli.check import check
 from atoll.cli.common import INTERRUPTED
@@ -20,6 +21,7 @@ from atoll.cli.infer import infer
 from atoll.cli.run import run
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
 from atoll.cli.up import up
+from atoll.cli.volumes import volumes
 from atoll.errors import AtollError
 from atoll.settings import load_settings
 
@@ -85,7 +87,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, remove, up),
-    doctor,
+    *(volumes, backup, restore, doctor),
 ):
     main.add_command(command)
 

@@ -22,6 +22,7 @@ from atoll.engines.local.volumes import kept_home
 from atoll.errors import NotFound
 from atoll.names import default_name
 from atoll.people import Person
+from atoll.quantities import parse_size
 from atoll.settings import Settings
 from atoll.sources.parsing import parse
 
@@ -92,6 +93,14 @@ def show(value: Any, *, as_json: bool, text: Callable[[], None]) -> None:
         click.echo(json.dumps(value, indent=2, default=str))
     else:
         text()
+
+
+def a_size(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """Return the bytes that an option means by *text* (“20G”): a click callback."""
+    try:
+        return parse_size(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def print_table(table: Table) -> None:

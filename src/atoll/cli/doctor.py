@@ -83,4 +83,17 @@ def _settings_and_machine() -> list[Check]:
     except BadSettings as error:
         bad = Check("Settings", ok=False, found=str(error), get=error.hint, needed=True)
         return [bad, *checks(Settings())]
-    return [Check("Settings", ok=True, found=f"data in {settings.data}"), *checks(settings)]
+    read = Check("Settings", ok=True, found=f"data in {settings.data}")
+    return [read, signing_in(settings), *checks(settings)]
+
+
+def signing_in(settings: Settings) -> Check:
+    """Look whether the secrets are there by which people sign in, and for nobody else to read."""
+    from atoll.hub.places import read_private
+
+    try:
+        for file in settings.sign_in.secret_files:
+            read_private(file)
+    except BadSettings as error:
+        return Check("Sign-in", False, str(error), "`atoll up` does not start.", error.hint)  # noqa: FBT003
+    return Check("Sign-in", ok=True, found=f"by {settings.sign_in.kind}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import secrets
 import signal
+import sys
 import webbrowser
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,14 @@ from atoll.app import opened
 from atoll.cli.common import INTERRUPTED, Laptop, as_json, command_of, laptop, me
 from atoll.cli.progress import Progress
 from atoll.engines.local.runner import Record, open_gate
-from atoll.environments import Environment
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
 from atoll.launching.room import Room, queue_for
+from atoll.launching.wishes import Wishes
 from atoll.queue import Place
-from atoll.servers import Limits, Network, ServerPlan, older_files
-from atoll.settings import Settings, parse_size
+from atoll.servers import Network, ServerPlan, older_files
+from atoll.settings import ServerSettings, Settings
 from atoll.sources import Target
 from atoll.sources.pairs import halves
 from atoll.sources.parsing import check_opening, parse
@@ -62,22 +64,22 @@ class Opened:
         }
 
 
-def _size(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    try:
-        return parse_size(text) if text else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command()
 @click.argument("reference")
 @click.option("--at", default="", metavar="DATE", help="Build as of DATE (2021-03-04) or 'today'.")
 @click.option("--open", "opening", default="", metavar="PATH", help="File or URL path to open.")
 @click.option("--name", default="", help="Name of the server; made from the repository if absent.")
 @click.option("--temporary", is_flag=True, help="Discard the files when the server stops.")
-@click.option("--memory", callback=_size, metavar="SIZE", help="Memory it may use, such as 2G.")
-@click.option("--cpus", type=click.FloatRange(0.1), help="Processors it may use, such as 1.5.")
+@click.option("--memory", metavar="SIZE", help="Memory it may use, such as 2G.")
+@click.option("--cpus", metavar="NUMBER", help="Processors it may use, such as 1.5.")
 @click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
+@click.option(
+    *("-v", "--volume", "volumes"),
+    multiple=True,
+    metavar="VOLUME[:FOLDER][:ro]",
+    help="Have VOLUME at FOLDER, its name if absent; see `atoll volumes`.",
+)
+@click.option("--no-volumes", is_flag=True, help="Have no volumes, not even those of before.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
 @click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
@@ -91,10 +93,11 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
     REFERENCE is a git URL, a folder, gh:OWNER/REPO, gl:…, bb:…, gist:…, each with @VERSION if you
     like, hg+https://… of a Mercurial repository, a page of GitHub, GitLab or Bitbucket, a DOI,
     zenodo:NUMBER, a page of a data repository,
-    a Software Heritage id, the address of a .zip or .tar.gz, a Binder link or one of nbgitpuller's;
+    a Software Heritage id, the address of a .zip or .tar.gz, a link of a Binder or of an Atoll,
+    whose memory, network and such are taken if you do not say others, or one of nbgitpuller's;
     or 'ENVIRONMENT + CONTENT', two of these: what to build, and whose files to open. What you
-    change is kept under the server's name and is there again when you run the same REFERENCE;
-    Ctrl-C stops the server.
+    change is kept under the server's name and is there again when you run the same REFERENCE, and
+    so are its volumes; Ctrl-C stops the server.
 
     The server works on a copy of its own, of a folder, too: nothing that you do there changes the
     folder. Once there, the copy stays as you left it, also when the repository moves on.
@@ -103,31 +106,30 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
 
 
 def _request(settings: Settings, reference: str, options: dict[str, Any]) -> LaunchRequest:
+    if options["volumes"] and options["no_volumes"]:
+        raise BadRequest("It has volumes, or none.", hint="Give --volume or --no-volumes.")
     if options["temporary"] and options["name"]:
         raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
     target = understood(reference)
     opening = options["opening"]
     if opening and "?" not in opening and "://" not in opening and not opening.startswith("lab"):
         opening = f"lab/tree/{opening.lstrip('/')}"
-    defaults = settings.servers
-    return LaunchRequest(
-        person=me(),
-        repo=target.repo,
-        opening=check_opening(opening) if opening else target.opening,
-        name=options["name"],
-        temporary=options["temporary"],
-        at=options["at"],
-        retry=options["retry"],
-        rebuild=options["rebuild"],
-        infer=options["infer"],
-        limits=Limits(
-            cpus=options["cpus"] or defaults.cpus,
-            memory=options["memory"] or int(defaults.memory),
-            processes=defaults.processes,
-        ),
-        network=Network(options["network"] or defaults.network),
-        typed=reference,
-        environment=target.environment,
+    if opening:
+        target = replace(target, opening=check_opening(opening))
+    given = {"temporary": "yes" if options["temporary"] else ""}
+    given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
+    given["volumes"] = ",".join(options["volumes"])
+    wishes = Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
+    asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
+    mounts = () if options["no_volumes"] else asked.mounts
+    how = {name: options[name] for name in ("retry", "rebuild", "infer")}
+    return replace(asked, **how, mounts=mounts)
+
+
+def _all_there_is(rules: ServerSettings) -> ServerSettings:
+    """Return *rules* without an operator's bounds: this is the person's own machine."""
+    return rules.model_copy(
+        update={"max_memory": sys.maxsize, "max_cpus": math.inf, "networks": [*Network]}
     )
 
 
@@ -186,7 +188,7 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
         token = secrets.token_urlsafe(24)
         async with _turn(machine, plan, progress, clock):
             progress.tell(Event("start", f"Starting server {plan.name}"))
-            server = await machine.runner.start(plan, {"JUPYTER_TOKEN": token})
+            server = await machine.atoll.start(plan, {"JUPYTER_TOKEN": token})
         for note in server.notes:
             progress.tell(Event("start", note, note=True))
         record = machine.runner.find(server.handle)
@@ -232,16 +234,19 @@ async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> li
     """Return what of a running server is not as *plan* would have it."""
     said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
     notes = [said] if said else []
-    if await _environment(machine, running) != plan.environment:
-        again = f"`atoll stop {running.name}` and run this again"
+    now = await _plan(machine, running)
+    again = f"`atoll stop {running.name}` and run this again"
+    if now is None or now.environment != plan.environment:
         notes.append(f"It runs in the environment of before. To get the new one, {again}.")
+    if now is None or now.mounts != plan.mounts:
+        notes.append(f"It runs with the volumes of before. To get the new ones, {again}.")
     return notes
 
 
-async def _environment(machine: Laptop, running: Record) -> Environment | None:
-    """Return the environment in which a server runs, if that is still known."""
+async def _plan(machine: Laptop, running: Record) -> ServerPlan | None:
+    """Return the plan with which a server was started, if that is still known."""
     try:
-        return (await machine.atoll.store.plans.get(running.plan, running.owner)).environment
+        return await machine.atoll.store.plans.get(running.plan, running.owner)
     except NotFound:
         return None
 

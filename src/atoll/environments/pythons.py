@@ -79,7 +79,7 @@ def wanted(asked: str, day: date | None) -> Minor | None:
     """
     if exact := minor_of(asked):
         return exact
-    fitting = _fitting(asked, RELEASED)
+    fitting = _fitting(asked, [TWO, *RELEASED])
     of_that_day = [minor for minor in fitting if minor <= newest_of(day)]
     return max(of_that_day) if of_that_day else min(fitting, default=None)
 
@@ -142,10 +142,15 @@ def is_range(text: str) -> bool:
 def _fitting(asked: str, available: Collection[Minor]) -> list[Minor]:
     """Return those of *available* some patch release of which is in the range *asked*.
 
-    A range such as ">=2.7" was written for what came after, too; Python 2 is never meant by it.
+    A range such as ">=2.7" was written for what came after, too; Python 2 is meant by one that
+    nothing newer is in: "==2.*".
     """
-    newer = [minor for minor in available if minor > TWO]
     if not asked:
-        return newer
+        return [minor for minor in available if minor > TWO]
     allowed = SpecifierSet(asked)
-    return [m for m in newer if any(f"{show(m)}.{patch}" in allowed for patch in (0, 99, 7))]
+
+    def fits(minor: Minor) -> bool:
+        return any(f"{show(minor)}.{patch}" in allowed for patch in (0, 99, 7))
+
+    two = fits(TWO) and not any(fits(minor) for minor in RELEASED if minor > TWO)
+    return [minor for minor in available if (minor == TWO if two else fits(minor) and minor > TWO)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from atoll.hub.places import (
     find_places,
     http_unix,
 )
+from atoll.hub.sign_in import label, sign_in
 from atoll.settings import Settings
 from atoll.stores.sql.urls import jupyterhub_url
 
@@ -44,8 +46,9 @@ def configure(c: Any, settings: Settings) -> None:
     _listen(c, places, settings)
     _keep(c, places, settings)
     _trust(c, places)
-    _look(c, places)
+    _look(c, places, settings)
     _stop(c, places, settings)
+    sign_in(c, settings, places)
     c.JupyterHub.spawner_class = PersonsSpawner
     c.PersonsSpawner.per_person = settings.servers.per_person
     c.JupyterHub.allow_named_servers = True
@@ -82,12 +85,6 @@ def _keep(c: Any, places: Places, settings: Settings) -> None:
 def _trust(c: Any, places: Places) -> None:
     # Our programs' tokens are random, and so are worth no 16,384 rounds of hashing (8 ms) per call.
     c.JupyterHub.trust_user_provided_tokens = True
-    c.JupyterHub.authenticator_class = "shared-password"
-    c.SharedPasswordAuthenticator.admin_password = places.secret(places.password.name)
-    # Said of this authenticator only: with an operator's own one, whoever is called “admin” there
-    # is nobody special.
-    c.SharedPasswordAuthenticator.admin_users = {"admin"}
-    c.SharedPasswordAuthenticator.allowed_users = {"admin"}
     c.JupyterHub.services = [
         {
             # Without "url", because JupyterHub takes no unix socket there: the proxy's routes to
@@ -122,7 +119,12 @@ def _stop(c: Any, places: Places, settings: Settings) -> None:
     c.Spawner.environment = environ
 
 
-def _look(c: Any, places: Places) -> None:
+def _look(c: Any, places: Places, settings: Settings) -> None:
     c.JupyterHub.default_url = places.prefix
     c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates")]
-    c.JupyterHub.template_vars = {"atoll_prefix": places.prefix}
+    c.JupyterHub.template_vars = {
+        "atoll_prefix": places.prefix,
+        "atoll_accounts": label(settings.sign_in),
+        "atoll_sign_up": settings.sign_in.kind == "native",
+        "announcement": html.escape(settings.pages.notice),  # JupyterHub takes it for HTML
+    }

@@ -106,4 +106,6 @@ class PersonsSpawner(AtollSpawner):
             for name in {*await atoll.store.plans.latest(self.user.name)} - active:
                 await atoll.runner.remove(self.user.name, name)
                 await atoll.store.plans.forget(self.user.name, name)
+            if not active:
+                await atoll.keeper.forget(self.user.name)
             await atoll.runner.forget(self.user.name)

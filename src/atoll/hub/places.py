@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ TOKENS = ("proxy_token", "service_token", "supervisor_token", "idle_token")
 SUPERVISOR = "atoll-supervisor"  # and the one by which it knows `atoll up`
 IDLE = "atoll-idle"  # and the idle culler
 SHORTEST_MASKED = 4  # characters; masking a shorter password would spoil every line
+LONGEST_SECRET = 4096  # characters
 BOX_HUB = "/run/atoll/hub"  # where a server finds the folder of the hub's socket
 
 
@@ -97,10 +99,14 @@ class Places:
 
 
 def secrets_of(settings: Settings, places: Places) -> set[str]:
-    """Return everything that must not be seen in a log, in each form that it may take there."""
+    """Return everything that must not be seen in a log, in each form that it may take there.
+
+    Raises `BadSettings` when others can read what should be secret.
+    """
     kept = {places.secret(name) for name in (*TOKENS, places.password.name)}
     password = urlsplit(settings.database.url).password or ""
     forms = {password, unquote(password), quote(unquote(password), safe=" +")}
+    kept |= {read_private(file) for file in settings.sign_in.secret_files}
     return kept | {one for one in forms if len(one) >= SHORTEST_MASKED}
 
 
@@ -110,7 +116,7 @@ def find_places(settings: Settings) -> Places:
     Raises `BadSettings` when ``[hub] bind`` is not an ``http://`` address, `Refused` when the
     folder for sockets belongs to somebody else.
     """
-    from atoll.settings import data_folder, run_folder
+    from atoll.folders import data_folder, run_folder
 
     bind = urlsplit(settings.hub.bind)
     try:
@@ -129,6 +135,36 @@ def find_places(settings: Settings) -> Places:
     (run / "hub").mkdir(exist_ok=True)
     (run / "hub").chmod(0o755)  # servers run as other users and must get to the socket in it
     return Places(data, run, host, port, f"/{path}/" if path else "/")
+
+
+def read_private(name: str) -> str:
+    """Return the secret in the file *name*, or raise `BadSettings`.
+
+    It must be a short line, in a file that nobody can read but us (and root).
+    """
+    try:
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BadSettings(f"{name} is no file with a secret.")
+            if found.st_mode & 0o077 or found.st_uid not in {0, os.geteuid()}:
+                raise BadSettings(
+                    f"Others can read the secret in {name}.",
+                    hint=f"chown {os.geteuid()} {name}; chmod 600 {name}; and have it changed.",
+                )
+            secret = file.read(LONGEST_SECRET + 1).decode().strip()
+    except OSError as error:
+        raise BadSettings(
+            f"The secret in {name} cannot be read: {error.strerror}.",
+            hint="Write it into that file, which only you can read (chmod 600).",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{name} holds no text.") from error
+    if not SHORTEST_MASKED <= len(secret) <= LONGEST_SECRET or not secret.isprintable():
+        raise BadSettings(
+            f"{name} holds no secret: it must be one line, of a few characters or more."
+        )
+    return secret
 
 
 def write_private(file: Path, text: str) -> None:
@@ -151,6 +187,9 @@ def write_settings(settings: Settings, file: Path) -> None:
 
 
 def _toml(value: object) -> str:
-    # Strings, numbers, truth values and lists of them read the same in JSON and in TOML, but for
-    # one character.
+    # Strings, numbers and truth values read the same in JSON and in TOML, but for one character.
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(one)}" for key, one in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from atoll.backups import RESTORING
 from atoll.errors import BadSettings, Refused
 from atoll.hub.orders import Orders, Part
 from atoll.hub.places import (
@@ -21,6 +22,7 @@ from atoll.hub.places import (
     write_settings,
 )
 from atoll.hub.proxy import proxy_command
+from atoll.hub.sign_in import welcome
 from atoll.servers import Companion
 from atoll.settings import Settings
 
@@ -39,6 +41,7 @@ def claim(settings: Settings) -> Places:
             hint="Write the whole path of a jupyterhub_config.py.",
         )
     _lock(places)
+    _check_whole(places)
     _check_port(places)
     return places
 
@@ -95,6 +98,14 @@ def _lock(places: Places) -> None:
     os.set_inheritable(lock, True)  # noqa: FBT003 - by what we become, not by its children
 
 
+def _check_whole(places: Places) -> None:
+    if any(places.data.glob(f"{RESTORING}*")):
+        raise Refused(
+            f"A backup is being restored into {places.data}, or that was cut off.",
+            hint="Wait until it is done. If it was cut off: empty that folder, and restore again.",
+        )
+
+
 def _check_port(places: Places) -> None:
     family = socket.AF_INET6 if ":" in places.host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -138,12 +149,8 @@ def _service_environ(settings: Settings, places: Places) -> dict[str, str]:
 def _welcome(settings: Settings, places: Places, *, first: bool) -> list[str]:
     """Return what is said once all is up; *first*: nobody was told the password before."""
     lines = [f"Atoll is at {places.url}"]
-    password = places.secret(places.password.name)
-    if settings.hub.config:
+    if settings.hub.config and settings.sign_in.kind == "password":
         lines += [f"Sign in as {settings.hub.config} says, else as “admin” ({places.password})."]
-    elif first:
-        lines += [f"Sign in as “admin” with the password {password}"]
-        lines += [f"It is kept in {places.password}."]
     else:
-        lines += [f"Sign in as “admin”; the password is in {places.password}."]
+        lines += welcome(settings.sign_in, places, first=first)
     return [*lines, f"The log is {places.log}. Ctrl-C stops all but people's servers."]

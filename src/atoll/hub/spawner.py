@@ -15,6 +15,7 @@ from traitlets import Callable, Instance, default
 from atoll.app import Atoll, wire
 from atoll.errors import AtollError, BadRequest, NotFound, Refused
 from atoll.hub.places import http_unix
+from atoll.people import Person
 from atoll.servers import ServerPlan
 from atoll.settings import load_settings
 
@@ -102,7 +103,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         try:
             atoll = await installation(self.wiring).opened()
             plan = await self._plan(atoll)
-            server = await atoll.runner.start(plan, self._environ(plan))
+            server = await atoll.start(plan, self._environ(plan), self._person())
         except AtollError as error:
             raise refusal(error) from error
         self.handle, self.socket, self.notes = server.handle, server.socket, server.notes
@@ -199,6 +200,11 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
                 f"This plan is for server “{plan.name}”.", hint="Start it under that name."
             )
         return plan
+
+    def _person(self) -> Person:
+        """Return who it is for, as JupyterHub knows them now: groups change."""
+        groups = frozenset(group.name for group in self.user.groups)
+        return Person(self.user.name, groups, admin=bool(self.user.admin))
 
     def _environ(self, plan: ServerPlan) -> dict[str, str]:
         environ: dict[str, str] = self.get_env()

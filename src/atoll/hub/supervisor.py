@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ def main(descriptor: int) -> int:
     journal = Journal(orders.places.log, say, orders.secrets)
     try:
         say(f"Starting Atoll at {orders.places.url}")
-        asyncio.run(Crew.of(orders, journal).serve(partial(say, "\n".join(orders.welcome))))
+        asyncio.run(Crew.of(orders, journal).serve(partial(_welcome, say, orders)))
         say("Stopped. Servers that were running go on; the next `atoll up` finds them.")
     except AtollError as error:
         return _explain(error)
@@ -123,6 +125,18 @@ class Crew:
     def _at_once(self) -> None:
         for one in (*self.companions, self.hub, self.service, self.proxy):
             one.kill()
+
+
+def _welcome(say: Say, orders: Orders) -> None:
+    """Say that all is up, also to the service manager that has started us, if one wants to know.
+
+    As sd_notify(3) has it, with which other service managers agree.
+    """
+    say("\n".join(orders.welcome))
+    if place := os.environ.get("NOTIFY_SOCKET"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect(f"\0{place[1:]}" if place.startswith("@") else place)
+            told.send(b"READY=1")
 
 
 def _explain(error: AtollError) -> int:

@@ -13,23 +13,37 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.conda import CONDA
 from atoll.environments.imports import Proposal
 from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
-from atoll.errors import AtollError, BadRequest, ChannelsUnreachable
+from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
-from atoll.launching import kernels, pairs, proposals
+from atoll.launching import kernels, mounts, pairs, proposals
+from atoll.launching.changes import Changed, as_it_was, changes
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
-from atoll.volumes import Content
+from atoll.volumes import Content, Mount, Wish
+from atoll.volumes.keeper import Keeper
 
 AGAIN = 600.0  # seconds after which conda channels that did not answer are tried again
+
+
+class Existing(StrEnum):
+    """What happens to a server of that name and repository that is there and differs.
+
+    It is left as it is for as long as it runs; or its person is asked; or it is started anew.
+    """
+
+    LEAVE = "leave"
+    ASK = "ask"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,9 @@ class LaunchRequest:
     be "": then it is made from the repository. ``at`` is "" (the date of the specification),
     "today" or an ISO date. ``retry`` asks to build again what failed before, ``rebuild`` also what
     did not. ``infer`` takes what the code imports where nothing says what to build. ``typed`` is
-    what the person wrote, for records and pages.
+    what the person wrote, for records and pages. ``wished`` are the names of what is asked for by
+    itself: all else stays as it was with a server that is there. ``existing`` says what happens to
+    such a server if it differs.
     """
 
     person: Person
@@ -57,6 +73,9 @@ class LaunchRequest:
     environment: RepoRef | None = None
     rebuild: bool = False
     infer: bool = False
+    wished: frozenset[str] = frozenset({"memory", "cpus", "network"})
+    existing: Existing = Existing.LEAVE
+    mounts: tuple[Wish, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +138,7 @@ class Launcher:
     """The collaborators of a launch, chosen once in `atoll.app`.
 
     ``substitute`` makes another specification of one whose conda channels cannot be reached;
-    without it, that is an error.
+    without it, that is an error. ``keeper`` knows the volumes; without it, there are none.
     """
 
     source: Source
@@ -127,6 +146,7 @@ class Launcher:
     plans: Plans
     platform: str
     substitute: Callable[[EnvSpec], EnvSpec] | None = None
+    keeper: Keeper | None = None
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
 
     async def prepare(
@@ -138,11 +158,13 @@ class Launcher:
         raises; `BadRequest` for a name that JupyterHub would not take, or no date.
         """
         clock = clock or Clock()
-        await self.name_for(request)  # what is wrong with it is said before an hour's build
+        # What is wrong with these is said before an hour's build.
+        wanted = await self._mounts(request, await self.name_for(request))
         index_day(request.at)
         content, checkout = await self._check_out_both(request, tell, clock)
         with clock.phase("build"):
             spec, proposal = await self._specify(checkout, request)
+            limits, network = await self._beside(request, content, checkout, spec, wanted)
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
@@ -150,10 +172,14 @@ class Launcher:
             proposed = (proposals.said(proposal),) if proposal else ()
             for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
                 tell(Event("build", note, note=True))
+        name = await self.name_for(request)
+        wanted = await self._mounts(request, name)
+        if request.mounts is not None:
+            mounts.check_hidden(content.path, wanted)
         plan = ServerPlan(
             id=new_id(),
             owner=request.person,
-            name=await self.name_for(request),
+            name=name,
             ref=content.ref,
             environment=built.environment,
             environment_ref=None if content is checkout else checkout.ref,
@@ -161,8 +187,9 @@ class Launcher:
             opening=request.opening or opening_of(content),
             start=start_script(content.files) if content is checkout else "",
             script=pairs.script(content, checkout),
-            limits=request.limits,
-            network=request.network,
+            limits=limits,
+            network=network,
+            mounts=wanted,
         )
         await self.plans.put(plan)
         text = proposal.text if proposal else ""
@@ -180,6 +207,37 @@ class Launcher:
             taken = proposals.accepted(checkout, proposal)
             return await asyncio.to_thread(self.read, taken, request.at), None
         return spec, proposal
+
+    async def _beside(
+        self,
+        request: LaunchRequest,
+        content: Checkout,
+        checkout: Checkout,
+        spec: EnvSpec,
+        wanted: tuple[Mount, ...],
+    ) -> tuple[Limits, Network]:
+        """Return the limits and the network of what is launched, beside what is there already.
+
+        Raises `Changed` where that differs, and its person is to be asked first.
+        """
+        limits, network = request.limits, request.network
+        name = await self.name_for(request)
+        kept, _ = (await self.plans.latest(request.person.name)).get(name, (None, None))
+        if kept is None or request.temporary:
+            return limits, network
+        limits, network = as_it_was(kept, limits, network, request.wished)
+        if request.existing is Existing.ASK:
+            known = await self.find(spec, checkout)
+            key = known.key if known else spec.key
+            if found := changes(kept, content.ref, key, limits, network, wanted):
+                raise Changed(kept, found)
+        return limits, network
+
+    async def free_name(self, request: LaunchRequest) -> str:
+        """Return a name for one more server of *request*'s repository: the next with a number."""
+        taken = await self.plans.latest(request.person.name)
+        base = (request.name or default_name(request.repo.locator))[: LONGEST - 4].rstrip("-")
+        return next(name for n in range(2, 1000) if (name := f"{base}-{n}") not in taken)
 
     async def name_for(self, request: LaunchRequest) -> str:
         """Return the server's name: a kept server of one repository never gets another's files.
@@ -207,6 +265,15 @@ class Launcher:
             raise BadRequest(message, hint="Choose another name for a temporary one.")
         names = (wanted, *(f"{wanted[: LONGEST - 4].rstrip('-')}-{n}" for n in range(2, 1000)))
         return next(name for name in names if kept.get(name, locator) == locator)
+
+    async def _mounts(self, request: LaunchRequest, name: str) -> tuple[Mount, ...]:
+        """Return the mounts that are asked for, or else those that the server *name* has."""
+        if request.mounts is None:
+            plan, _ = (await self.plans.latest(request.person.name)).get(name, (None, None))
+            return plan.mounts if plan else ()
+        if request.mounts and self.keeper is None:
+            raise Refused("There are no volumes here.")
+        return await self.keeper.mounts(request.person, request.mounts) if self.keeper else ()
 
     async def check_out(self, repo: RepoRef, tell: Tell, clock: Clock) -> Checkout:
         """Resolve *repo* and fetch it: the first half of the story, which `atoll build` shares."""

@@ -18,7 +18,8 @@ from typing import Protocol
 from atoll.accounting import LaunchRecord, Records
 from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
-from atoll.launching import Clock, Launcher, LaunchRequest
+from atoll.launching import Clock, Existing, Launcher, LaunchRequest
+from atoll.launching.changes import Change, Changed
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
@@ -35,11 +36,12 @@ class State(StrEnum):
     READY = "ready"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ASKING = "asking"
 
     @property
     def over(self) -> bool:
         """Whether nothing more will happen."""
-        return self in {State.READY, State.FAILED, State.CANCELLED}
+        return self in {State.READY, State.FAILED, State.CANCELLED, State.ASKING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Launch:
     ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
     environment, ``proposal`` a ``requirements.txt`` that could have been taken. ``error`` and
     ``hint`` say why it failed, ``log`` which build's log tells more. ``url`` is where the person
-    goes once it is ready.
+    goes once it is ready. ``changes`` are how their server ``name`` differs, if they are asked.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Launch:
     facts: Mapping[str, str] = field(default_factory=dict)
     environment_ref: str = ""
     proposal: str = ""
+    changes: tuple[Change, ...] = ()
 
 
 class Launches(Protocol):
@@ -101,6 +104,10 @@ class Starter(Protocol):
 
     async def up(self, owner: str) -> Collection[str]:
         """Return the names of *owner*'s servers that are not stopped, or raise `Unreachable`."""
+        ...
+
+    async def halt(self, owner: str, name: str) -> None:
+        """Stop *owner*'s server *name* if it runs, or raise `Unreachable`."""
         ...
 
     async def abandon(self, owner: str, name: str) -> None:
@@ -178,7 +185,9 @@ class Desk:
             # to be made anew has been, where the key is known.
             asked = launch.request
             rebuild = asked.rebuild and not launch.key
-            request = replace(asked, name=launch.name or asked.name, rebuild=rebuild)
+            existing = Existing.LEAVE if launch.key else asked.existing
+            name = launch.name or asked.name
+            request = replace(asked, name=name, rebuild=rebuild, existing=existing)
             self._begin(replace(launch, request=request, state=State.PREPARING))
         return waiting
 
@@ -239,6 +248,12 @@ class Desk:
                 raise
             await self._abandon(launch)
             launch = replace(launch, state=State.CANCELLED, error="Cancelled.")
+        except Changed as error:
+            launch = replace(launch, state=State.ASKING, name=error.plan.name, error=str(error))
+            await self.launches.put(replace(launch, changes=error.changes))
+            story.end()
+            self._forget_later(launch.id)
+            return
         except Cancelled as error:
             launch = replace(launch, state=State.CANCELLED, error=str(error), hint=error.hint)
         except AtollError as error:
@@ -282,6 +297,8 @@ class Desk:
         await self.launches.put(launch)
         with clock.phase("start"):
             story.tell(Event("start", f"Starting server {plan.name}"))
+            if launch.request.existing is Existing.UPDATE:
+                await self.starter.halt(plan.owner.name, plan.name)
             url = await self.starter.start(plan, story.tell)
         return replace(launch, state=State.READY, url=url)
 

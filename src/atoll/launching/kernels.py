@@ -14,7 +14,7 @@ from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA
 from atoll.environments.pythons import TWO, show
 from atoll.environments.reading import DEFAULT_DAY
-from atoll.launching.proposals import code_of
+from atoll.launching.proposals import notebooks_of
 from atoll.sources import Checkout
 
 END = date(2020, 4, 20)  # of Python 2: the day of its last release
@@ -31,8 +31,7 @@ def as_written(spec: EnvSpec, checkout: Checkout) -> EnvSpec:
         day = checkout.ref.date.astimezone(UTC).date()
     if spec.python or spec.kind == CONDA or day > END:
         return spec
-    said = [major_of(body) for path, body in code_of(checkout) if path.endswith(".ipynb")]
-    if set(filter(None, said)) != {TWO[0]}:
+    if set(filter(None, map(major_of, notebooks_of(checkout)))) != {TWO[0]}:
         return spec
     return replace(spec, python=show(TWO), notes=(*spec.notes, NOTE))
 

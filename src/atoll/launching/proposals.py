@@ -15,7 +15,8 @@ from atoll.sources import Checkout
 
 ENTRIES = 20_000  # of the checkout that are looked at
 LARGEST, MOST = 10 * 1024**2, 50 * 1024**2  # bytes of one file, and of all, that are read
-CODE = (".ipynb", ".py")
+NOTEBOOKS = (".ipynb",)
+CODE = (*NOTEBOOKS, ".py")
 
 
 def propose_for(checkout: Checkout) -> Proposal | None:
@@ -24,9 +25,9 @@ def propose_for(checkout: Checkout) -> Proposal | None:
     return propose(_read(found), found)
 
 
-def code_of(checkout: Checkout) -> Iterator[tuple[str, bytes]]:
-    """Yield the paths and contents of the notebooks and scripts of *checkout*; reads the disk."""
-    return _read(_files(checkout))
+def notebooks_of(checkout: Checkout) -> Iterator[bytes]:
+    """Yield the contents of the notebooks of *checkout*; reads the disk."""
+    return (body for _, body in _read(_files(checkout), NOTEBOOKS))
 
 
 def accepted(checkout: Checkout, proposal: Proposal) -> Checkout:
@@ -69,10 +70,12 @@ def _files(checkout: Checkout) -> dict[str, os.DirEntry[str]]:
     }
 
 
-def _read(found: dict[str, os.DirEntry[str]]) -> Iterator[tuple[str, bytes]]:
+def _read(
+    found: dict[str, os.DirEntry[str]], endings: tuple[str, ...] = CODE
+) -> Iterator[tuple[str, bytes]]:
     """Yield the code that can be read of *found*: plain files, no links; nobody changes them."""
     left = MOST
-    for file in (found[path] for path in sorted(found) if path.endswith(CODE)):
+    for file in (found[path] for path in sorted(found) if path.endswith(endings)):
         size = file.stat(follow_symlinks=False).st_size
         if file.is_file(follow_symlinks=False) and size <= min(LARGEST, left):
             left -= size

@@ -92,6 +92,14 @@ def parse_link(url: str) -> Target | None:
     return None
 
 
+def query_of(text: str) -> dict[str, str]:
+    """Return what the link *text* says after its "?", if it is one for launching; else nothing."""
+    try:
+        return dict(parse_qsl(urlsplit(text).query)) if parse_link(text) else {}
+    except (ValueError, BadReference):  # urlsplit's, of “http://[”; or it names nothing
+        return {}
+
+
 def opening_of(query: Mapping[str, str]) -> str:
     """Return where *query* wants to land: labpath wins over filepath wins over urlpath."""
     if path := query.get("labpath", ""):

@@ -11,6 +11,7 @@ from pathlib import Path
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.errors import AtollError
 from atoll.servers import Memory, Server, ServerPlan
+from atoll.volumes import Volume
 
 
 @dataclass(slots=True)
@@ -106,8 +107,44 @@ class FakeRunner:
 
 
 @dataclass(slots=True)
+class FakeFiles:
+    """Remembers which volumes have files; ``sizes`` says how many bytes, ``used`` by whom."""
+
+    kept: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    used: list[tuple[str, str]] = field(default_factory=list)
+
+    async def make(self, volume_id: str) -> None:
+        """Note it."""
+        self.kept.append(volume_id)
+
+    async def has(self, volume: Volume) -> bool:
+        """Whether it was noted."""
+        return volume.id in self.kept
+
+    async def size(self, volume: Volume) -> int:
+        """Return what ``sizes`` says."""
+        return self.sizes.get(volume.id, 0)
+
+    async def copy(self, volume_id: str, new_id: str) -> bool:
+        """Note it; a note shares nothing."""
+        self.kept.append(new_id)
+        self.sizes[new_id] = self.sizes.get(volume_id, 0)
+        return False
+
+    async def remove(self, volume_id: str) -> None:
+        """Forget it."""
+        self.kept = [one for one in self.kept if one != volume_id]
+
+    def users(self) -> list[tuple[str, str]]:
+        """Return what ``used`` says."""
+        return self.used
+
+
+@dataclass(slots=True)
 class FakeEngine:
     """Both halves."""
 
     builder: FakeBuilder = field(default_factory=FakeBuilder)
     runner: FakeRunner = field(default_factory=FakeRunner)
+    files: FakeFiles = field(default_factory=FakeFiles)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from atoll.access import Party, Share
 from atoll.accounting import LaunchRecord
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
 from atoll.launching.desk import Launch
 from atoll.servers import ServerPlan, Stop
+from atoll.volumes import Volume
 
 
 @dataclass(slots=True)
@@ -150,6 +152,92 @@ class MemoryStops:
 
 
 @dataclass(slots=True)
+class MemoryTrusts:
+    """What needs no question, by person."""
+
+    kept: dict[str, set[str]] = field(default_factory=dict)
+
+    async def put(self, person: str, what: str) -> None:
+        """Remember that *person* wants no question about *what*."""
+        self.kept.setdefault(person, set()).add(what)
+
+    async def all(self, person: str) -> Collection[str]:
+        """Return what *person* wants no question about, in the order of the alphabet."""
+        return sorted(self.kept.get(person, ()))
+
+    async def drop(self, person: str, what: str) -> None:
+        """Ask about *what* again."""
+        self.kept.get(person, set()).discard(what)
+
+
+@dataclass(slots=True)
+class MemoryVolumes:
+    """Volumes by id, with their shares."""
+
+    kept: dict[str, Volume] = field(default_factory=dict)
+
+    async def add(self, volume: Volume) -> bool:
+        """Record *volume*, without its shares; ``False`` if its owner has one of that name."""
+        if await self.find(volume.owner, volume.name):
+            return False
+        self.kept[volume.id] = replace(volume, shares=())
+        return True
+
+    async def get(self, volume_id: str) -> Volume | None:
+        """Return it, if there is one."""
+        return self.kept.get(volume_id)
+
+    async def find(self, owner: Party, name: str) -> Volume | None:
+        """Return *owner*'s volume *name*, if there is one."""
+        of_owner = (one for one in self.kept.values() if one.owner == owner)
+        return next((one for one in of_owner if one.name == name), None)
+
+    async def of(self, whom: Iterable[Party]) -> list[Volume]:
+        """Return all that any of *whom* owns or has a share in."""
+        them = set(whom)
+        return [
+            one
+            for one in await self.all()
+            if not them.isdisjoint({one.owner, *(share.whom for share in one.shares)})
+        ]
+
+    async def all(self) -> list[Volume]:
+        """Return all, by owner and name."""
+        return sorted(
+            self.kept.values(), key=lambda one: (one.owner.kind, one.owner.name, one.name)
+        )
+
+    async def change(self, before: Volume, after: Volume) -> bool:
+        """Replace *before* by *after*, but for its shares, unless another was quicker."""
+        now, known = self.kept.get(before.id), await self.find(after.owner, after.name)
+        same = now and (now.owner, now.name, now.deleted) == (
+            before.owner,
+            before.name,
+            before.deleted,
+        )
+        if now is None or not same or (known and known.id != after.id):
+            return False
+        self.kept[before.id] = replace(after, shares=now.shares)
+        return True
+
+    async def share(self, volume_id: str, share: Share) -> None:
+        """Record *share*, in place of another with the same party."""
+        await self.unshare(volume_id, share.whom)
+        if now := self.kept.get(volume_id):
+            self.kept[volume_id] = replace(now, shares=(*now.shares, share))
+
+    async def unshare(self, volume_id: str, whom: Party) -> None:
+        """Forget *whom*'s share; there may be none."""
+        if now := self.kept.get(volume_id):
+            left = tuple(one for one in now.shares if one.whom != whom)
+            self.kept[volume_id] = replace(now, shares=left)
+
+    async def forget(self, volume_id: str) -> None:
+        """Forget it; it may be gone."""
+        self.kept.pop(volume_id, None)
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """A whole store. What is in it is gone with the process."""
 
@@ -158,6 +246,8 @@ class MemoryStore:
     records: MemoryRecords = field(default_factory=MemoryRecords)
     launches: MemoryLaunches = field(default_factory=MemoryLaunches)
     stops: MemoryStops = field(default_factory=MemoryStops)
+    trusts: MemoryTrusts = field(default_factory=MemoryTrusts)
+    volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import uvicorn
 
 from atoll.app import wire
-from atoll.settings import load_settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import load_settings
 from atoll.web.app import make_app, make_site
 from atoll.web.hub_api import HubApi
 from atoll.web.site import Place

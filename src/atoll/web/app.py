@@ -21,8 +21,19 @@ from atoll import __version__
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.desk import Bounds, Desk
-from atoll.web import build, metrics, pages, servers, sign_in, status, uploads
-from atoll.web.guard import Guard, is_navigation, plain
+from atoll.web import (
+    build,
+    launches,
+    metrics,
+    pages,
+    question,
+    servers,
+    sign_in,
+    status,
+    uploads,
+    volumes,
+)
+from atoll.web.guard import Guard, asked_for, is_navigation, plain
 from atoll.web.hub_api import HubApi
 from atoll.web.sign_in import Faces, Session, SignInNeeded
 from atoll.web.site import STATIC, Place, Site
@@ -31,6 +42,8 @@ from atoll.web.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
+# On the way to a link's page: the host on whose page the link was, as browsers tell it by default.
+PASSING_ON = {"Referrer-Policy": "strict-origin-when-cross-origin"}
 TITLES = {
     400: "That does not work",
     403: "Not allowed",
@@ -117,17 +130,18 @@ def _pages(prefix: str) -> list[Route]:
         get("", pages.show_launch),
         get("v2/{rest:path}", pages.show_binder_link),
         get("recognise", pages.show_recognised),
-        post("launches", pages.launch),
+        post("launches", launches.launch),
         Route(f"{prefix}uploads/{{name}}", uploads.receive, methods=["PUT"]),
-        get("launches/{launch}", pages.show_progress),
-        get("launches/{launch}/events", pages.follow),
-        get("launches/{launch}/edit", pages.edit),
-        get("launches/{launch}/enter", pages.enter),
-        get("launches/{launch}/log", pages.show_log),
-        post("launches/{launch}/cancel", pages.cancel),
-        post("launches/{launch}/retry", pages.retry),
-        get("launches/{launch}/requirements.txt", pages.show_requirements),
-        post("launches/{launch}/accept", pages.accept),
+        get("launches/{launch}", launches.show_progress),
+        get("launches/{launch}/events", launches.follow),
+        get("launches/{launch}/edit", launches.edit),
+        get("launches/{launch}/enter", launches.enter),
+        get("launches/{launch}/log", launches.show_log),
+        post("launches/{launch}/cancel", launches.cancel),
+        post("launches/{launch}/retry", launches.retry),
+        get("launches/{launch}/requirements.txt", launches.show_requirements),
+        post("launches/{launch}/accept", launches.accept),
+        post("launches/{launch}/answer", launches.answer),
         get("servers", servers.show_servers),
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),
@@ -135,9 +149,14 @@ def _pages(prefix: str) -> list[Route]:
         post("servers/{server}/start", servers.start),
         post("servers/{server}/stop", servers.stop),
         post("servers/{server}/delete", servers.delete),
+        get("volumes", volumes.show_volumes),
+        post("volumes/{deed}", volumes.do),
+        get("api/volumes", volumes.list_for_programs),
+        post("api/volumes/{deed}", volumes.do_for_programs),
         get("sign-in", sign_in.begin),
         get("oauth_callback", sign_in.end),
         post("sign-out", sign_in.sign_out),
+        post("trusted/drop", question.ask_again),
         get("about", _about),
         get("metrics", metrics.show_metrics),
     ]
@@ -151,6 +170,8 @@ def _binder(base: str) -> list[Route]:
         Route(f"{base}badge_logo.svg", status.show_badge),
         Route(f"{base}badge.svg", status.show_badge),
         Route(f"{base}health", status.show_health),
+        Route(f"{base}health/live", status.show_live),
+        Route(f"{base}health/ready", status.show_ready),
         Route(f"{base}versions", status.show_versions),
         Route(f"{base}api/repoproviders", status.show_providers),
         Route(f"{base}about", status.to_about),
@@ -170,6 +191,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.listeners.resume(resumed)
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
+        await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
         await stack.enter_async_context(app.state.culling)
         yield
 
@@ -177,10 +199,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 async def _to_launch(request: Request) -> Response:
     """GET /v2/…: the session's cookie is sent below our own path only, so go there first."""
     place: Place = request.app.state.site.place
-    raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
-    below = raw.partition("?")[0].removeprefix(place.base)
-    query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{place.prefix}{below}{query}", 302)
+    below = asked_for(request).removeprefix(place.base)
+    return RedirectResponse(place.prefix + below, 302, headers=PASSING_ON)
 
 
 async def _about(request: Request) -> Response:
@@ -195,10 +215,8 @@ async def _to_sign_in(request: Request, error: Exception) -> Response:  # noqa: 
     place: Place = request.app.state.site.place
     if request.method != "GET" or request.headers.get("sec-fetch-mode") in {"cors", "same-origin"}:
         return JSONResponse({"ok": False, "error": "Sign in first."}, 401)
-    raw = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
-    query = f"?{request.url.query}" if request.url.query else ""
-    target = quote(raw.partition("?")[0] + query, safe="")
-    return RedirectResponse(f"{place.prefix}sign-in?next={target}", 302)
+    target = quote(asked_for(request), safe="")
+    return RedirectResponse(f"{place.prefix}sign-in?next={target}", 302, headers=PASSING_ON)
 
 
 async def _explain(request: Request, error: Exception) -> Response:

@@ -22,16 +22,14 @@ from starlette.responses import Response
 
 from atoll.accounting import BINDER_PROVIDERS
 from atoll.errors import AtollError, BadRequest, Refused
-from atoll.launching import LaunchRequest
 from atoll.launching.desk import Desk, Launch, State
+from atoll.launching.wishes import Wishes
 from atoll.people import Person
-from atoll.servers import Network
-from atoll.settings import ServerSettings
-from atoll.sources import Target, written
+from atoll.sources import written
 from atoll.sources.parsing import parse_binder
 from atoll.web import binder
 from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
-from atoll.web.launch_form import check_rebuild, default_limits
+from atoll.web.launch_form import check_rebuild
 from atoll.web.sign_in import person_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import server_of
@@ -146,7 +144,9 @@ async def _launch(request: Request) -> tuple[Launch, int]:
         return found
     target = parse_binder(provider, spec, {"content": content} if content else {})
     facts = launch_facts(request, named["prefix"], named["spec"]) | named | {STREAM: "yes"}
-    wanted = _request(target, person or Person(""), site.atoll.settings.servers)
+    asks = Wishes.read(dict(request.query_params))
+    typed, rules = written(target.repo, target.environment), site.atoll.settings.servers
+    wanted = asks.request(target, person or Person(""), rules, typed=typed)
     wanted = replace(wanted, rebuild=asks_rebuild(request))
     check_rebuild(wanted, person, site.atoll.settings.access)
     if person is None:
@@ -199,18 +199,6 @@ async def _resumed(
     if owner.name != person.name if person else not (owner.visitor and launch.facts.get(STREAM)):
         return None
     return launch, int(number[:9]) + 1
-
-
-def _request(target: Target, person: Person, rules: ServerSettings) -> LaunchRequest:
-    return LaunchRequest(
-        person=person,
-        repo=target.repo,
-        opening=target.opening,
-        limits=default_limits(rules),
-        network=Network(rules.network),
-        typed=written(target.repo, target.environment),
-        environment=target.environment,
-    )
 
 
 async def _stream(

@@ -136,6 +136,13 @@ def origin_of(request: Request) -> str:
     return f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}"
 
 
+def asked_for(request: Request) -> str:
+    """Return the path and the query of *request* as they were sent, still quoted."""
+    raw = request.scope.get("raw_path") or request.url.path.encode()
+    query = f"?{request.url.query}" if request.url.query else ""
+    return raw.decode("ascii", "replace").partition("?")[0] + query
+
+
 def plain(line: str) -> str:
     """Return *line* without terminal sequences and control characters, for a web page."""
     shown = line.rstrip("\r\n").rsplit("\r", 1)[-1]  # a progress bar draws over itself

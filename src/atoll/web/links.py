@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
+from atoll.launching.wishes import Wishes
 from atoll.sources import RepoRef, Target
 from atoll.sources.parsing import binder_spec
 
 LAB_FILE = "lab/tree/"
+NOTHING = Wishes()
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """One launch, to copy: the plain link, and its badge in three languages."""
+    """One launch, to copy: the plain link, and its badge in three languages.
 
+    ``path`` is what follows any hub's address, with a slash at the end of that.
+    """
+
+    path: str
     url: str
     markdown: str
     rst: str
     html: str
 
 
-def links_for(target: Target, home: str) -> Links:
-    """Return what to copy so that others launch it; *home* is our own address, with its "/"."""
-    url = home + binder_path(target.repo, target.environment, target.opening)
+def links_for(target: Target, home: str, wishes: Wishes = NOTHING) -> Links:
+    """Return what to copy so that others launch it; *home* is our own address, with its "/".
+
+    A public Binder passes over the *wishes*, which another Atoll and `atoll run` follow.
+    """
+    path = binder_path(target.repo, target.environment, target.opening, wishes)
+    url = home + path
     badge = f"{home}badge_logo.svg"
     return Links(
+        path=path,
         url=url,
         markdown=f"[![Launch]({badge})]({url})",
         rst=f".. image:: {badge}\n   :target: {url}\n   :alt: Launch",
@@ -33,13 +44,20 @@ def links_for(target: Target, home: str) -> Links:
     )
 
 
-def binder_path(repo: RepoRef, environment: RepoRef | None = None, opening: str = "") -> str:
-    """Return Binder's path for *repo*, such as ``v2/gh/owner/repo/main``.
+def binder_path(
+    repo: RepoRef,
+    environment: RepoRef | None = None,
+    opening: str = "",
+    wishes: Wishes = NOTHING,
+) -> str:
+    """Return Binder's path for *repo*, such as ``v2/gh/owner/repo/main?memory=4G``.
 
-    Of a pair, the *environment* stands in the path, as Binder builds that; the content is ours.
+    Of a pair, the *environment* stands in the path, as Binder builds that; the content is ours, and
+    so are *wishes*.
     """
     said = [f"content={quote('/'.join(binder_spec(repo)), safe='/')}"] if environment else []
-    said += [asked] if (asked := _asked(opening)) else []
+    said += [where] if (where := _asked(opening)) else []
+    said += [urlencode(asked)] if (asked := wishes.asked()) else []
     path = f"v2/{'/'.join(binder_spec(environment or repo))}"
     return f"{path}?{'&'.join(said)}" if said else path
 

@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from atoll.errors import AtollError
+from atoll.launching.wishes import Wishes
 from atoll.servers import SHORT
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import PROVIDER, UPLOADED, Kind, Place, place_of
 from atoll.sources.mercurial import url_of
 from atoll.sources.pairs import pulled
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
-from atoll.web.links import Links, links_for, opening_from, shown
+from atoll.web.links import NOTHING, Links, links_for, opening_from, shown
 
 LONGEST = 2000  # characters of a pasted address that we look at
 OBJECTS = {
@@ -63,8 +64,10 @@ class Recognised:
         }
 
 
-def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
-    """Return what *text* is; *version* and *opening* are the form's other two fields.
+def recognise(
+    text: str, version: str, opening: str, home: str, wishes: Wishes = NOTHING
+) -> Recognised:
+    """Return what *text* is; *version*, *opening* and *wishes* are what else the form says.
 
     *home* is our own public address. Raises `AtollError`, mostly `BadReference`, with a hint.
     """
@@ -78,7 +81,7 @@ def recognise(text: str, version: str, opening: str, home: str) -> Recognised:
         version=describe_version(branch, target.repo),
         opens=shown(opens),
         environment=describe_environment(target.environment),
-        links=links_for(replace(target, opening=opens), home),
+        links=links_for(replace(target, opening=opens), home, wishes),
     )
 
 

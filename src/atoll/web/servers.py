@@ -22,7 +22,8 @@ from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.web.build import launch_facts
 from atoll.web.hub_api import HubServer, HubUser
-from atoll.web.pages import go_to, page
+from atoll.web.launches import go_to
+from atoll.web.pages import page
 from atoll.web.recent import Answer
 from atoll.web.recognition import describe, describe_environment
 from atoll.web.sign_in import Session, posted, session_of
@@ -63,11 +64,22 @@ class Row:
 async def show_servers(request: Request) -> Response:
     """GET servers."""
     session = await session_of(request)
-    rows, late = await _rows(site_of(request), session.person) if session.person else ([], False)
+    site, person = site_of(request), session.person
+    rows, late = await _rows(site, person) if person else ([], False)
+    trusted = await site.atoll.store.trusts.all(person.name) if person else ()
     said = request.query_params.get("done", "")
     done = said if is_slug(said) else ""
     now = datetime.now(UTC)
-    return page(request, session, "servers.html", rows=rows, late=late, done=done, now=now)
+    return page(
+        request,
+        session,
+        "servers.html",
+        rows=rows,
+        late=late,
+        done=done,
+        now=now,
+        trusted=trusted,
+    )
 
 
 async def show_states(request: Request) -> Response:

@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 
 from atoll.errors import Refused, TooLarge
 from atoll.people import Person
+from atoll.web.arriving import remember, whence
 from atoll.web.guard import check_post, inside, origin_of
 from atoll.web.hub_api import Bearer
 from atoll.web.site import Site, site_of
@@ -159,7 +160,7 @@ async def begin(request: Request) -> Response:
     answer = RedirectResponse(f"{place.base}hub/api/oauth2/authorize?{query}", 302)
     answer.set_cookie(
         _state_cookie(state),
-        place.signer("state").dumps([state, verifier, target]),
+        place.signer("state").dumps([state, verifier, target, whence(request)]),
         max_age=PATIENCE,
         path=place.prefix,
         httponly=True,
@@ -176,9 +177,9 @@ async def end(request: Request) -> Response:
     state = query.get("state", "")
     try:
         kept = request.cookies.get(_state_cookie(state), "")
-        begun, verifier, target = place.signer("state").loads(kept, max_age=PATIENCE)
+        begun, verifier, target, came = place.signer("state").loads(kept, max_age=PATIENCE)
     except (BadSignature, ValueError):
-        begun = verifier = target = ""
+        begun = verifier = target = came = ""
     if not begun or not secrets.compare_digest(begun.encode(), state.encode()):
         raise Refused("This sign-in did not begin in this browser.", hint="Sign in again.")
     if "code" not in query:
@@ -198,6 +199,7 @@ async def end(request: Request) -> Response:
     session = Session(secrets.token_urlsafe(24), token, _hub_session(request))
     answer = keep(request, RedirectResponse(inside(place.prefix, target), 302), session)
     answer.delete_cookie(_state_cookie(state), path=place.prefix)
+    remember(request, answer, target, came)
     return answer
 
 

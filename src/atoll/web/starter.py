@@ -75,6 +75,12 @@ class HubStarter:
         servers = (await self.hub.user(owner)).servers.values()
         return [server.name for server in servers if not server.stopped or server.pending]
 
+    async def halt(self, owner: str, name: str) -> None:
+        """Stop a server that runs; `start` waits until it has stopped."""
+        server = (await self.hub.user(owner)).servers.get(name)
+        if server and not server.stopped:
+            await self.hub.stop(owner, name)
+
     async def abandon(self, owner: str, name: str) -> None:
         """Stop a server that was cancelled while it started; one that runs is left alone."""
         server = (await self.hub.user(owner)).servers.get(name)

@@ -17,6 +17,7 @@ from atoll.sources.binder import REPOSITORIES
 from atoll.web.site import STATIC, Site, site_of
 
 FRESH = 15.0  # seconds for which an answer about health is good
+DISK = "Disk"
 PATIENCE = 5.0  # seconds until a part that does not answer counts as ill
 ROOM = 1024**3  # bytes of disk under which nothing can be built
 QUOTED = {"gl", "git", "hg", "hydroshare", "ckan", "url"}  # whose spec is one quoted part of a path
@@ -136,7 +137,7 @@ class Health:
 
     def _disk(self) -> dict[str, Any]:
         free = shutil.disk_usage(self.site.atoll.settings.data).free
-        return {"service": "Disk", "ok": free > ROOM, "free_bytes": free}
+        return {"service": DISK, "ok": free > ROOM, "free_bytes": free}
 
 
 async def _well(answer: Awaitable[bool]) -> bool:
@@ -150,6 +151,21 @@ async def show_health(request: Request) -> Response:
     """GET or HEAD /health: 200 if all is well, else 503."""
     ok, checks = await request.app.state.health.check()
     return JSONResponse({"ok": ok, "checks": checks}, 200 if ok else 503, headers=ANY)
+
+
+async def show_ready(request: Request) -> Response:
+    """GET or HEAD /health/ready: whether people can be served, for a load balancer.
+
+    Where the disk is nearly full, nothing can be built, but all that is there still works.
+    """
+    _, checks = await request.app.state.health.check()
+    ok = all(one["ok"] for one in checks if one["service"] != DISK)
+    return JSONResponse({"ok": ok}, 200 if ok else 503)
+
+
+async def show_live(request: Request) -> Response:  # noqa: ARG001
+    """GET or HEAD /health/live: 200 as long as this is answered at all; nothing is looked at."""
+    return JSONResponse({"ok": True})
 
 
 async def show_versions(request: Request) -> Response:  # noqa: ARG001

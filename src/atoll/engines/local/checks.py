@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.engines.local import apt, cgroups, network, owners, sandbox, seccomp
+from atoll.engines.local.mounting import owner
+from atoll.engines.local.named_volumes import shares_blocks
 from atoll.engines.local.pythons import Pythons
 from atoll.engines.local.uv import uv as uv_program
 from atoll.errors import AtollError
+from atoll.folders import run_folder
 from atoll.servers import Network
-from atoll.settings import Settings, run_folder
+from atoll.settings import Settings
 
 ROOM = 5 * 1024**3  # bytes: a few environments of a usual size
 LONGEST_SOCKET = 107  # bytes of a unix socket's path, unix(7)
@@ -72,6 +75,7 @@ def checks(settings: Settings) -> list[Check]:
         pythons,
         debian_packages,
         disk,
+        volumes,
         sockets,
     )
     return [_survive(look, settings) for look in looks]
@@ -285,6 +289,23 @@ def disk(settings: Settings) -> Check:
         f"{free / 1024**3:.1f} GiB free for {settings.data}",
         "Builds may fail for want of room.",
         "Run `atoll environments prune`, or put `data` on a larger disk.",
+    )
+
+
+def volumes(settings: Settings) -> Check:
+    """Have a box write to a volume that is shown as its own, as people's servers will."""
+    with tempfile.TemporaryDirectory(dir=_existing(settings.data)) as name:
+        shared = Path(name)
+        owners.give(shared, owner())
+        bind = sandbox.Bind(shared, "/mnt/x", writable=True, theirs=owner())
+        code, said = _in_a_box(settings, ("/bin/touch", "/mnt/x/file"), binds=(bind,))
+        copies = "share blocks" if shares_blocks(shared) else "are whole"
+    return Check(
+        "Volumes",
+        code == 0,
+        f"a box wrote to one; copies {copies} here" if code == 0 else f"none could be had: {said}",
+        "Servers with volumes do not start.",
+        "Put `data` on ext4, XFS or btrfs, on Linux 5.12 or newer.",
     )
 
 

@@ -18,8 +18,10 @@ from atoll.engines.local import debian, seccomp
 from atoll.engines.local.forking import ALONE, OF_HUB
 from atoll.engines.local.layers import KERNELS, layer_of
 from atoll.engines.local.sandbox import HOME, Bind, Box
+from atoll.errors import StartFailed
+from atoll.folders import run_folder
 from atoll.servers import ServerPlan
-from atoll.settings import Settings, run_folder
+from atoll.settings import Settings
 
 SOCKET = "lab.sock"
 RUN = "/run/atoll"
@@ -116,7 +118,12 @@ def _variables(environment: Path) -> dict[str, str]:
 
 
 def _metadata(environment: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((environment / "atoll.json").read_bytes())
+    try:
+        found: dict[str, Any] = json.loads((environment / "atoll.json").read_bytes())
+    except FileNotFoundError as error:  # after a restore, for one
+        message = "The environment of this server is not here any more."
+        hint = "Start it on “My servers”, or launch it again: then it is built again."
+        raise StartFailed(message, hint=hint) from error
     return found
 
 

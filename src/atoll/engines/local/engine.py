@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atoll.engines.local.builder import LocalBuilder
+from atoll.engines.local.named_volumes import LocalFiles
 from atoll.engines.local.runner import LocalRunner
 from atoll.settings import Settings
 
@@ -15,8 +16,10 @@ class LocalEngine:
 
     builder: LocalBuilder
     runner: LocalRunner
+    files: LocalFiles
 
 
 def open_engine(settings: Settings) -> LocalEngine:
     """Return the engine that keeps its things in ``settings.data``."""
-    return LocalEngine(LocalBuilder(settings), LocalRunner(settings))
+    runner = LocalRunner(settings)
+    return LocalEngine(LocalBuilder(settings), runner, LocalFiles(settings, runner))

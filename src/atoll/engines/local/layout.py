@@ -51,14 +51,14 @@ class Layout:
     staged: bool
     pipes: Pipes
     copies: contextlib.ExitStack
-    pairs: list[tuple[str, str]] = field(default_factory=list)
+    pairs: list[staging.Pair] = field(default_factory=list)
 
-    def source(self, path: Path) -> str:
-        """Return the path that bubblewrap is to use for *path*."""
+    def source(self, path: Path, shown: tuple[int, int] | None = None) -> str:
+        """Return the path that bubblewrap is to use for *path*; *shown* as in `staging.Pair`."""
         if not self.staged:
             return str(path)
-        self.pairs.append((str(path), str(len(self.pairs))))
-        return f"{staging.STAGE}/{self.pairs[-1][1]}"
+        self.pairs.append(staging.Pair(str(path), str(len(self.pairs)), shown))
+        return f"{staging.STAGE}/{self.pairs[-1].name}"
 
     def own(self, program: Path) -> Path:
         """Return a copy of *program* that is removed as soon as it runs, if the file is ours.

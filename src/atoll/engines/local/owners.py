@@ -2,7 +2,8 @@
 
 An ordinary user's boxes run as that user: there is nobody else to be. Root's never run as root:
 each person has a user id of their own, far above the system's, and builds have another, so that
-even without the box's walls one could not touch another's files.
+even without the box's walls one could not touch another's files. Those of volumes with a name,
+which several people may share, belong to one more, and are shown to each as their own (`staging`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from atoll.settings import Settings
 
 FIRST = 1_700_000_000  # above what adduser, systemd, subuid ranges and directories hand out
 BUILDS = FIRST - 1
+VOLUMES = FIRST - 2
 
 
 def build_owner(settings: Settings) -> int | None:  # noqa: ARG001 - one for all, so far
@@ -69,3 +71,23 @@ def give(path: Path, owner: int | None) -> None:
     os.lchown(path, owner, owner)
     for entry in entries(path):
         os.lchown(entry.path, owner, owner)
+
+
+def adopt(data: Path) -> None:
+    """Give each person's homes in *data* an id of their own, where one user had them all.
+
+    So it is when root takes over what an ordinary user's installation kept.
+    """
+    for number, folder in enumerate(_folders(data / "volumes"), FIRST + 1):
+        os.chown(folder, number, -1)
+        for server in _folders(folder):
+            for home in _folders(server):
+                give(home, number)
+    for volume in _folders(data / "named-volumes"):
+        give(volume, VOLUMES)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in *folder*, and no link to one."""
+    inner = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [one for one in inner if one.is_dir() and not one.is_symlink()]

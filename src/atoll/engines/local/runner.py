@@ -18,20 +18,29 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from atoll.disk import discard, remove
-from atoll.engines.local import cgroups, commands, generations, memory, sandbox, seccomp
+from atoll.engines.local import (
+    cgroups,
+    commands,
+    generations,
+    memory,
+    mounting,
+    sandbox,
+    seccomp,
+)
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
+from atoll.folders import run_folder
 from atoll.names import new_id
 from atoll.servers import Companion, Memory, Server, ServerPlan, older_files
-from atoll.settings import Settings, run_folder
+from atoll.settings import Settings
 
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
@@ -60,6 +69,7 @@ class Record:
     notes: tuple[str, ...] = ()
     fork: int = 0  # the server's process, where it is not a child of the box's first one
     fork_born: str = ""
+    volumes: tuple[str, ...] = ()  # the ids of those that are mounted
 
 
 @dataclass(slots=True)
@@ -208,7 +218,8 @@ class LocalRunner:
             mark = (found.st_ino, found.st_mtime_ns)
             if handle not in self._read or self._read[handle][0] != mark:
                 known = json.loads(file.read_bytes())
-                record = Record(**{**known, "notes": tuple(known["notes"])})
+                lists = {name: tuple(known.get(name, ())) for name in ("notes", "volumes")}
+                record = Record(**{**known, **lists})
                 self._read[handle] = (mark, record)
             return self._read[handle][1]
         except (OSError, ValueError):
@@ -268,6 +279,8 @@ class LocalRunner:
             home = self._home(handle, plan)
             fill(home, commands.content(plan), owner)
             box = commands.box(self.settings, plan, environ, home, sockets, owner)
+            mounts = mounting.binds(self.settings, plan, home, owner, box.binds)
+            box = replace(box, binds=(*box.binds, *mounts.binds))
             with (folder / "log.txt").open("ab") as log:  # so that it can be cut short
                 fork = self._fork(box, plan, environ, log.fileno(), handle)
                 running = fork.box if fork else sandbox.start(box, output=log.fileno(), name=handle)
@@ -293,7 +306,8 @@ class LocalRunner:
             environment=plan.environment.key,
             reference=plan.reference,
             opening=plan.opening,
-            notes=(*running.notes, *cgroups.lacking(), *self._older_files(plan)),
+            notes=(*running.notes, *mounts.notes, *cgroups.lacking(), *self._older_files(plan)),
+            volumes=mounts.ids,
         )
         self._write(record)
         return record
@@ -352,6 +366,9 @@ class LocalRunner:
         elif _alive(record):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record.init, signal.SIGKILL)
+            until = time.monotonic() + GENTLE
+            while _alive(record) and time.monotonic() < until:
+                time.sleep(0.005)  # nothing in the box changes its home while we prepare it again
         cgroups.remove(cgroups.find(record.handle))
         remove(self._door(record.handle))
         folder = self._folder(record.handle)

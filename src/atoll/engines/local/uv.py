@@ -103,7 +103,10 @@ def operators_index(environ: Mapping[str, str] | None = None) -> Index:
     certificates = Path(environ.get("SSL_CERT_FILE") or environ.get("PIP_CERT") or "")
     if certificates.is_file():
         binds.append(Bind(certificates.resolve(), CERTIFICATES))
-        names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
+        names = (
+            *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"),
+            "NODE_EXTRA_CA_CERTS",  # npm, in a postBuild
+        )
         kept |= dict.fromkeys(names, CERTIFICATES)
     spoken = [text, *kept.values(), config.read_text("utf-8", "replace") if config else ""]
     secret = any(map(_SECRET.search, spoken)) or any(map(_NAMED_SECRET.fullmatch, kept))

@@ -94,6 +94,14 @@ proxy.proxy.on("proxyRes", (answer, request, response) => {
   answer.on("close", () => answer.complete || response.destroy());
 });
 
+// A web server before us says how the browser came: “https”. We add “http” to that, as proxies do, and
+// Tornado believes the last word: JupyterHub's cookies, and the Labs', would go without TLS as well.
+function keepScheme({ headers }) {
+  const [browsers] = (headers["x-forwarded-proto"] ?? "").split(",");
+  if (browsers) headers["x-scheme"] ??= browsers.trim();
+}
+for (const event of ["request", "upgrade"]) proxy.proxyServer.prependListener(event, keepScheme);
+
 // Node.js collects garbage when it needs room, so that what the start and a crowd left would stay for
 // as long as nobody comes: a tenth of its memory at rest. `--expose-gc` is in atoll.hub.proxy.
 const QUIET = 5000; // ms without a request

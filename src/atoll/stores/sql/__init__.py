@@ -17,7 +17,9 @@ from atoll.stores.sql.records import SqlRecords
 from atoll.stores.sql.schema import VERSION_TABLE
 from atoll.stores.sql.shelf import SqlShelf
 from atoll.stores.sql.stops import SqlStops
+from atoll.stores.sql.trusts import SqlTrusts
 from atoll.stores.sql.urls import database_url
+from atoll.stores.sql.volumes import SqlVolumes
 
 STEPS = Path(__file__).parent / "migrations" / "versions"
 NEWEST = max(file.stem for file in STEPS.glob("m*.py"))[1:5]  # the revision that the code needs
@@ -33,6 +35,8 @@ class SqlStore:
         self.records = SqlRecords(database)
         self.launches = SqlLaunches(database)
         self.stops = SqlStops(database)
+        self.trusts = SqlTrusts(database)
+        self.volumes = SqlVolumes(database)
 
     async def open(self) -> None:
         """Bring the tables up to date; any number of processes may do so at once.

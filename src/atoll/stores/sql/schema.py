@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     false,
 )
 
@@ -55,6 +57,7 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     }
 )
 
@@ -124,4 +127,31 @@ stops = Table(
     Column("name", String(64), primary_key=True),
     Column("at", Moment, nullable=False),
     Column("why", String(32), nullable=False),
+)
+
+trusts = Table(
+    f"{PREFIX}trusts",
+    metadata,
+    Column("person", String(255), primary_key=True),
+    Column("what", String(2300), primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+
+volumes = Table(
+    f"{PREFIX}volumes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(270), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("deleted", Moment),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
+shares = Table(
+    f"{PREFIX}shares",
+    metadata,
+    Column("volume", ForeignKey(volumes.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("whom", String(270), primary_key=True, index=True),
+    Column("writable", Boolean, nullable=False),
 )

@@ -39,23 +39,22 @@ function show(answer) {
       const box = document.querySelector(`#copy-${name}`);
       if (box) box.value = text;
     }
+    for (const link of document.querySelectorAll("[data-hub]")) {
+      link.href = link.dataset.hub + answer.links.path;
+    }
   }
 }
 
 async function ask() {
-  const text = form.elements.repository.value.trim();
-  if (!text) {
+  if (!form.elements.repository.value.trim()) {
     said.replaceChildren();
     share.hidden = true;
     if (ways) ways.hidden = false;
     return;
   }
   const number = ++asked;
-  const query = new URLSearchParams({
-    text,
-    version: form.elements.version.value,
-    opening: form.elements.opening.value,
-  });
+  const query = new URLSearchParams(new FormData(form));
+  query.delete("form_token");
   try {
     const answer = await fetch(`${form.dataset.recognise}?${query}`);
     if (answer.status === 401) location.reload();
@@ -66,12 +65,10 @@ async function ask() {
   }
 }
 
-for (const name of ["repository", "version", "opening"]) {
-  form.elements[name].addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(ask, PAUSE);
-  });
-}
+form.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(ask, PAUSE);
+});
 
 for (const radio of form.querySelectorAll('input[name="at"]')) {
   radio.addEventListener("change", () => {

@@ -21,7 +21,8 @@ from typing import Any
 from atoll.engines.local import cgroups, sandbox, seccomp
 from atoll.engines.local.commands import ENVIRONMENT
 from atoll.engines.local.sandbox import Box, Running
-from atoll.settings import Settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import Settings
 
 PATIENCE = 10.0  # seconds until a server must be in its box
 # What a box does at first: it says that it is there on its standard input, a socket, and waits for

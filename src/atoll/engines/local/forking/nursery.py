@@ -15,7 +15,8 @@ from pathlib import Path
 
 from atoll.engines.local import cgroups
 from atoll.engines.local.forking.client import ENVIRON
-from atoll.settings import Settings, run_folder
+from atoll.folders import run_folder
+from atoll.settings import Settings
 
 LOCAL = Path(__file__).parents[1]
 RUN = (

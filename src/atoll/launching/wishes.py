@@ -1,0 +1,149 @@
+"""Wishes: what a launch may ask for besides a repository, in one schema for every way in.
+
+The launch page's form, a link's parameters, the API's and the options of the command line have
+the same names and the same meanings. All are text until `Wishes.request` holds them to the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from atoll.environments.reading import index_day
+from atoll.errors import BadRequest
+from atoll.launching import LaunchRequest
+from atoll.names import is_slug
+from atoll.people import Person
+from atoll.quantities import parse_size
+from atoll.servers import Limits, Network
+from atoll.settings import ServerSettings
+from atoll.sources import Target
+from atoll.sources.binder import query_of
+from atoll.volumes import Wish
+from atoll.volumes.points import wish
+
+GIB = 1024**3
+YES = ("yes", "true", "1")
+NO = ("", "no", "false", "0")
+LONGEST = 1000  # characters of one wish that we look at
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for, as text; "" is what the operator has set.
+
+    ``name`` is the server's; ``temporary`` is yes or no; ``memory`` a size such as "4G"; ``cpus``
+    a number; ``network`` one of the policies; ``at`` is "today" or an ISO date, of the package
+    index; ``volumes`` are some, with commas between them, each as `atoll.volumes.points` reads it.
+    """
+
+    name: str = ""
+    temporary: str = ""
+    memory: str = ""
+    cpus: str = ""
+    network: str = ""
+    at: str = ""
+    volumes: str = ""
+
+    @classmethod
+    def read(cls, sent: Mapping[str, object]) -> Wishes:
+        """Take what we know out of *sent*, a form's or an address's fields."""
+        known = {one.name: sent.get(one.name) for one in fields(cls)}
+        found = {name: text[:LONGEST] for name, text in known.items() if isinstance(text, str)}
+        if found.get("temporary", "").lower() in NO:
+            found.pop("temporary", None)
+        return cls(**found)
+
+    @classmethod
+    def of_link(cls, text: str) -> Wishes:
+        """Return what *text* asks for, if it is a link for launching, whatever its host."""
+        return cls.read(query_of(text.strip()))
+
+    @classmethod
+    def of(cls, request: LaunchRequest, rules: ServerSettings) -> Wishes:
+        """Return what leads to *request* where *rules* hold."""
+        limits, usual = request.limits, usual_limits(rules)
+        return cls(
+            name=request.name,
+            temporary="yes" if request.temporary else "",
+            memory="" if limits.memory == usual.memory else f"{limits.memory / GIB:g}G",
+            cpus="" if limits.cpus == usual.cpus else f"{limits.cpus:g}",
+            network="" if request.network == rules.network else request.network.value,
+            at=request.at,
+            volumes=", ".join(map(str, request.mounts or ())),
+        )
+
+    def asked(self) -> dict[str, str]:
+        """Return those that are not empty, by name."""
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: text for name, text in found.items() if text}
+
+    def request(
+        self, target: Target, person: Person, rules: ServerSettings, *, typed: str
+    ) -> LaunchRequest:
+        """Return the launch of *target* that *person* asks for, held to the operator's *rules*.
+
+        *typed* is what stands for it in records. Raises `BadRequest` with a sentence about the
+        first wish that cannot be.
+        """
+        if self.name and not is_slug(self.name):
+            raise BadRequest(
+                f"“{self.name}” cannot be a server's name.",
+                hint="Use up to 30 of a-z, 0-9 and single hyphens; begin with a letter.",
+            )
+        if self.temporary.lower() not in (*YES, *NO):
+            raise BadRequest("A server is either kept or temporary.", hint="Say yes or no.")
+        index_day(self.at)
+        return LaunchRequest(
+            person=person,
+            repo=target.repo,
+            opening=target.opening,
+            name=self.name,
+            temporary=self.temporary.lower() in YES,
+            at=self.at,
+            limits=self._limits(rules),
+            network=self._network(rules),
+            typed=typed,
+            environment=target.environment,
+            wished=frozenset(self.asked()),
+            mounts=self._mounts(),
+        )
+
+    def _mounts(self) -> tuple[Wish, ...] | None:
+        texts = filter(None, (one.strip() for one in self.volumes.split(",")))
+        return tuple(map(wish, texts)) or None
+
+    def _limits(self, rules: ServerSettings) -> Limits:
+        try:
+            memory = parse_size(self.memory or rules.memory)
+        except ValueError as error:
+            raise BadRequest(f"{error}.") from None
+        try:
+            cpus = float(self.cpus.replace(",", ".")) if self.cpus else rules.cpus
+        except ValueError:
+            cpus = 0.0
+        most = parse_size(rules.max_memory)
+        if memory > most:
+            message = f"A server may have at most {most / GIB:g}G of memory here."
+            raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
+        if not 0 < cpus < float("inf"):
+            raise BadRequest(f"“{self.cpus}” is not a number of processors.", hint="Try 1 or 0.5.")
+        if cpus > rules.max_cpus:
+            message = f"A server may have at most {rules.max_cpus:g} processors here."
+            raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
+        return Limits(cpus=cpus, memory=memory, processes=rules.processes)
+
+    def _network(self, rules: ServerSettings) -> Network:
+        if not self.network:
+            return Network(rules.network)
+        if self.network not in rules.networks and self.network != rules.network:
+            raise BadRequest(
+                "That network policy is not offered here.",
+                hint=f"Choose from: {', '.join(rules.networks)}.",
+            )
+        return Network(self.network)
+
+
+def usual_limits(rules: ServerSettings) -> Limits:
+    """Return what a server gets when nobody asks for anything else."""
+    return Limits(rules.cpus, parse_size(rules.memory), rules.processes)

@@ -1,0 +1,63 @@
+"""Question: what a person is shown of somebody's link before it runs, and what they answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from atoll.launching import LaunchRequest
+from atoll.launching.confirming import marks, may_be_trusted
+from atoll.launching.wishes import Wishes
+from atoll.people import Person
+from atoll.sources import Target
+from atoll.web.arriving import whence
+from atoll.web.sign_in import Session, posted
+from atoll.web.site import Site, site_of
+
+LONGEST = 2300  # characters of what is trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is said of a link: where it was, what it would launch, and whether that is trusted.
+
+    ``may_trust`` is false where the question is to be asked each time.
+    """
+
+    whence: str
+    request: LaunchRequest
+    may_trust: bool
+    trusted: bool
+
+
+async def question_of(
+    request: Request, session: Session, target: Target, wishes: Wishes
+) -> Question:
+    """Return what to ask *session*'s person about a link to *target* with *wishes*.
+
+    Raises `BadRequest` for a wish that cannot be.
+    """
+    site = site_of(request)
+    rules, person = site.atoll.settings.servers, session.person or Person("")
+    wanted = wishes.request(target, person, rules, typed="")
+    may_trust = may_be_trusted(target, wishes, rules)
+    trusted = may_trust and {*marks(target)} <= {*await site.atoll.store.trusts.all(person.name)}
+    return Question(whence(request), wanted, may_trust, trusted)
+
+
+async def trust(site: Site, wanted: LaunchRequest) -> None:
+    """Ask no more about what is *wanted*, by whoever wants it."""
+    target = Target(wanted.repo, wanted.opening, wanted.environment)
+    for mark in marks(target):
+        if len(mark) <= LONGEST:
+            await site.atoll.store.trusts.put(wanted.person.name, mark)
+
+
+async def ask_again(request: Request) -> Response:
+    """POST trusted/drop: ask about the links of ``what`` again."""
+    session, sent = await posted(request)
+    site = site_of(request)
+    await site.atoll.store.trusts.drop(session.name, str(sent.get("what", ""))[:LONGEST])
+    return RedirectResponse(f"{site.place.prefix}servers#trusted", 303)

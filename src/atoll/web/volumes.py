@@ -1,0 +1,206 @@
+"""Volumes: the page of a person's volumes, its forms, and the same for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from atoll.errors import BadRequest, NotFound, Refused, TooLarge
+from atoll.people import Person
+from atoll.quantities import parse_size
+from atoll.volumes import Volume, written
+from atoll.volumes.facts import facts, listed
+from atoll.volumes.keeper import Keeper
+from atoll.web.pages import page
+from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
+from atoll.web.site import site_of
+
+Fields = Mapping[str, Any]
+CLEARING = 3600  # seconds between two looks at what was deleted
+
+log = logging.getLogger(__name__)
+
+
+async def _make(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    text, description = _text(sent, "volume"), _text(sent, "description")
+    return await keeper.make(person, text, quota=_size(sent), description=description)
+
+
+async def _change(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    description = _text(sent, "description") if "description" in sent else None
+    text = _text(sent, "volume")
+    return await keeper.change(person, text, quota=_size(sent), description=description)
+
+
+async def _share(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    text, whom = _text(sent, "volume"), _text(sent, "whom")
+    return await keeper.share(person, text, whom, writable=_yes(sent, "write"))
+
+
+async def _unshare(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    return await keeper.unshare(person, _text(sent, "volume"), _text(sent, "whom"))
+
+
+async def _snapshot(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    made, _ = await keeper.snapshot(person, _text(sent, "volume"), _text(sent, "name"))
+    return made
+
+
+async def _hand_over(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    return await keeper.hand_over(person, _text(sent, "volume"), _text(sent, "whom"))
+
+
+async def _delete(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    return await keeper.delete(person, _text(sent, "volume"), now=_yes(sent, "now"))
+
+
+async def _restore(keeper: Keeper, person: Person, sent: Fields) -> Volume:
+    return await keeper.restore(person, _text(sent, "volume"))
+
+
+# What can be done, and how a page says that it was.
+DEEDS: Mapping[str, tuple[Callable[[Keeper, Person, Fields], Awaitable[Volume]], str]] = {
+    "make": (_make, "was made"),
+    "change": (_change, "was changed"),
+    "share": (_share, "is shared"),
+    "unshare": (_unshare, "is not shared with them any more"),
+    "snapshot": (_snapshot, "was made, as a snapshot"),
+    "hand-over": (_hand_over, "was handed over"),
+    "delete": (_delete, "was deleted"),
+    "restore": (_restore, "was restored"),
+}
+
+
+async def show_volumes(request: Request) -> Response:
+    """GET volumes."""
+    session = await session_of(request)
+    person, keeper = _signed_in(session.person), site_of(request).atoll.keeper
+    query = request.query_params
+    _, done = DEEDS.get(query.get("done", ""), (None, ""))
+    return page(
+        request,
+        session,
+        "volumes.html",
+        rows=await listed(keeper, person),
+        rules=keeper.rules,
+        written=written,
+        done=done,
+        what=query.get("volume", "")[:100],
+    )
+
+
+async def do(request: Request) -> Response:
+    """POST volumes/DEED: a form of that page."""
+    session, sent = await posted(request)
+    name = request.path_params["deed"]
+    done = await _deed(name)(site_of(request).atoll.keeper, _signed_in(session.person), sent)
+    told = urlencode({"done": name, "volume": done.name})
+    return RedirectResponse(f"{site_of(request).place.prefix}volumes?{told}", 303)
+
+
+async def list_for_programs(request: Request) -> Response:
+    """GET api/volumes; with ``?all``, everybody's, for operators."""
+    person = await _by_token(request)
+    keeper = site_of(request).atoll.keeper
+    rows = await listed(keeper, person, everybodys="all" in request.query_params)
+    return JSONResponse(rows)
+
+
+async def do_for_programs(request: Request) -> Response:
+    """POST api/volumes/DEED: the same, with a token and a JSON object."""
+    person = await _by_token(request)
+    done = await _deed(request.path_params["deed"])(
+        site_of(request).atoll.keeper, person, await _object(request)
+    )
+    return JSONResponse(facts(done, person))
+
+
+def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
+    if name not in DEEDS:
+        message = "That cannot be done with volumes."
+        raise NotFound(message, hint=f"There are {', '.join(DEEDS)}.")
+    return DEEDS[name][0]
+
+
+@contextlib.asynccontextmanager
+async def clearing_up(keeper: Keeper) -> AsyncIterator[None]:
+    """Remove now and then, for as long as the service runs, what was deleted long enough ago."""
+    task = asyncio.create_task(_clear_for_ever(keeper), name="clear volumes up")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _clear_for_ever(keeper: Keeper) -> None:
+    while True:
+        try:
+            await keeper.clear_up()
+        except Exception:
+            log.exception("deleted volumes could not be cleared up")
+        await asyncio.sleep(CLEARING)
+
+
+async def _by_token(request: Request) -> Person:
+    """Return whose token a program sent; a cookie is not enough, as any page could send it."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    found = None
+    if kind.lower() in {"bearer", "token"}:
+        found = await person_of(site_of(request), token.strip())
+    if found is None:
+        raise Refused(
+            "A program needs a token.",
+            hint="Send “Authorization: Bearer TOKEN” with a token from the Tokens page.",
+        )
+    return found[0]
+
+
+def _signed_in(person: Person | None) -> Person:
+    if person is None or person.visitor:
+        raise SignInNeeded
+    return person
+
+
+async def _object(request: Request) -> Fields:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_FORM:
+            raise TooLarge("This is more than a request can hold.")
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("The body is not JSON.") from error
+    if not isinstance(sent, dict):
+        raise BadRequest("The body is not a JSON object.")
+    return sent
+
+
+def _text(sent: Fields, name: str) -> str:
+    value = sent.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest(f"“{name}” is to be text.")
+    return value.strip()
+
+
+def _yes(sent: Fields, name: str) -> bool:
+    return sent.get(name, False) in (True, "yes")
+
+
+def _size(sent: Fields) -> int | None:
+    value = sent.get("quota")
+    if value in (None, ""):
+        return None
+    try:
+        return parse_size(value)
+    except ValueError as error:
+        raise BadRequest(f"{error}.") from None

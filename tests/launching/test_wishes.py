@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from atoll.errors import BadRequest
+from atoll.launching.wishes import Wishes
+from atoll.people import Person
+from atoll.servers import Limits, Network
+from atoll.settings import settings_from
+from atoll.sources.parsing import parse
+from atoll.volumes import Wish
+
+RULES = settings_from({"servers": {"max_memory": "8G", "max_cpus": 4}}).servers
+TARGET = parse("gh:ada/engine@v1")
+ALL = Wishes("mine", "yes", "4G", "1.5", "none", "2020-01-01", "thesis:data:ro, bob/x:x")
+
+
+def asked(wishes: Wishes):
+    return wishes.request(TARGET, Person("ada"), RULES, typed="it")
+
+
+def test_what_is_wished_for_is_what_is_launched():
+    request = asked(ALL)
+    assert (request.name, request.temporary, request.at) == ("mine", True, "2020-01-01")
+    assert request.limits == Limits(1.5, 4 * 1024**3, RULES.processes)
+    assert request.network is Network.NONE
+    assert request.repo == TARGET.repo
+    assert request.mounts == (Wish("data", "thesis", read_only=True), Wish("x", "bob/x"))
+
+
+def test_without_a_wish_it_is_as_the_operator_has_set():
+    request = asked(Wishes())
+    assert request.limits == Limits(RULES.cpus, int(RULES.memory), RULES.processes)
+    assert not request.temporary
+    assert Wishes.of(request, RULES) == Wishes()
+
+
+def test_a_request_says_what_was_wished_for():
+    assert Wishes.of(asked(ALL), RULES) == ALL
+
+
+@pytest.mark.parametrize("host", ["https://hub.example.org", "http://127.0.0.1:8000/jupyter"])
+def test_a_link_carries_its_wishes_to_wherever_it_is_pasted(host):
+    link = f"{host}/v2/gh/ada/engine/v1?urlpath=lab&memory=4G&temporary=TRUE&cpus=1&x=y"
+    assert Wishes.of_link(f" {link} ").asked() == {
+        "memory": "4G",
+        "cpus": "1",
+        "temporary": "TRUE",
+    }
+    assert asked(Wishes.of_link(link)).temporary
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gh:ada/engine",
+        "https://github.com/ada/engine?memory=4G",
+        "https://hub.example.org/v2/nothing/ada?memory=4G",
+        "https://mybinder.org/?memory=4G",
+        "http://[?memory=4G",
+        "",
+    ],
+)
+def test_what_is_no_link_of_ours_carries_none(text):
+    assert Wishes.of_link(text) == Wishes()
+
+
+def test_only_texts_that_are_known_are_read_and_no_more_of_them_than_is_sensible():
+    read = Wishes.read({"memory": 7, "person": "eve", "name": "x" * 5000, "temporary": "No"})
+    assert read == Wishes(name="x" * 1000)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"memory": "8.1G"},
+        {"memory": "lots"},
+        {"cpus": "5"},
+        {"cpus": "nan"},
+        {"network": "full"},
+        {"network": "host"},
+        {"name": "../x"},
+        {"temporary": "perhaps"},
+        {"at": "2024-13-01"},
+        {"at": "9999-01-01"},
+        {"volumes": "a:b:c"},
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_with_a_hint(wish):
+    with pytest.raises(BadRequest) as caught:
+        asked(Wishes(**wish))
+    assert caught.value.hint or "size" in str(caught.value)
