@@ -25,7 +25,7 @@ if __name__ == "__main__":
     for name in UNUSED:
         del sys.modules[name]
 
-    class Hub(JupyterHub):
+    class Hub(JupyterHub):  # type: ignore[misc]  # JupyterHub has no types
         """JupyterHub, which of what is installed loads what its configuration names."""
 
         @default("classes")
