@@ -113,7 +113,15 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
     )
     substitute = from_pypi if settings.builds.substitute else None
     keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings))
-    launcher = Launcher(source, environments, shelves.plans, this_platform(), substitute, keeper)
+    launcher = Launcher(
+        source,
+        environments,
+        shelves.plans,
+        this_platform(),
+        substitute,
+        keeper,
+        machine.runner,
+    )
     parts = (shelves, launcher, machine.builder, machine.runner)
     return Atoll(settings, source, environments, *parts, uploads=source, keeper=keeper)
 

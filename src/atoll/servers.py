@@ -14,6 +14,7 @@ from atoll.errors import Busy
 from atoll.people import Person
 from atoll.sources import ResolvedRef, written
 from atoll.volumes import Content, Mount
+from atoll.volumes.renewal import Renewal, Tree
 
 
 class Network(StrEnum):
@@ -103,8 +104,7 @@ def older_files(plan: ServerPlan, version: str, *, running: bool = False) -> str
     environment = "" if running else ", and so is the environment"
     return (
         f"Your files are of version {version[:SHORT]}, as you left them; {now}{environment}. "
-        "To get the files of that version, launch it under another name, or remove this server, "
-        f"{plan.name}, first."
+        f"Updating {plan.name} brings the newer ones in, and loses nothing of yours."
     )
 
 
@@ -243,6 +243,16 @@ class Runner(Protocol):
 
     async def origin(self, owner: str, name: str) -> str:
         """Return the version of which the kept files of *owner*'s server *name* are, or ""."""
+        ...
+
+    async def renew(
+        self, owner: str, name: str, old: Tree, new: Tree, *, look: bool = False
+    ) -> Renewal:
+        """Bring what differs between *old* and *new* into the kept files, which were of *old*.
+
+        The server may run meanwhile. With *look*, nothing is done, and said what would be. Nothing
+        that its person has made or changed is lost. Raises `StartFailed`.
+        """
         ...
 
     async def forget(self, owner: str) -> None:

@@ -310,23 +310,37 @@ def test_files_that_are_kept_stay_and_that_they_are_older_is_said(atoll, tmp_pat
     assert "and so is the environment" not in running
     told = f"Your files are of version {old[:7]}, as you left them; the newest version is now {new[:7]}"
     assert told in running
-    assert f"{new[:7]}. To get" in running
+    assert "Updating moving brings the newer ones in" in running
+    assert "`atoll update moving` does it." in running
     assert "It runs in the environment of before" in running
     atoll("stop", "moving")
     again = atoll("run", folder, "--detach", "--no-browser").stderr
     assert told in again
-    assert "launch it under another name, or remove this server, moving, first" in again
     assert (home / "story.txt").read_text() == "once"
     [row] = json.loads(atoll("list", "--json").stdout)
     assert (row["version"], row["launched"]) == (old, new)
     assert f"{old[:7]} → {new[:7]}" in atoll("list").stdout
-    atoll("stop", "moving")
-    atoll("remove", "moving", "--yes")
-    fresh = atoll("run", folder, "--detach", "--no-browser").stderr
-    assert "Your files are of" not in fresh
+
+    (home / "requirements.txt").write_text("six==1.16.0\nmine\n")
+    looked = json.loads(atoll("update", "moving", "--look", "--json").stdout)
+    assert {one["path"]: one["fate"] for one in looked["changes"]} == {
+        "requirements.txt": "beside",
+        "story.txt": "updated",
+    }
+    assert (home / "story.txt").read_text() == "once"
+    refused = atoll("update", "moving", check=False, input="n\n")
+    assert "Newer, as you have not changed them: story.txt." in refused.stdout
+    assert (refused.returncode, (home / "story.txt").read_text()) == (9, "once")
+    atoll("update", "moving", "--yes")
     assert (home / "story.txt").read_text() == "twice"
+    assert (home / "requirements.txt").read_text() == "six==1.16.0\nmine\n"
+    assert (home / f"requirements.of-{new[:7]}.txt").read_text() == "six==1.15.0\n"
+    [row] = json.loads(atoll("list", "--json").stdout)
+    assert (row["version"], row["launched"]) == (new, "")
+    assert "all that is in" in atoll("update", "moving").stdout
     atoll("stop", "moving")
     atoll("remove", "moving", "--yes")
+    assert "no server called" in atoll("update", "moving", check=False).stderr
 
 
 def test_a_failure_of_before_is_said_to_be_one(atoll, tmp_path):

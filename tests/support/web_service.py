@@ -50,7 +50,14 @@ def make_service(
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     used = real or source
     keeper = Keeper(store.volumes, engine.files, volume_rules(settings))
-    launcher = Launcher(used, environments, store.plans, "x86_64-linux-glibc", keeper=keeper)
+    launcher = Launcher(
+        used,
+        environments,
+        store.plans,
+        "x86_64-linux-glibc",
+        keeper=keeper,
+        homes=engine.runner,
+    )
     parts = (store, launcher, engine.builder, engine.runner)
     atoll = Atoll(settings, used, environments, *parts, uploads=used, keeper=keeper)
     site = make_site(atoll, hub.api(), place)

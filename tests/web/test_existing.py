@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from atoll.errors import NotFound
 from atoll.launching.desk import State
+from atoll.volumes.renewal import Fate, FileChange, Renewal
 from support.web_service import REPO
 
 GIB = 1024**3
+NEWER = Renewal((FileChange("a<b>.ipynb", Fate.MERGED, "a<b>.before-1.ipynb"),), 1)
 
 
 async def ready(ada, service, repository=REPO, **fields):
@@ -83,13 +86,75 @@ async def test_a_new_server_leaves_the_other_alone(browse, service):
     assert (await answered(ada, service, launch, "new")).name == "engine-3"
 
 
-async def test_only_another_version_offers_no_update_as_files_stay(browse, service):
+async def test_where_nothing_would_change_no_update_is_offered(browse, service):
     ada = browse()
     await ready(ada, service)
     service.source.repositories[REPO] |= {"notes.md": b"new"}
     _, rows, page = await asked(ada, service)
     assert [row[0] for row in rows] == ["Version"]
     assert "Update it" not in page.text
+
+
+async def test_newer_files_are_shown_before_they_come_and_no_kernel_is_lost(browse, service):
+    ada, runner = browse(), service.engine.runner
+    first = await ready(ada, service)
+    old = service.store.launches.kept[first].ref
+    runner.origins["ada", "engine"] = old
+    runner.renewals["ada", "engine"] = NEWER
+    service.source.repositories[REPO] |= {"notes.md": b"new"}
+    launch, rows, page = await asked(ada, service)
+    assert [row[:2] for row in rows] == [("Version", old[:7])]
+    assert "Update it" in page.text
+    assert "yours is kept as <code>a&lt;b&gt;.before-1.ipynb</code>" in page.text
+    assert "It is updated as it runs" in page.text
+    assert runner.origins["ada", "engine"] == old
+    begun = await answered(ada, service, launch, "update")
+    assert begun.state is State.READY
+    assert runner.origins["ada", "engine"] == begun.ref != old
+    assert len(service.hub.started) == 1  # it ran on
+    log = (await ada.get(f"launches/{begun.id}")).text
+    assert "1 of your files are now of version" in log
+    shown = (await ada.get("servers")).text
+    assert f"<code>{begun.ref[:10]}</code>" in shown
+    assert "which was launched since" not in shown
+
+
+async def test_my_servers_has_a_button_that_asks_for_what_is_new(browse, service):
+    ada, runner = browse(), service.engine.runner
+    first = await ready(ada, service)
+    runner.origins["ada", "engine"] = service.store.launches.kept[first].ref
+    runner.renewals["ada", "engine"] = NEWER
+    service.source.repositories[REPO] |= {"notes.md": b"new"}
+    assert "servers/engine/update" in (await ada.get("servers")).text
+    page = await ada.post("servers/engine/update")
+    begun = page.url.path.rsplit("/", 1)[-1]
+    await ada.events(begun)
+    assert service.store.launches.kept[begun].renewal == NEWER
+    service.hub.signed_in = "bob"
+    bob = browse()
+    await bob.get("")
+    assert (await bob.post("servers/engine/update")).status_code == 404
+
+
+async def test_files_whose_version_is_gone_stay_and_that_is_said(browse, service, monkeypatch):
+    ada, runner = browse(), service.engine.runner
+    await ready(ada, service)
+    runner.origins["ada", "engine"] = "gone"
+    resolve = type(service.source).resolve
+
+    async def gone(self, repo, tell=lambda _: None):
+        if repo.version == "gone":
+            raise NotFound("There is no version gone.")
+        return await resolve(self, repo, tell)
+
+    monkeypatch.setattr(type(service.source), "resolve", gone)
+    launch, _, page = await asked(ada, service, memory="1G")
+    assert "What an update does to your files" not in page.text
+    begun = await answered(ada, service, launch, "update")
+    assert begun.state is State.READY
+    assert runner.origins["ada", "engine"] == "gone"
+    log = (await ada.get(f"launches/{begun.id}")).text
+    assert "Your files stay as they are: There is no version gone." in log
 
 
 async def test_nobody_answers_for_somebody_else(browse, service):

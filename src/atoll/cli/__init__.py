@@ -21,6 +21,7 @@ from atoll.cli.infer import infer
 from atoll.cli.run import run
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
 from atoll.cli.up import up
+from atoll.cli.update import update
 from atoll.cli.volumes import volumes
 from atoll.errors import AtollError
 from atoll.settings import load_settings
@@ -86,8 +87,8 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 
 for command in (
-    *(run, build, infer, check, environments, list_servers, open_server, logs, stop, remove, up),
-    *(volumes, backup, restore, doctor),
+    *(run, build, infer, check, environments, list_servers, open_server, logs, stop, update),
+    *(remove, up, volumes, backup, restore, doctor),
 ):
     main.add_command(command)
 

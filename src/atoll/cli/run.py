@@ -233,7 +233,7 @@ def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
 async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> list[str]:
     """Return what of a running server is not as *plan* would have it."""
     said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
-    notes = [said] if said else []
+    notes = [f"{said} `atoll update {plan.name}` does it."] if said else []
     now = await _plan(machine, running)
     again = f"`atoll stop {running.name}` and run this again"
     if now is None or now.environment != plan.environment:

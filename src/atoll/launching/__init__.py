@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.conda import CONDA
@@ -22,7 +23,8 @@ from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, star
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, mounts, pairs, proposals
-from atoll.launching.changes import Changed, as_it_was, changes
+from atoll.launching.changes import Changed, Wanted, as_it_was, changes, only_files
+from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
 from atoll.people import Person
@@ -31,6 +33,7 @@ from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
 from atoll.volumes import Content, Mount, Wish
 from atoll.volumes.keeper import Keeper
+from atoll.volumes.renewal import Renewal
 
 AGAIN = 600.0  # seconds after which conda channels that did not answer are tried again
 
@@ -83,7 +86,8 @@ class Prepared:
     """A plan that can be started at once, and how it came about.
 
     ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
-    none, or "".
+    none, or "". ``only_files`` says that it differs in nothing but its files from the plan of
+    before, whose server may go on running.
     """
 
     plan: ServerPlan
@@ -91,6 +95,7 @@ class Prepared:
     cached: bool
     seconds: dict[str, float]
     proposal: str = ""
+    only_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ class Launcher:
 
     ``substitute`` makes another specification of one whose conda channels cannot be reached;
     without it, that is an error. ``keeper`` knows the volumes; without it, there are none.
+    ``homes`` are where files are kept; without these, newer ones reach nobody.
     """
 
     source: Source
@@ -147,6 +153,7 @@ class Launcher:
     platform: str
     substitute: Callable[[EnvSpec], EnvSpec] | None = None
     keeper: Keeper | None = None
+    homes: Homes | None = None
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
 
     async def prepare(
@@ -164,7 +171,11 @@ class Launcher:
         content, checkout = await self._check_out_both(request, tell, clock)
         with clock.phase("build"):
             spec, proposal = await self._specify(checkout, request)
-            limits, network = await self._beside(request, content, checkout, spec, wanted)
+            kept = await self._kept(request)
+            limits, network = as_it_was(kept, request.limits, request.network, request.wished)
+            if kept and request.existing is Existing.ASK:
+                key = await self._key(spec, checkout)
+                await self._ask(kept, content, Wanted(content.ref, key, limits, network, wanted))
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
@@ -193,7 +204,8 @@ class Launcher:
         )
         await self.plans.put(plan)
         text = proposal.text if proposal else ""
-        return Prepared(plan, built.spec, built.cached, clock.seconds, text)
+        lasting = kept is not None and only_files(kept, plan)
+        return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
 
     async def _specify(
         self, checkout: Checkout, request: LaunchRequest
@@ -208,30 +220,33 @@ class Launcher:
             return await asyncio.to_thread(self.read, taken, request.at), None
         return spec, proposal
 
-    async def _beside(
-        self,
-        request: LaunchRequest,
-        content: Checkout,
-        checkout: Checkout,
-        spec: EnvSpec,
-        wanted: tuple[Mount, ...],
-    ) -> tuple[Limits, Network]:
-        """Return the limits and the network of what is launched, beside what is there already.
+    async def _kept(self, request: LaunchRequest) -> ServerPlan | None:
+        """Return the plan of the server that *request* leads to, if there is one already."""
+        latest = await self.plans.latest(request.person.name)
+        kept, _ = latest.get(await self.name_for(request), (None, None))
+        return None if request.temporary else kept
 
-        Raises `Changed` where that differs, and its person is to be asked first.
-        """
-        limits, network = request.limits, request.network
-        name = await self.name_for(request)
-        kept, _ = (await self.plans.latest(request.person.name)).get(name, (None, None))
-        if kept is None or request.temporary:
-            return limits, network
-        limits, network = as_it_was(kept, limits, network, request.wished)
-        if request.existing is Existing.ASK:
-            known = await self.find(spec, checkout)
-            key = known.key if known else spec.key
-            if found := changes(kept, content.ref, key, limits, network, wanted):
-                raise Changed(kept, found)
-        return limits, network
+    async def _ask(self, kept: ServerPlan, content: Checkout, now: Wanted) -> None:
+        """Raise `Changed` if *kept*'s server is not as *now*: its person is to be asked first."""
+        files, renewal = kept.ref.version, Renewal()
+        whose = (kept.owner.name, kept.name)
+        if self.homes:
+            files = await self.homes.origin(*whose) or files
+            renewal = await look(self.homes, self.source, whose, content.ref, content.path)
+        if found := changes(kept, files, now):
+            raise Changed(kept, found, renewal)
+
+    async def renew(self, plan: ServerPlan, tell: Tell) -> Renewal:
+        """Bring the files of *plan*'s version into those of its server, telling *tell* of it."""
+        if self.homes is None:
+            return Renewal()
+        whose, folder = (plan.owner.name, plan.name), Path(plan.content.checkout)
+        return await bring(self.homes, self.source, whose, plan.ref, folder, tell)
+
+    async def _key(self, spec: EnvSpec, checkout: Checkout) -> EnvKey:
+        """Return the key of what *spec* is launched in, as far as that is known before a build."""
+        known = await self.find(spec, checkout)
+        return known.key if known else spec.key
 
     async def free_name(self, request: LaunchRequest) -> str:
         """Return a name for one more server of *request*'s repository: the next with a number."""

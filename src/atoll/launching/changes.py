@@ -10,6 +10,7 @@ from atoll.errors import AtollError
 from atoll.servers import SHORT, Limits, Network, ServerPlan
 from atoll.sources import ResolvedRef
 from atoll.volumes import Mount
+from atoll.volumes.renewal import NOTHING, Renewal
 
 GIB = 1024**3
 
@@ -28,17 +29,33 @@ class Changed(AtollError):
 
     status = 409
 
-    def __init__(self, plan: ServerPlan, changes: tuple[Change, ...]) -> None:
-        """Say so of *plan*'s server, and keep how it differs."""
+    def __init__(
+        self, plan: ServerPlan, changes: tuple[Change, ...], renewal: Renewal = NOTHING
+    ) -> None:
+        """Say so of *plan*'s server, and keep how it differs, and what becomes of its files."""
         super().__init__(f"You have a server “{plan.name}” already, and it is not quite this one.")
         self.plan = plan
         self.changes = changes
+        self.renewal = renewal
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for of a server: a version, an environment, and what is beside these."""
+
+    ref: ResolvedRef
+    key: EnvKey
+    limits: Limits
+    network: Network
+    mounts: tuple[Mount, ...]
 
 
 def as_it_was(
-    plan: ServerPlan, limits: Limits, network: Network, wished: Container[str]
+    plan: ServerPlan | None, limits: Limits, network: Network, wished: Container[str]
 ) -> tuple[Limits, Network]:
     """Return *limits* and *network*, but for what nobody has *wished*: that stays as in *plan*."""
+    if plan is None:
+        return limits, network
     memory = limits.memory if "memory" in wished else plan.limits.memory
     cpus = limits.cpus if "cpus" in wished else plan.limits.cpus
     return replace(limits, memory=memory, cpus=cpus), (
@@ -46,27 +63,29 @@ def as_it_was(
     )
 
 
-def changes(
-    plan: ServerPlan,
-    ref: ResolvedRef,
-    key: EnvKey,
-    limits: Limits,
-    network: Network,
-    mounts: Iterable[Mount],
-) -> tuple[Change, ...]:
-    """Return how *plan*, of a server that is there, differs from what is asked for.
+def changes(plan: ServerPlan, files: str, now: Wanted) -> tuple[Change, ...]:
+    """Return how *plan*, of a server that is there, differs from what is wanted *now*.
 
-    That is the version *ref*, in the environment *key*, with *limits*, *network* and *mounts*.
+    The server's files are of version *files*.
     """
+    was, limits = plan.limits, now.limits
     found = (
-        Change("Version", plan.ref.version[:SHORT], ref.version[:SHORT]),
-        Change("Environment", plan.environment.key[:SHORT], key[:SHORT]),
-        Change("Memory", f"{plan.limits.memory / GIB:g}G", f"{limits.memory / GIB:g}G"),
-        Change("Processors", f"{plan.limits.cpus:g}", f"{limits.cpus:g}"),
-        Change("Network", plan.network.value, network.value),
-        Change("Volumes", _written(plan.mounts), _written(mounts)),
+        Change("Version", files[:SHORT], now.ref.version[:SHORT]),
+        Change("Environment", plan.environment.key[:SHORT], now.key[:SHORT]),
+        Change("Memory", f"{was.memory / GIB:g}G", f"{limits.memory / GIB:g}G"),
+        Change("Processors", f"{was.cpus:g}", f"{limits.cpus:g}"),
+        Change("Network", plan.network.value, now.network.value),
+        Change("Volumes", _written(plan.mounts), _written(now.mounts)),
     )
     return tuple(one for one in found if one.was != one.now)
+
+
+def only_files(one: ServerPlan, other: ServerPlan) -> bool:
+    """Say whether two plans of a server differ in nothing but the version of its files."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("environment", "limits", "network", "mounts", "start", "script")
+    )
 
 
 def _written(mounts: Iterable[Mount]) -> str:

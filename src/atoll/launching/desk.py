@@ -24,6 +24,7 @@ from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
 from atoll.sources import written
+from atoll.volumes.renewal import NOTHING, Renewal
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Launch:
     ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
     environment, ``proposal`` a ``requirements.txt`` that could have been taken. ``error`` and
     ``hint`` say why it failed, ``log`` which build's log tells more. ``url`` is where the person
-    goes once it is ready. ``changes`` are how their server ``name`` differs, if they are asked.
+    goes once it is ready. ``changes`` are how their server ``name`` differs, if they are asked, and
+    ``renewal`` is what would become of its files.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Launch:
     environment_ref: str = ""
     proposal: str = ""
     changes: tuple[Change, ...] = ()
+    renewal: Renewal = NOTHING
 
 
 class Launches(Protocol):
@@ -250,7 +253,7 @@ class Desk:
             launch = replace(launch, state=State.CANCELLED, error="Cancelled.")
         except Changed as error:
             launch = replace(launch, state=State.ASKING, name=error.plan.name, error=str(error))
-            await self.launches.put(replace(launch, changes=error.changes))
+            await self.launches.put(replace(launch, changes=error.changes, renewal=error.renewal))
             story.end()
             self._forget_later(launch.id)
             return
@@ -298,7 +301,9 @@ class Desk:
         with clock.phase("start"):
             story.tell(Event("start", f"Starting server {plan.name}"))
             if launch.request.existing is Existing.UPDATE:
-                await self.starter.halt(plan.owner.name, plan.name)
+                if not prepared.only_files:
+                    await self.starter.halt(plan.owner.name, plan.name)
+                await self.launcher.renew(plan, story.tell)
             url = await self.starter.start(plan, story.tell)
         return replace(launch, state=State.READY, url=url)
 

@@ -12,6 +12,7 @@ from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.errors import AtollError
 from atoll.servers import Memory, Server, ServerPlan
 from atoll.volumes import Volume
+from atoll.volumes.renewal import NOTHING, Renewal, Tree
 
 
 @dataclass(slots=True)
@@ -56,11 +57,13 @@ class FakeBuilder:
 class FakeRunner:
     """Remembers what was started and removed.
 
-    ``sizes`` says how many bytes a server keeps, ``origins`` of which version its files are.
+    ``sizes`` says how many bytes a server keeps, ``origins`` of which version its files are, and
+    ``renewals`` what newer ones change.
     """
 
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     origins: dict[tuple[str, str], str] = field(default_factory=dict)
+    renewals: dict[tuple[str, str], Renewal] = field(default_factory=dict)
     started: list[ServerPlan] = field(default_factory=list)
     removed: list[tuple[str, str]] = field(default_factory=list)
     engine: str = "fake"
@@ -96,6 +99,20 @@ class FakeRunner:
     async def origin(self, owner: str, name: str) -> str:
         """Return what ``origins`` says."""
         return self.origins.get((owner, name), "")
+
+    async def renew(
+        self,
+        owner: str,
+        name: str,
+        old: Tree,  # noqa: ARG002
+        new: Tree,
+        *,
+        look: bool = False,
+    ) -> Renewal:
+        """Return what ``renewals`` says, and note of which version the files are then."""
+        if not look:
+            self.origins[owner, name] = new.version
+        return self.renewals.get((owner, name), NOTHING)
 
     async def size(self, owner: str, name: str) -> int:
         """Return what ``sizes`` says."""

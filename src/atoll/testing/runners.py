@@ -19,6 +19,7 @@ from subprocess import DEVNULL, Popen
 
 from atoll.errors import StartFailed
 from atoll.servers import Companion, Memory, Server, ServerPlan
+from atoll.volumes.renewal import NOTHING, Renewal, Tree
 
 
 class TinyRunner:
@@ -95,6 +96,18 @@ class TinyRunner:
     async def origin(self, owner: str, name: str) -> str:  # noqa: ARG002
         """Nothing is kept."""
         return ""
+
+    async def renew(
+        self,
+        owner: str,  # noqa: ARG002
+        name: str,  # noqa: ARG002
+        old: Tree,  # noqa: ARG002
+        new: Tree,  # noqa: ARG002
+        *,
+        look: bool = False,  # noqa: ARG002
+    ) -> Renewal:
+        """Nothing is kept."""
+        return NOTHING
 
     async def size(self, owner: str, name: str) -> int:  # noqa: ARG002
         """Nothing is kept."""

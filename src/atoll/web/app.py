@@ -148,6 +148,7 @@ def _pages(prefix: str) -> list[Route]:
         get("servers/{server}/delete", servers.ask_delete),
         post("servers/{server}/start", servers.start),
         post("servers/{server}/stop", servers.stop),
+        post("servers/{server}/update", servers.update),
         post("servers/{server}/delete", servers.delete),
         get("volumes", volumes.show_volumes),
         post("volumes/{deed}", volumes.do),

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from atoll.errors import AtollError, BadRequest, NotFound
-from atoll.launching import LaunchRequest
+from atoll.launching import Existing, LaunchRequest
+from atoll.launching.changes import only_files
 from atoll.names import is_slug
 from atoll.people import Person
 from atoll.servers import ServerPlan, Stop, Why
@@ -42,7 +43,7 @@ class Row:
     another. ``environment`` is the repository that it is of, if that is another.
 
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
-    was stopped, if nobody asked for that.
+    was stopped, if nobody asked for that. ``moves`` says that its repository may have newer files.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row:
     environment: str = ""
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
+    moves: bool = False
 
 
 async def show_servers(request: Request) -> Response:
@@ -116,23 +118,44 @@ async def start(request: Request) -> Response:
     if await site.atoll.builder.healthy(plan.environment.handle):
         await site.hub.start(person.name, name, plan.id)
         return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
-    again = LaunchRequest(
-        person=person,
-        repo=_pinned(plan.ref),
-        environment=_pinned(plan.environment_ref) if plan.environment_ref else None,
+    again = replace(_again(plan, name, moving=False), person=person)
+    begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
+    return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
+
+
+def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
+    """Return the launch of *plan*'s server once more, of the same version or of what it is now.
+
+    Where that is *moving*, its person is asked before anything changes.
+    """
+    theirs = plan.environment_ref
+    return LaunchRequest(
+        person=plan.owner,
+        repo=plan.ref.repo if moving else _pinned(plan.ref),
+        environment=(theirs.repo if moving else _pinned(theirs)) if theirs else None,
         opening=plan.opening,
         name=name,
         temporary=plan.content.temporary,
         limits=plan.limits,
         network=plan.network,
+        existing=Existing.ASK if moving else Existing.LEAVE,
     )
-    facts = launch_facts(request, *binder_spec(again.repo))
-    begun = await site.desk.open(again, facts)
-    return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
 
 
 def _pinned(ref: ResolvedRef) -> RepoRef:
     return replace(ref.repo, version=ref.version, path_follows=False)
+
+
+async def update(request: Request) -> Response:
+    """POST servers/NAME/update: what has changed in the repository since is shown, or opened."""
+    session, _ = await posted(request)
+    site, person, name = site_of(request), _person(session), _name(request)
+    _, plan, _ = await _find(site, person, name)
+    if plan is None or plan.content.temporary:
+        raise NotFound(f"Server {name} keeps no files.", hint="Launch the repository again.")
+    again = replace(_again(plan, name, moving=True), person=person)
+    begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
+    return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
 
 
 async def stop(request: Request) -> Response:
@@ -220,6 +243,7 @@ async def _row(
         used=used,
         python=plan.environment.python if plan else "",
         environment=describe_environment(theirs.repo, theirs.version) if theirs else "",
+        moves=bool(files and plan and not launched.startswith(plan.ref.repo.version)),
     )
 
 
@@ -287,10 +311,14 @@ async def _find(
 async def _plan(
     site: Site, person: Person, server: HubServer, newest: ServerPlan | None
 ) -> ServerPlan | None:
-    """Return what the server was last started with; that is not always the *newest* plan."""
+    """Return what the server was last started with; that is not always the *newest* plan.
+
+    What only brought newer files in is: it runs on with these.
+    """
     if server.plan and not (newest and newest.id == server.plan):
         with contextlib.suppress(AtollError):
-            return await site.atoll.store.plans.get(server.plan, person.name)
+            was = await site.atoll.store.plans.get(server.plan, person.name)
+            return newest if newest and only_files(was, newest) else was
     return newest
 
 

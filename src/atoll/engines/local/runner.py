@@ -34,6 +34,7 @@ from atoll.engines.local import (
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
+from atoll.engines.local.renewal import renew
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
@@ -41,6 +42,7 @@ from atoll.folders import run_folder
 from atoll.names import new_id
 from atoll.servers import Companion, Memory, Server, ServerPlan, older_files
 from atoll.settings import Settings
+from atoll.volumes.renewal import Renewal, Tree
 
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
@@ -164,6 +166,12 @@ class LocalRunner:
     async def origin(self, owner: str, name: str) -> str:
         """Return the version of which the kept files of a server are, or ""."""
         return origin(kept_home(self.settings, owner, name))
+
+    async def renew(
+        self, owner: str, name: str, old: Tree, new: Tree, *, look: bool = False
+    ) -> Renewal:
+        """Bring newer files into those that are kept for a server (see `atoll.servers.Runner`)."""
+        return await renew(self.settings, (owner, name), old, new, look=look)
 
     def log(self, handle: str) -> str:
         """Return the end of what the server printed."""

@@ -36,9 +36,19 @@ def claim(home: Path, locator: str, version: str) -> None:
         message = f"These files are of another repository, {found}."
         raise StartFailed(message, hint="Launch again under another name.")
     if not home.exists() or not note.exists():
-        aside = note.with_name(f".{ORIGIN}")
-        aside.write_text(f"{locator}\n{'' if home.exists() else version}\n")
-        aside.replace(note)
+        _write(note, locator, "" if home.exists() else version)
+
+
+def note_origin(home: Path, version: str) -> None:
+    """Note that the files of the kept *home* are of *version* now."""
+    note = home.with_name(ORIGIN)
+    _write(note, note.read_text().split("\n")[0], version)
+
+
+def _write(note: Path, locator: str, version: str) -> None:
+    aside = note.with_name(f".{ORIGIN}")
+    aside.write_text(f"{locator}\n{version}\n")
+    aside.replace(note)
 
 
 def origin(home: Path) -> str:

@@ -1,0 +1,334 @@
+"""Brings a newer version of a repository's files into a home where somebody has worked.
+
+Runs in a box, as the home's owner: ``/srv/base`` is the version that the home was filled from,
+``/srv/new`` the newer one. Its task and what it says are JSON; see `engines/local/renewal.py`.
+
+The rules are nbgitpuller's (https://nbgitpuller.readthedocs.io, "Automatic merging"): what only
+one side has changed is taken; where both have changed the same lines, a person's own stay; what a
+person has deleted comes back; and what they made under a name that is now the repository's makes
+room for it. Beyond these: notebooks are merged by cells; whatever of a person's is replaced is kept
+beside, and where their lines have won, so is the repository's file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import filecmp
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from merge3 import Merge3
+
+BASE, NEW, HOME = Path("/srv/base"), Path("/srv/new"), Path("/home/jovyan")
+LARGEST = 20 * 1024**2  # bytes of a file that is merged
+MOST_ITEMS = 50_000  # lines or cells of one
+MOST_TOLD = 1_000  # files
+NOT_OURS = {".git", ".hg", ".ipynb_checkpoints"}
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """From *base* to *new* in *home*; *old* and *now* name the versions, shortly, in file names."""
+
+    base: Path
+    new: Path
+    home: Path
+    old: str
+    now: str
+
+    def steps(self) -> Iterator[Step]:
+        """Yield what is to be done, file by file, in the order of their names."""
+        for path in sorted({*_files(self.base), *_files(self.new)}):
+            if step := self.step(path):
+                yield step
+
+    def step(self, path: str) -> Step | None:
+        """Return what is to be done with the file *path*, ``None`` for nothing."""
+        base, new, mine = self.base / path, self.new / path, self.home / path
+        known, there = _there(base), _there(mine) and not self._elsewhere(path)
+        untouched = known and there and _same(base, mine)
+        if not _there(new):
+            return Step(path, "removed") if untouched else None
+        if not there:
+            return Step(path, "restored" if known else "added")
+        if _same(mine, new) or (known and _same(base, new)):
+            return None
+        if untouched:
+            return Step(path, "updated")
+        if not known and not mine.is_dir():
+            return Step(path, "aside", self._beside(path, f"before-{self.now}", mine))
+        return self._merge(path, merged(base, mine, new))
+
+    def _merge(self, path: str, found: tuple[bytes, bool] | None) -> Step | None:
+        """Return what is to be done with *path*, which both have changed, if *found* is both."""
+        new, mine = self.new / path, self.home / path
+        body, conflicts = found or (b"", True)
+        theirs = self._beside(path, f"of-{self.now}", new) if conflicts else ""
+        if found is None or body == mine.read_bytes():
+            return Step(path, "beside", theirs) if conflicts else None
+        return Step(path, "merged", self._beside(path, f"before-{self.now}", mine), theirs, body)
+
+    def take(self, step: Step) -> None:
+        """Do it. A kill at any moment loses nothing, and doing it again ends the same."""
+        mine, new = self.home / step.path, self.new / step.path
+        if step.fate == "removed":
+            mine.unlink()
+            self._tidy(mine.parent)
+            return
+        self._make_room(mine.parent)
+        if step.fate == "aside":
+            mine.rename(self.home / step.beside)
+        if step.fate == "merged":
+            _put(mine, self.home / step.beside)
+        if step.fate == "beside" or step.theirs:
+            _put(new, self.home / (step.theirs or step.beside))
+        if step.fate == "merged":
+            _put(mine, mine, step.body)
+        elif step.fate != "beside":
+            _put(new, mine)
+
+    def _beside(self, path: str, mark: str, what: Path) -> str:
+        """Return a name beside *path* that is free, or has *what* already.
+
+        The mark stands before the suffix, so that it is opened as what it is.
+        """
+        folder, name = os.path.split(path)
+        stem, suffix = os.path.splitext(name)
+        for number in range(1, 1000):
+            again = f"-{number}" if number > 1 else ""
+            found = os.path.join(folder, f"{stem[:180]}.{mark}{again}{suffix[:40]}")
+            if not _there(self.home / found) or _same(self.home / found, what):
+                return found
+        raise FileExistsError(path)
+
+    def _elsewhere(self, path: str) -> bool:
+        """Say whether a link of the person's leads *path* to somewhere else."""
+        return any((self.home / one).is_symlink() for one in list(Path(path).parents)[:-1])
+
+    def _make_room(self, folder: Path) -> None:
+        """Make *folder*, and move aside what stands where it or a folder above it is to be."""
+        for one in [*reversed(folder.relative_to(self.home).parents), folder]:
+            place = self.home / one
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                place.rename(place.with_name(f"{place.name}.before-{self.now}"))
+            place.mkdir(exist_ok=True)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove *folder* and those above it, if the repository had them, where they are empty."""
+        while folder != self.home and not (self.new / folder.relative_to(self.home)).exists():
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """That the file *path* has a *fate*; see `atoll.volumes.renewal` for what these are.
+
+    *beside* is the name of what is kept or put beside it, *theirs* that of the repository's file
+    where a merge could not take all of it, *body* what a merge gave.
+    """
+
+    path: str
+    fate: str
+    beside: str = ""
+    theirs: str = ""
+    body: bytes = b""
+
+
+def merged(base: Path, mine: Path, new: Path) -> tuple[bytes, bool] | None:
+    """Return the three as one file, and whether some of *new* is not in it; ``None`` if it cannot.
+
+    Text is merged by lines, notebooks by cells.
+    """
+    three = (base, mine, new)
+    if any(one.is_symlink() or not one.is_file() for one in three):
+        return None
+    if any(one.stat().st_size > LARGEST for one in three):
+        return None
+    bodies = [one.read_bytes() for one in three]
+    if mine.suffix == ".ipynb":
+        return merge_notebooks(*bodies)
+    if any(b"\0" in body for body in bodies):
+        return None
+    lines = [body.splitlines(keepends=True) for body in bodies]
+    found = merge(lines, lines)
+    return found and (b"".join(found[0]), found[1])
+
+
+def merge_notebooks(base: bytes, mine: bytes, new: bytes) -> tuple[bytes, bool] | None:
+    """Return the three notebooks as one; ``None`` if one of them is none of today's shape.
+
+    Cells are the same if their kind and their source are: outputs do not count, and those of a
+    person's own cells stay.
+    """
+    try:
+        three = [_notebook(body) for body in (base, mine, new)]
+        cells = [one["cells"] for one in three]
+        keys = [[_key(cell) for cell in some] for some in cells]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not (found := merge(keys, cells)):
+        return None
+    _, own, theirs = three
+    whole = {**theirs, **own, "cells": [dict(cell) for cell in found[0]]}
+    whole["nbformat_minor"] = max(own["nbformat_minor"], theirs["nbformat_minor"])
+    _number(whole)
+    text = json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    return text.encode("utf-8", "surrogatepass"), found[1]
+
+
+def merge(
+    keys: Sequence[Sequence[Any]], items: Sequence[Sequence[Any]]
+) -> tuple[list[Any], bool] | None:
+    """Merge the second and the third of *items*, both made of the first, as *keys* tell them apart.
+
+    Where both are changed, the second's are taken; that this was so anywhere is the other thing
+    that is returned. ``None`` for more than can be merged in a moment.
+    """
+    if max(map(len, items)) > MOST_ITEMS:
+        return None
+    base, mine, new = keys
+    made: list[Any] = []
+    conflicts = False
+    b = m = n = 0
+    # Between two stretches that all three have in common, at least one is changed.
+    for b_next, b_end, m_next, m_end, n_next, n_end in Merge3(base, mine, new).find_sync_regions():
+        before, own, theirs = base[b:b_next], mine[m:m_next], new[n:n_next]
+        made += items[2][n:n_next] if own == before else items[1][m:m_next]
+        conflicts = conflicts or (own != before and theirs not in (before, own))
+        made += items[1][m_next:m_end]
+        b, m, n = b_end, m_end, n_end
+    return made, conflicts
+
+
+def _notebook(body: bytes) -> dict[str, Any]:
+    found = json.loads(body)
+    if found["nbformat"] != 4 or not isinstance(found["nbformat_minor"], int):  # noqa: PLR2004
+        raise ValueError(found["nbformat"])
+    return dict(found)
+
+
+def _key(cell: dict[str, Any]) -> Hashable:
+    source = cell["source"]
+    text = source if isinstance(source, str) else "".join(source)
+    return (str(cell["cell_type"]), text, json.dumps(cell.get("attachments", {}), sort_keys=True))
+
+
+def _number(notebook: dict[str, Any]) -> None:
+    """Give every cell an id of its own where the format has them, and none where it does not."""
+    known: set[str] = set()
+    for cell in notebook["cells"]:
+        if notebook["nbformat_minor"] < 5:  # noqa: PLR2004 - ids came with 4.5
+            cell.pop("id", None)
+        elif not isinstance(cell.get("id"), str) or cell["id"] in known:
+            cell["id"] = secrets.token_hex(4)
+        known.add(cell.get("id", ""))
+
+
+def _files(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [one for one in folders if one not in NOT_OURS]
+        links = [one for one in folders if os.path.islink(os.path.join(folder, one))]
+        for name in (*names, *links):
+            if name not in NOT_OURS:
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        both = one.is_symlink() and other.is_symlink()
+        return both and os.readlink(one) == os.readlink(other)
+    if one.is_file() and other.is_file():
+        return filecmp.cmp(one, other, shallow=False)
+    return False
+
+
+def _put(source: Path, target: Path, body: bytes | None = None) -> None:
+    """Copy the file or link *source* to *target*, which appears whole; or *body* as such a file."""
+    aside = target.with_name(f".atoll-renewing-{secrets.token_hex(4)}")
+    try:
+        if body is not None:
+            aside.write_bytes(body)
+        else:
+            shutil.copyfile(source, aside, follow_symlinks=False)
+        if not aside.is_symlink():
+            aside.chmod((source.stat().st_mode & 0o777) | 0o600)  # a checkout is read-only
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def move_history(home: Path, new: Path, old: str, now: str) -> None:
+    """Have the home's own clone know *now*, if it still is at *old*: nobody used git there.
+
+    Then ``git status`` tells what the person has changed, and ``git pull`` finds nothing to do.
+    """
+    if not (home / ".git").is_dir() or not (new / ".git").is_dir():
+        return
+    known = {
+        **os.environ,
+        "GIT_CONFIG_GLOBAL": f"{tempfile.gettempdir()}/gitconfig",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    Path(known["GIT_CONFIG_GLOBAL"]).write_text("[safe]\n\tdirectory = *\n")
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["git", "-C", str(home), "-c", "core.hooksPath=/dev/null", *words]
+        return subprocess.run(command, env=known, capture_output=True, text=True, check=False)
+
+    if git("rev-parse", "HEAD").stdout.strip() == old:
+        fetched = git("fetch", "--quiet", "--no-tags", str(new), "HEAD")
+        if fetched.returncode == 0:
+            git("reset", "--quiet", now)
+
+
+def _taken(renewal: Renewal, step: Step) -> str:
+    """Do it, and return what became of it; a full disk ends all."""
+    try:
+        renewal.take(step)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        print(f"{step.path}: {error}")  # noqa: T201 - said to who runs the box
+        return "failed"
+    return step.fate
+
+
+def main(task: str, found: str) -> None:
+    """Read the *task*, look or do it, and write what was *found*."""
+    asked = json.loads(Path(task).read_text())
+    renewal = Renewal(BASE, NEW, HOME, asked["old"][:7], asked["now"][:7])
+    lock = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # two tabs
+    told: list[list[str]] = []
+    count = 0
+    for step in renewal.steps():
+        fate = step.fate if asked["look"] else _taken(renewal, step)
+        count += 1
+        if len(told) < MOST_TOLD:
+            names = (step.path, fate, step.beside, step.theirs)
+            told.append([os.fsencode(one).decode("utf-8", "replace") for one in names])
+    if not asked["look"]:
+        move_history(HOME, NEW, asked["old"], asked["now"])
+    Path(found).write_text(json.dumps({"changes": told, "count": count}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,111 @@
+"""Renewal: a repository's newer files are brought into a kept home, in a box of its owner's.
+
+What is in a home, and in a repository, is hostile: what reads and merges them sees nothing else
+(`inside/renew_files.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from atoll.engines.local import commands, sandbox
+from atoll.engines.local.owners import give, person_owner
+from atoll.engines.local.sandbox import HOME, Bind, Box
+from atoll.engines.local.volumes import kept_home, note_origin
+from atoll.engines.local.workshop import read_written
+from atoll.errors import BuildFailed, StartFailed
+from atoll.settings import Settings
+from atoll.volumes.renewal import Fate, FileChange, Renewal, Tree
+
+PROGRAM = f"{commands.RUN}/inside/renew_files.py"
+TASK, FOUND, BASE, NEW = "/srv/task", "/srv/found", "/srv/base", "/srv/new"  # in the box
+LONGEST = 300.0  # seconds that it may take
+
+Name = Annotated[str, Field(max_length=4096)]
+
+
+class _Found(BaseModel):
+    changes: tuple[tuple[Name, Name, Name, Name], ...] = Field(max_length=1000)
+    count: int = Field(ge=0)
+
+
+async def renew(
+    settings: Settings,
+    whose: tuple[str, str],
+    old: Tree,
+    new: Tree,
+    *,
+    look: bool,
+) -> Renewal:
+    """Bring what differs between *old* and *new* into the home of *whose* server.
+
+    *whose* is a person's name and a server's. With *look* nothing is done, and said what would be.
+    Raises `StartFailed` when it cannot be done; what was done by then stays, and doing it again
+    goes on from there.
+    """
+    home, owner = kept_home(settings, *whose), person_owner(settings, whose[0])
+    with _folders(settings, owner) as (task, found):
+        asked = {"old": old.version, "now": new.version, "look": look}
+        (task / "task.json").write_text(json.dumps(asked))
+        box = Box(
+            command=(
+                sys.executable,
+                "-P",
+                "-s",
+                PROGRAM,
+                f"{TASK}/task.json",
+                f"{FOUND}/found.json",
+            ),
+            binds=(
+                *(Bind(Path(one), one) for one in commands.runtime()),
+                Bind(commands.INSIDE, f"{commands.RUN}/inside"),
+                Bind(old.folder, BASE),
+                Bind(new.folder, NEW),
+                Bind(home, HOME, writable=True),
+                Bind(task, TASK),
+                Bind(found, FOUND, writable=True),
+            ),
+            environ={"PATH": commands.SYSTEM_PATH, "HOME": HOME, "LC_ALL": "C.UTF-8"},
+            owner=owner,
+        )
+        told: list[str] = []
+        try:
+            status = await sandbox.run(box, told.append, timeout=LONGEST)
+            if status == 0:
+                done = _told(read_written(found, "found.json"))
+                if not look:
+                    note_origin(home, new.version)
+                return done
+        except (BuildFailed, ValidationError, OSError) as error:
+            told.append(str(error))
+    message = f"The newer files could not be brought in: {''.join(told[-1:]) or 'it was ended'}."
+    raise StartFailed(message, hint="Is the disk full? Nothing of yours is lost; try again.")
+
+
+@contextlib.contextmanager
+def _folders(settings: Settings, owner: int | None) -> Iterator[tuple[Path, Path]]:
+    """Lend one folder that the box of *owner* reads, and one that it writes to."""
+    with TemporaryDirectory(dir=settings.data, prefix="renewing-") as made:
+        root = Path(made)
+        root.chmod(0o711)  # the box is another user's
+        task, found = root / "task", root / "found"
+        for folder in (task, found):
+            folder.mkdir(mode=0o755)
+        give(found, owner)
+        yield task, found
+
+
+def _told(body: bytes) -> Renewal:
+    found = _Found.model_validate_json(body)
+    changes = tuple(
+        FileChange(path, Fate(fate), beside, theirs) for path, fate, beside, theirs in found.changes
+    )
+    return Renewal(changes, found.count)
