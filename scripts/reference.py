@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 import click
@@ -45,6 +46,10 @@ def settings_page() -> str:
             lines += [_setting(key, one) for key, one in section.model_fields.items()]
         elif name == "sign_in":
             lines += _sign_in()
+        elif get_origin(section) is dict:
+            each = get_args(section)[1]
+            lines += ["", f"## `[{name}.NAME]`", "", f"{field.description}.", "", *_HEAD]
+            lines += [_setting(key, one) for key, one in each.model_fields.items()]
         elif name != "data":
             lines.append(_setting(name, field))
     return "\n".join([*lines, ""])
@@ -137,7 +142,9 @@ def _sign_in() -> list[str]:
 
 def _setting(name: str, field: FieldInfo) -> str:
     default = "must be given"
-    if not field.is_required():
+    if field.default is None:
+        default = "everybody's"
+    elif not field.is_required():
         value = field.get_default(call_default_factory=True)
         default = f"`{json.dumps(value, ensure_ascii=False)}`"
     return f"| `{name}` | {_type(field)} | {default} | {field.description} |"
@@ -145,9 +152,10 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 def _type(field: FieldInfo) -> str:
     for kind in ("size", "duration"):
-        if any(f"parse_{kind}" in repr(one) for one in field.metadata):
+        if any(f"parse_{kind}" in repr(one) for one in (*field.metadata, field.annotation)):
             return kind
-    return _type_name(field.annotation)
+    given = [one for one in get_args(field.annotation) if one is not NoneType]
+    return _type_name(given[0] if field.default is None else field.annotation)
 
 
 def _type_name(kind: Any) -> str:

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import reference
@@ -36,8 +37,10 @@ def test_every_setting_has_a_description():
     page = read("reference/settings.md")
     for name, section in Settings.model_fields.items():
         if name != "data":
-            assert f"## `[{name}]`" in page
-            sections = KINDS.values() if name == "sign_in" else [section.annotation]
+            tables = name == "groups"  # one for each
+            assert f"## `[{name}{'.NAME' if tables else ''}]`" in page
+            one = get_args(section.annotation)[1] if tables else section.annotation
+            sections = KINDS.values() if name == "sign_in" else [one]
             fields = [one for section in sections for one in section.model_fields.items()]
             for key, field in fields:
                 if key == "kind":

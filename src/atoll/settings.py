@@ -301,6 +301,24 @@ class VolumeSettings(_Section):
     )
 
 
+class GroupSettings(_Section):
+    """``[groups.NAME]``: what ``[servers]`` says, otherwise for the people of a group."""
+
+    memory: Size | None = Field(None, description="Memory of a server")
+    max_memory: Size | None = Field(None, description="The most memory that may be asked for")
+    cpus: float | None = Field(None, gt=0, description="Processors of a server")
+    max_cpus: float | None = Field(
+        None, gt=0, description="The most processors that may be asked for"
+    )
+    network: NetworkName | None = Field(None, description="What a server may reach")
+    networks: list[NetworkName] | None = Field(
+        None, description="The network policies that they may choose from"
+    )
+    per_person: int | None = Field(
+        None, ge=1, description="Servers that each of them may have running"
+    )
+
+
 class Settings(_Section):
     """All of ``atoll.toml``. ``data`` is the one folder in which everything is kept."""
 
@@ -314,6 +332,13 @@ class Settings(_Section):
     pages: PagesSettings = PagesSettings()
     sign_in: SignIn = Password()
     volumes: VolumeSettings = VolumeSettings()
+    groups: dict[str, GroupSettings] = Field(
+        {},
+        description=(
+            "What the people of a group may have, by the group's name; "
+            "of somebody's several groups, the most generous word counts"
+        ),
+    )
 
 
 def default_data() -> Path:

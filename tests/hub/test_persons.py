@@ -23,7 +23,8 @@ def small(tmp_path_factory):
     data = tmp_path_factory.mktemp("small")
     config = data / "jupyterhub_config.py"
     config.write_text(f"{TINY.read_text()}\nc.JupyterHub.named_server_limit_per_user = 4\n")
-    one = Installation(data, servers={"per_person": MOST})
+    groups = {"many": {"per_person": MOST + 1}}
+    one = Installation(data, servers={"per_person": MOST}, groups=groups)
     one.settings = one.settings.model_copy(
         update={"hub": one.settings.hub.model_copy(update={"config": str(config)})}
     )
@@ -71,6 +72,17 @@ def test_one_too_many_is_refused_over_jupyterhubs_own_api_and_says_what_to_stop(
     small.api("DELETE", "users/ada/servers/a", token)
     eventually(lambda: running(small, "ada") == ["b"])
     small.run(c, token)
+
+
+def test_somebodys_group_may_have_more(small):
+    token, made = plans(small, "gert", "a", "b", "c")
+    operator = small.api("POST", "users/admin/tokens", json={}).json()["token"]
+    assert small.api("POST", "groups/many", operator).status_code == 201
+    asked = small.api("POST", "groups/many/users", operator, json={"users": ["gert"]})
+    assert asked.status_code == 200
+    for plan in made:
+        small.run(plan, token)
+    assert running(small, "gert") == ["a", "b", "c"]
 
 
 def test_many_at_once_do_not_slip_through(small):

@@ -40,6 +40,26 @@ async def test_the_page_says_which_servers_to_stop(small):
     assert (await ada.events(await ada.launch(REPO, name="three")))[-1][2]["state"] == "ready"
 
 
+async def test_what_a_group_may_have_is_said_and_held_to(tmp_path):
+    groups = {"students": {"max_memory": "1G", "per_person": 1}}
+    service = make_service(tmp_path, groups=groups)
+    service.hub.users["ada"]["groups"] = ["students"]
+    async with running(service) as browse:
+        ada = browse()
+        assert "at most 1G" in (await ada.get("")).text
+        page = await ada.post("launches", repository=REPO, memory="2G")
+        assert "at most 1G of memory" in page.text
+        begun = await ada.launch(REPO)
+        await ada.events(begun)
+        plan = next(iter(service.store.plans.made.values()))[0]
+        assert plan.limits.memory == 1024**3
+        page = await ada.post("launches", repository=REPO, name="two")
+        assert "one person may have 1 running or starting" in page.text
+        service.hub.signed_in = "bob"
+        bob = browse()
+        assert "at most 16G" in (await bob.get("")).text
+
+
 async def test_a_server_that_runs_is_opened_however_many_there_are(small):
     service, browse = small
     ada = await full(service, browse)

@@ -50,7 +50,6 @@ def configure(c: Any, settings: Settings) -> None:
     _stop(c, places, settings)
     sign_in(c, settings, places)
     c.JupyterHub.spawner_class = PersonsSpawner
-    c.PersonsSpawner.per_person = settings.servers.per_person
     c.JupyterHub.allow_named_servers = True
     # None of JupyterHub's own limits: whoever is one too many waits in line, and sees where.
     c.JupyterHub.concurrent_spawn_limit = c.JupyterHub.active_server_limit = 0

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyterhub.utils import utcnow
-from traitlets import Float, Instance, Integer
+from traitlets import Float, Instance
 
+from atoll.allowances import allowance
 from atoll.errors import Busy, StartFailed
 from atoll.hub.line import STARTING, line
 from atoll.hub.spawner import AtollSpawner, installation, refusal
@@ -24,7 +25,6 @@ class PersonsSpawner(AtollSpawner):
     JupyterHub's own pages and API as well, and all of them come here.
     """
 
-    per_person = Integer(10, min=1, help="Servers of one person at once.").tag(config=True)
     turn_timeout = Float(
         STARTING, min=0, help="Seconds that a start may take when it is its turn."
     ).tag(config=True)
@@ -40,8 +40,9 @@ class PersonsSpawner(AtollSpawner):
             for one in self.user.spawners.values()
             if one is not self and one.active and (one.admitted or one.handle)
         ]
-        if len(taken) >= self.per_person:
-            raise refusal(too_many(self.per_person, taken))
+        most = allowance(installation(self.wiring).atoll.settings, self._person()).per_person
+        if len(taken) >= most:
+            raise refusal(too_many(most, taken))
         self.admitted = True  # in the same breath: of many that start at once, the first come in
         try:
             async with line(self.wiring).queue.turn(party(self.user.name), self._move):

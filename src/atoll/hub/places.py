@@ -178,7 +178,7 @@ def write_private(file: Path, text: str) -> None:
 
 def write_settings(settings: Settings, file: Path) -> None:
     """Write *settings* to *file* as TOML, so that other processes have the very same ones."""
-    tables = settings.model_dump(mode="json")
+    tables = settings.model_dump(mode="json", exclude_none=True)
     lines = [f"data = {_toml(str(settings.data.absolute()))}"]
     for name, table in tables.items():
         if isinstance(table, dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -123,7 +123,7 @@ class Bounds:
     """How much one person who has signed in may have at once; visitors are counted elsewhere."""
 
     launches: int = 5
-    servers: int = 10
+    servers: Callable[[Person], int] = lambda _: 10
 
 
 @dataclass(slots=True)
@@ -177,8 +177,9 @@ class Desk:
         except Unreachable:  # it may be back when the server is to be started
             return
         taken = up | {one.name or one.id for one in earlier}
-        if launch.name not in taken and len(taken) >= self.bounds.servers:
-            raise too_many(self.bounds.servers, up)
+        most = self.bounds.servers(launch.request.person)
+        if launch.name not in taken and len(taken) >= most:
+            raise too_many(most, up)
 
     async def resume(self) -> list[Launch]:
         """Take up again whatever a restart interrupted; return those launches."""

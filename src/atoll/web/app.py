@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from atoll import __version__
+from atoll.allowances import allowance
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.desk import Bounds, Desk
@@ -65,7 +66,10 @@ def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
         metrics.CountedLaunches(atoll.store.launches, meters),
         metrics.CountedRecords(atoll.store.records, meters),
         HubStarter(hub, atoll.store.plans),
-        Bounds(settings.access.launches, settings.servers.per_person),
+        Bounds(
+            settings.access.launches,
+            lambda person: allowance(settings, person).per_person,
+        ),
     )
     return Site(atoll, desk, hub, place, meters)
 

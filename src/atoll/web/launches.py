@@ -25,7 +25,7 @@ from atoll.web.build import Listeners, launch_facts
 from atoll.web.guard import address, plain
 from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
-from atoll.web.pages import launch_page, page
+from atoll.web.pages import launch_page, page, rules_of
 from atoll.web.question import trust
 from atoll.web.recognition import describe, describe_environment, version_and_opening
 from atoll.web.sign_in import Session, keep, posted, session_of
@@ -42,7 +42,7 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     site = site_of(request)
     try:
-        wanted = request_from(form, session.person or NOBODY, site.atoll.settings.servers)
+        wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
         begun = await _begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
         return launch_page(request, session, form, error=error)
@@ -218,7 +218,7 @@ async def edit(request: Request) -> Response:
     """GET launches/ID/edit: the form that led to it, to change something."""
     session = await session_of(request)
     begun = await _launch_of(request, session)
-    form = LaunchForm.of(begun.request, site_of(request).atoll.settings.servers)
+    form = LaunchForm.of(begun.request, rules_of(request, session))
     return launch_page(request, session, form)
 
 

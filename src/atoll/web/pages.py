@@ -8,10 +8,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from atoll.allowances import allowance
 from atoll.errors import AtollError
 from atoll.launching.prepared import offered
 from atoll.launching.wishes import Wishes
-from atoll.settings import PreparedSettings
+from atoll.settings import PreparedSettings, ServerSettings
 from atoll.sources import Target
 from atoll.sources.parsing import parse_binder
 from atoll.web import arriving
@@ -125,11 +126,16 @@ def launch_page(
         asked=asked,
         prepared=_offered(request, session, form),
         autostart=autostart and found is not None,
-        rules=site_of(request).atoll.settings.servers,
-        most_cpus=most_cpus(site_of(request).atoll.settings.servers),
+        rules=rules_of(request, session),
+        most_cpus=most_cpus(rules_of(request, session)),
         may_rebuild=_may_rebuild(request, session),
         most_upload=int(site_of(request).atoll.settings.sources.max_size),
     )
+
+
+def rules_of(request: Request, session: Session) -> ServerSettings:
+    """Return what *session*'s person may ask for."""
+    return allowance(site_of(request).atoll.settings, session.person)
 
 
 def _offered(request: Request, session: Session, form: LaunchForm) -> list[PreparedSettings]:
