@@ -17,6 +17,12 @@ LEAST = {
         "group_base": "ou=groups,dc=example,dc=org",
     },
     "pam": {},
+    "lti": {
+        "issuer": "https://moodle.example.org",
+        "client_id": "atoll",
+        "login_url": "https://moodle.example.org/mod/lti/auth.php",
+        "keys_url": "https://moodle.example.org/mod/lti/certs.php",
+    },
 }
 
 

@@ -76,9 +76,8 @@ def check_file(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(check_name)]
 Group = Annotated[str, Field(min_length=1, max_length=255)]
-Address = Annotated[
-    str, AfterValidator(check_address), AfterValidator(lambda text: text.rstrip("/"))
-]
+ExactAddress = Annotated[str, AfterValidator(check_address)]
+Address = Annotated[ExactAddress, AfterValidator(lambda text: text.rstrip("/"))]
 LowerGroup = Annotated[Group, AfterValidator(str.lower)]
 SecretFile = Annotated[str, AfterValidator(check_file)]
 DirectoryAddress = Annotated[str, AfterValidator(check_directory)]
@@ -283,6 +282,29 @@ class Ldap(Grouped):
         return self
 
 
+class Lti(Grouped):
+    """`kind = "lti"`: people of a learning platform (Moodle, Canvas, …), from its courses."""
+
+    kind: Literal["lti"]
+    issuer: ExactAddress = Field(description="What the platform calls itself (its Platform ID)")
+    client_id: Given = Field(description="What the platform calls this hub")
+    login_url: ExactAddress = Field(
+        description="Where it tells who somebody is (its authentication request URL)"
+    )
+    keys_url: ExactAddress = Field(description="Where its public keys are (its key set URL)")
+    deployments: list[Given] = Field(
+        [], description="The deployments from which people may come; empty: from any of them"
+    )
+    username_claim: Given = Field(
+        "email",
+        description=(
+            "What becomes a person's name here; `sub` where the platform tells no more, and "
+            "`custom_NAME` for one of the tool's own parameters"
+        ),
+    )
+    name: str = Field("", description="What people know that platform by; empty: its address")
+
+
 KINDS: dict[str, type[Way]] = {
     "password": Password,
     "oidc": Oidc,
@@ -291,6 +313,7 @@ KINDS: dict[str, type[Way]] = {
     "native": Native,
     "ldap": Ldap,
     "pam": Pam,
+    "lti": Lti,
 }
 
 
@@ -311,6 +334,7 @@ SignIn = Annotated[
     | Annotated[GitLab, Tag("gitlab")]
     | Annotated[Native, Tag("native")]
     | Annotated[Ldap, Tag("ldap")]
-    | Annotated[Pam, Tag("pam")],
+    | Annotated[Pam, Tag("pam")]
+    | Annotated[Lti, Tag("lti")],
     Discriminator(kind_of),
 ]

@@ -45,11 +45,17 @@ def test_by_no_way_does_anybody_become_a_visitor(table):
     assert caught.value.status_code == 403
 
 
-@pytest.mark.parametrize("kind", ["oidc", "github", "gitlab", "ldap", "pam"])
+@pytest.mark.parametrize("kind", ["oidc", "github", "gitlab", "ldap", "pam", "lti"])
 def test_whom_nobody_has_named_no_authenticator_is_told_to_let_in(tmp_path, kind):
     more = {
         "oidc": {"issuer": "https://id.example.org"},
         "ldap": {"address": "ldaps://x", "user_dn": "uid={username}", "group_base": "dc=x"},
+        "lti": {
+            "issuer": "https://l",
+            "client_id": "x",
+            "login_url": "https://l/login",
+            "keys_url": "https://l/keys",
+        },
     }
     table = {
         "kind": kind,

@@ -20,6 +20,7 @@ from atoll.sign_in import (
     Grouped,
     Ldap,
     Listed,
+    Lti,
     Native,
     OAuth,
     Oidc,
@@ -45,7 +46,7 @@ def admit(way: Way, authenticator: Any, found: dict[str, Any]) -> dict[str, Any]
     if why := unfit(found["name"]):
         message = "You cannot be called “%s” here: %s. Ask the operator what to do."
         raise HTTPError(403, message, found["name"], why)
-    if isinstance(way, OAuth):
+    if isinstance(way, OAuth | Lti):
         authenticator.claim(found)
     if isinstance(way, Listed):
         # As atoll.toml says, whatever it said before; left open, JupyterHub would keep what was.
@@ -57,7 +58,7 @@ def admit(way: Way, authenticator: Any, found: dict[str, Any]) -> dict[str, Any]
 
 def label(way: Way) -> str:
     """Return by what name people know the accounts that they sign in with, "" if by none."""
-    if isinstance(way, Oidc):
+    if isinstance(way, Oidc | Lti):
         return way.name or urlsplit(way.issuer).netloc
     return getattr(way, "name", "") or {"github": "GitHub", "gitlab": "GitLab"}.get(way.kind, "")
 
@@ -157,6 +158,21 @@ def _pam(c: Any, way: Pam, places: Places) -> None:  # noqa: ARG001
     c.Pam.allowed_groups = {*way.groups, *way.admin_groups}
 
 
+def _lti(c: Any, way: Lti, places: Places) -> None:
+    _listed(c, way)
+    c.JupyterHub.authenticator_class = "atoll.hub.courses.Lti"
+    c.Lti.issuer = way.issuer
+    c.Lti.client_id = {way.client_id}
+    c.Lti.authorize_url = way.login_url
+    c.Lti.jwks_endpoint = way.keys_url
+    c.Lti.username_key = way.username_claim
+    c.Lti.deployments = list(way.deployments)
+    c.Lti.identities = str(places.data / "identities")
+    c.Lti.platform = label(way)
+    c.Lti.manage_groups = True
+    c.Lti.let_in = {*way.groups, *way.admin_groups}
+
+
 def _listed(c: Any, way: Listed) -> None:
     c.Authenticator.admin_users = {*way.admins}
     c.Authenticator.allowed_users = {*way.admins, *way.people}
@@ -184,4 +200,5 @@ WAYS: dict[str, Callable[[Any, Any, Places], None]] = {
     "native": _native,
     "ldap": _ldap,
     "pam": _pam,
+    "lti": _lti,
 }
