@@ -14,7 +14,8 @@ from atoll.engines.local.commands import INSIDE
 
 sys.path.append(str(INSIDE))
 import renew_files
-from renew_files import Renewal, merge
+from merging import merge
+from renew_files import Renewal
 
 OLD, NOW = "a" * 7, "b" * 7
 
@@ -105,18 +106,53 @@ def notebook(*cells, minor=5, **more):
     return json.dumps({**whole, **more})
 
 
-def test_notebooks_are_merged_by_cells_and_keep_a_persons_outputs(tmp_path):
-    base = notebook(cell("a = 1", id="1"), cell("b = 2", id="2"), cell("c", id="3"))
-    mine = notebook(cell("a = 1", "ran", id="1"), cell("mine", id="x"), cell("c", "ran", id="3"))
-    new = notebook(
-        cell("a = 1", id="1"), cell("b = 2", id="2"), cell("c = 4", id="3"), cell("d", id="1")
-    )
+def merged(tmp_path, base, mine, new, fate="merged"):
+    """Return the cells, each as its source and what it printed, and the names of all files."""
     fates, left = renewed(tmp_path, {"n.ipynb": base}, {"n.ipynb": mine}, {"n.ipynb": new})
-    assert fates == {"n.ipynb": "merged"}
-    found = json.loads(left["n.ipynb"])["cells"]
-    # The second and the third cell are one stretch in which both have changed something.
-    assert [one["source"] for one in found] == ["a = 1", "mine", "c"]
-    assert found[0]["outputs"][0]["text"] == "ran"
+    assert fates == {"n.ipynb": fate}
+    cells = json.loads(left["n.ipynb"])["cells"]
+    assert len({one["id"] for one in cells}) == len(cells)
+    printed = ["".join(one["text"] for one in each["outputs"]) for each in cells]
+    return list(zip([each["source"] for each in cells], printed, strict=True)), set(left)
+
+
+def cells(*sources, ids=""):
+    return [
+        cell(source, *out, **({"id": f"{ids}{at}"} if ids else {}))
+        for at, (source, *out) in enumerate(sources)
+    ]
+
+
+@pytest.mark.parametrize("ids", [("c", "c", "c"), ("", "m", "")], ids=["ids", "format 4.4"])
+def test_a_cell_next_to_a_persons_own_answer_is_corrected(tmp_path, ids):
+    minors = [5 if one else 4 for one in ids]
+    base = notebook(
+        *cells(("# Mean",), ("# your code",), ("sum(x) - 1",), ids=ids[0]), minor=minors[0]
+    )
+    own = cells(("# Mean",), ("mine", "7"), ("sum(x) - 1", "3"), ids=ids[1])
+    mine = notebook(*own, cell("my own", "9", id="mine"), minor=minors[1])
+    new = notebook(*cells(("# Means",), ("# your code",), ("sum(x)",), ids=ids[2]), minor=minors[2])
+    found, names = merged(tmp_path, base, mine, new)
+    assert found == [("# Means", ""), ("mine", "7"), ("sum(x)", ""), ("my own", "9")]
+    assert names == {"n.ipynb", f"n.before-{NOW}.ipynb"}
+
+
+def test_what_both_add_in_one_place_is_there_twice_and_what_one_deletes_is_gone(tmp_path):
+    base = notebook(*cells(("a",), ("b",), ("c",), ids="c"))
+    mine = notebook(*cells(("a",), ("b",), ("c",), ids="c"), cell("mine", id="m"))
+    new = notebook(*cells(("a",), ids="c"), cell("c", id="c2"), cell("exercise", id="e"))
+    found, names = merged(tmp_path, base, mine, new)
+    assert [source for source, _ in found] == ["a", "c", "mine", "exercise"]
+    assert len(names) == 2
+
+
+def test_one_cell_that_both_have_changed_is_merged_by_lines_or_stays_the_persons(tmp_path):
+    base = notebook(*cells(("a\nb\nc\n",), ("x",), ("y",), ids="c"))
+    mine = notebook(*cells(("mine\nb\nc\n",), ("x mine",), ("y",), ids="c"))
+    new = notebook(*cells(("a\nb\nnew\n",), ("x new",), ("y new",), ids="c"))
+    found, names = merged(tmp_path, base, mine, new)
+    assert [source for source, _ in found] == ["mine\nb\nnew\n", "x mine", "y new"]
+    assert names == {"n.ipynb", f"n.before-{NOW}.ipynb", f"n.of-{NOW}.ipynb"}
 
 
 def test_a_correction_reaches_a_notebook_that_was_only_run_or_added_to(tmp_path):

@@ -58,7 +58,6 @@ async def renew(
         box = Box(
             command=(
                 sys.executable,
-                "-P",
                 "-s",
                 PROGRAM,
                 f"{TASK}/task.json",

@@ -22,16 +22,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from merge3 import Merge3
+from merging import merged  # type: ignore[import-not-found]
 
 BASE, NEW, HOME = Path("/srv/base"), Path("/srv/new"), Path("/home/jovyan")
-LARGEST = 20 * 1024**2  # bytes of a file that is merged
-MOST_ITEMS = 50_000  # lines or cells of one
 MOST_TOLD = 1_000  # files
 NOT_OURS = {".git", ".hg", ".ipynb_checkpoints"}
 
@@ -146,96 +143,6 @@ class Step:
     beside: str = ""
     theirs: str = ""
     body: bytes = b""
-
-
-def merged(base: Path, mine: Path, new: Path) -> tuple[bytes, bool] | None:
-    """Return the three as one file, and whether some of *new* is not in it; ``None`` if it cannot.
-
-    Text is merged by lines, notebooks by cells.
-    """
-    three = (base, mine, new)
-    if any(one.is_symlink() or not one.is_file() for one in three):
-        return None
-    if any(one.stat().st_size > LARGEST for one in three):
-        return None
-    bodies = [one.read_bytes() for one in three]
-    if mine.suffix == ".ipynb":
-        return merge_notebooks(*bodies)
-    if any(b"\0" in body for body in bodies):
-        return None
-    lines = [body.splitlines(keepends=True) for body in bodies]
-    found = merge(lines, lines)
-    return found and (b"".join(found[0]), found[1])
-
-
-def merge_notebooks(base: bytes, mine: bytes, new: bytes) -> tuple[bytes, bool] | None:
-    """Return the three notebooks as one; ``None`` if one of them is none of today's shape.
-
-    Cells are the same if their kind and their source are: outputs do not count, and those of a
-    person's own cells stay.
-    """
-    try:
-        three = [_notebook(body) for body in (base, mine, new)]
-        cells = [one["cells"] for one in three]
-        keys = [[_key(cell) for cell in some] for some in cells]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    if not (found := merge(keys, cells)):
-        return None
-    _, own, theirs = three
-    whole = {**theirs, **own, "cells": [dict(cell) for cell in found[0]]}
-    whole["nbformat_minor"] = max(own["nbformat_minor"], theirs["nbformat_minor"])
-    _number(whole)
-    text = json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
-    return text.encode("utf-8", "surrogatepass"), found[1]
-
-
-def merge(
-    keys: Sequence[Sequence[Any]], items: Sequence[Sequence[Any]]
-) -> tuple[list[Any], bool] | None:
-    """Merge the second and the third of *items*, both made of the first, as *keys* tell them apart.
-
-    Where both are changed, the second's are taken; that this was so anywhere is the other thing
-    that is returned. ``None`` for more than can be merged in a moment.
-    """
-    if max(map(len, items)) > MOST_ITEMS:
-        return None
-    base, mine, new = keys
-    made: list[Any] = []
-    conflicts = False
-    b = m = n = 0
-    # Between two stretches that all three have in common, at least one is changed.
-    for b_next, b_end, m_next, m_end, n_next, n_end in Merge3(base, mine, new).find_sync_regions():
-        before, own, theirs = base[b:b_next], mine[m:m_next], new[n:n_next]
-        made += items[2][n:n_next] if own == before else items[1][m:m_next]
-        conflicts = conflicts or (own != before and theirs not in (before, own))
-        made += items[1][m_next:m_end]
-        b, m, n = b_end, m_end, n_end
-    return made, conflicts
-
-
-def _notebook(body: bytes) -> dict[str, Any]:
-    found = json.loads(body)
-    if found["nbformat"] != 4 or not isinstance(found["nbformat_minor"], int):  # noqa: PLR2004
-        raise ValueError(found["nbformat"])
-    return dict(found)
-
-
-def _key(cell: dict[str, Any]) -> Hashable:
-    source = cell["source"]
-    text = source if isinstance(source, str) else "".join(source)
-    return (str(cell["cell_type"]), text, json.dumps(cell.get("attachments", {}), sort_keys=True))
-
-
-def _number(notebook: dict[str, Any]) -> None:
-    """Give every cell an id of its own where the format has them, and none where it does not."""
-    known: set[str] = set()
-    for cell in notebook["cells"]:
-        if notebook["nbformat_minor"] < 5:  # noqa: PLR2004 - ids came with 4.5
-            cell.pop("id", None)
-        elif not isinstance(cell.get("id"), str) or cell["id"] in known:
-            cell["id"] = secrets.token_hex(4)
-        known.add(cell.get("id", ""))
 
 
 def _files(root: Path) -> Iterator[str]:
