@@ -46,7 +46,9 @@ VISITING = {"visitor", "visiting owner"}
 MATHS = Party(Kind.GROUP, "maths")
 
 
-class _Source(FakeSource):
+class TakingSource(FakeSource):
+    """One that takes uploads, too, and keeps nothing of them."""
+
     async def receive(self, name, parts):
         async for _ in parts:
             pass
@@ -171,7 +173,7 @@ def rows_of(app) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def walking(folder, who: str):
     """Run a service in which ada has much, and give the `Walker` *who*."""
-    source = _Source(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
+    source = TakingSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
     tables = {"access": {"anonymous": True}} if who in VISITING else {}
     service = make_service(folder, real=source, **tables)
     service.hub.users.clear()

@@ -27,6 +27,7 @@ TEXT: Schema = {"type": "string"}
 PAGE, JSON, STREAM = "text/html", "application/json", "text/event-stream"
 PLAIN, SVG = "text/plain", "image/svg+xml"
 FORM = "application/x-www-form-urlencoded"
+EVENT: Schema = {"type": "object", "properties": {"data": TEXT, "event": TEXT, "id": TEXT}}
 
 
 def _object(names: Mapping[str, Schema], *, whole: bool = True) -> Schema:
@@ -87,7 +88,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
 ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET recognise": (JSON, {"type": "object"}),
     "PUT uploads/{name}": (JSON, _object({"ok": OK, "reference": TEXT})),
-    "GET launches/{launch}/events": (STREAM, TEXT),
+    "GET launches/{launch}/events": (STREAM, EVENT),
     "GET launches/{launch}/log": (PLAIN, TEXT),
     "GET launches/{launch}/requirements.txt": (PLAIN, TEXT),
     "GET servers/states": (JSON, {"type": "object", "additionalProperties": TEXT}),
@@ -96,7 +97,7 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET openapi.json": (JSON, {"type": "object", "required": ["openapi", "paths"]}),
     "GET metrics": (PLAIN, TEXT),
     "GET /metrics": (PLAIN, TEXT),
-    "GET /build/{rest:path}": (STREAM, TEXT),
+    "GET /build/{rest:path}": (STREAM, EVENT),
     "GET /badge_logo.svg": (SVG, TEXT),
     "GET /badge.svg": (SVG, TEXT),
     "GET /health": (JSON, _object({"ok": OK, "checks": {"type": "array"}})),
@@ -147,20 +148,33 @@ def _operation(route: Route, known: Door) -> Schema:
         named += [_parameter("query", name, schema) for name, schema in sent.items()]
     if known.by is By.FORM and method == "PUT":
         named.append(_parameter("header", "X-Form-Token", {}))
-    kind, schema = ANSWERED.get(route.name, (PAGE, TEXT))
     return {
         "summary": _summary(route),
         "description": _who(known),
         "parameters": named,
         **_body(method, known, sent),
-        "responses": {
-            **(
-                {"200": _answer("What was asked for.", kind, schema)} if method != "OPTIONS" else {}
-            ),
-            "default": _answer("What was wrong, a page for a browser.", JSON, ERROR),
-        },
+        "responses": _answers(route.name),
         "security": SECURITY[known.by],
     }
+
+
+def _answers(row: str) -> Schema:
+    """Return what is answered where all is well, where something is wrong, and in between."""
+    kind, schema = ANSWERED.get(row, (PAGE, TEXT))
+    well = {"content": {kind: {"schema": schema}}}
+    wrong = {JSON: {"schema": ERROR}, PAGE: {"schema": TEXT}}
+    if kind == STREAM:
+        wrong[STREAM] = {"schema": EVENT}
+    answers: Schema = {
+        "200": {"description": "What was asked for.", **well},
+        "3XX": {"description": "Where it goes on."},
+        "default": {"description": "What is wrong; a page for a browser.", "content": wrong},
+    }
+    if row.startswith("OPTIONS"):
+        answers["204"] = {"description": "What a page's script may ask."}
+    if "health" in row:
+        answers["503"] = {"description": "Something is not well.", **well}
+    return answers
 
 
 def _parameter(where: str, name: str, schema: Schema) -> Schema:
@@ -183,10 +197,6 @@ def _body(method: str, known: Door, sent: Mapping[str, Schema]) -> Schema:
     else:
         return {}
     return {"requestBody": {"required": True, "content": content}}
-
-
-def _answer(text: str, kind: str, schema: Schema) -> Schema:
-    return {"description": text, "content": {kind: {"schema": schema}}}
 
 
 def _summary(route: Route) -> str:
