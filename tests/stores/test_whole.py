@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 
 import pytest
@@ -51,6 +52,17 @@ async def test_what_goes_well_or_wrong_does_so_as_ever():
     assert await part.put("right") == "right"
     with pytest.raises(ValueError, match="wrong"):
         await part.put("wrong")
+
+
+async def test_all_that_a_store_can_be_asked_is_asked_so(store):
+    asked = [
+        (part, name)
+        for part in vars(store).values()
+        for name, method in inspect.getmembers(part, inspect.iscoroutinefunction)
+        if part is not store.database and not name.startswith("_")
+    ]
+    assert len(asked) > 30
+    assert [name for part, name in asked if not hasattr(getattr(part, name), "__wrapped__")] == []
 
 
 async def test_launches_that_are_cancelled_at_any_moment_leave_no_lock_behind(tmp_path):

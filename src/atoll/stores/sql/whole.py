@@ -1,7 +1,8 @@
 """Whole: what is asked of a database is finished, also when whoever asked is cancelled meanwhile.
 
-A task that is cancelled amid a transaction takes its connection down with it; in SQLite its lock
-stayed, and from then on nobody could write.
+A task that is cancelled amid a transaction takes its connection down with it. With SQLite, launches
+that were cancelled so could leave the file locked: for half a minute nobody could write, and what
+was to be written then was not.
 """
 
 from __future__ import annotations
