@@ -48,6 +48,8 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
     "rest_pss": (250 * MEGA, None),
     "binder_ready": (0.4, None),
     "page_p95": (0.1, None),
+    "people_p95": (0.15, None),
+    "people_p95_postgresql": (0.15, None),
     "warm_build": (None, 1.3),
     "warm_build_beside_pip": (None, 0.15),
     "second_build": (None, 0.15),

@@ -19,12 +19,13 @@ Row = dict[str, Any]
 class Wanted:
     """Which figures are wanted, of how many rounds, and of how many of the peer where it is slow.
 
-    A number of rounds that is 0 is for the program to choose.
+    A number of rounds, or of people, that is 0 is for the program to choose.
     """
 
     names: frozenset[str]
     rounds: int = 0
     peers: int = 0
+    people: int = 0
 
     def any(self, *names: str) -> bool:
         """Say whether one of *names* is wanted."""
@@ -81,13 +82,15 @@ def program(
     parser.add_argument("--only", nargs="+", choices=figures, default=figures, metavar="FIGURE")
     parser.add_argument("--rounds", type=int, default=0, help="0: five, or three of a crowd")
     parser.add_argument("--peers", type=int, default=0, help="rounds of a crowd's peer; 0: as many")
+    parser.add_argument("--people", type=int, default=0, help="of a figure that has any; 0: all")
     options = parser.parse_args()
 
     async def run() -> list[Row]:
         task = asyncio.current_task()
         if task is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await measure(Wanted(frozenset(options.only), options.rounds, options.peers))
+        numbers = (options.rounds, options.peers, options.people)
+        return await measure(Wanted(frozenset(options.only), *numbers))
 
     try:
         print(json.dumps(asyncio.run(run()), indent=2))

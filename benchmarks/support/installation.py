@@ -201,7 +201,8 @@ async def installation(
         "sources": {"allow": [str(where)]},
         "servers": {"idle": "12h"},
     }
-    sections = {name: {**ours[name], **(rules or {}).get(name, {})} for name in ours}
+    given = rules or {}
+    sections = {**given, **{name: {**ours[name], **given.get(name, {})} for name in ours}}
     settings = settings_from({"data": str(where / "data"), **sections})
     places = find_places(settings)
     write_settings(settings, file := where / "atoll.toml")

@@ -1,7 +1,8 @@
 """Access: who may do what. One table, which the web, the API, the commands and the spawner read.
 
 Whoever asks is, for a thing that has an owner and is shared, one or more of the `Role`s; each
-`Deed` is open to some of them. Nothing else decides.
+`Deed` is open to some of them, each address of the service is a `Door`, and each command is in
+`VERBS`. Nothing else decides: what is not in the table cannot be asked for.
 """
 
 from __future__ import annotations
@@ -54,9 +55,15 @@ class Share:
 
 
 class Role(StrEnum):
-    """What somebody is to a thing. A mate is of the group that owns it."""
+    """What somebody is to a thing, or to the service. A mate is of the group that owns it.
+
+    A stranger has signed in and is nothing more; a visitor is one whom the service lets in
+    without that; a monitor is a program whose token reads metrics.
+    """
 
     NOBODY = "nobody"
+    VISITOR = "visitor"
+    MONITOR = "monitor"
     STRANGER = "stranger"
     READER = "reader"
     WRITER = "writer"
@@ -98,13 +105,23 @@ VOLUMES: Mapping[Deed, frozenset[Role]] = {
 def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> frozenset[Role]:
     """Return all that *person* is to a thing of *owner*'s; ``None`` has not signed in."""
     if person is None or person.visitor:
-        return frozenset({Role.NOBODY})
+        return frozenset({Role.VISITOR if person else Role.NOBODY})
     found = {Role.WRITER if one.writable else Role.READER for one in shares if one.whom.has(person)}
     if owner.kind is not Kind.HUB and owner.has(person):
         found.add(Role.OWNER if owner.kind is Kind.PERSON else Role.MATE)
     if person.admin:
         found.add(Role.OPERATOR)
     return frozenset(found or {Role.STRANGER})
+
+
+def alone(person: Person | None, owner: str) -> frozenset[Role]:
+    """Return what *person* is to a launch or server of *owner*'s, which are shared with nobody.
+
+    A visitor's are the visitor's own.
+    """
+    mine = person is not None and person.name == owner
+    found = roles(person, Party(Kind.PERSON, owner))
+    return frozenset({Role.OWNER, *(found - {Role.VISITOR})}) if mine else found
 
 
 def may(deed: Deed, whoever: frozenset[Role]) -> bool:
@@ -130,3 +147,112 @@ def party(text: str) -> Party:
             hint="Write a person's name, or @ and a group's: ada, @maths.",
         )
     return Party(Kind.GROUP if text.startswith("@") else Kind.PERSON, name)
+
+
+class By(StrEnum):
+    """How whoever comes to an address shows who they are.
+
+    By a session, which is a browser's cookie; by a form of a page of ours, which holds a token
+    beside that; or by a token of JupyterHub's, as programs do.
+    """
+
+    NOTHING = "nothing"
+    SESSION = "session"
+    FORM = "form"
+    TOKEN = "token"  # noqa: S105 - a way, not a password
+
+
+ALL = frozenset({Role.NOBODY, Role.VISITOR, Role.STRANGER, Role.OPERATOR})
+LET_IN = ALL - {Role.NOBODY}
+SIGNED_IN = LET_IN - {Role.VISITOR}
+THEIRS = frozenset({Role.OWNER})
+WATCHED = THEIRS | {Role.OPERATOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An address of the service: to whom it is open, and by what they show who they are.
+
+    ``to`` is what they are to the service; ``whose`` what they must be to what the address names.
+    Where that is empty it names nothing, or a volume, of which `VOLUMES` says who may do what.
+    """
+
+    by: By
+    to: frozenset[Role]
+    whose: frozenset[Role] = frozenset()
+
+
+_OPEN = Door(By.NOTHING, ALL)
+_PAGE = Door(By.SESSION, LET_IN)
+_FORM = Door(By.FORM, LET_IN)
+_MINE = Door(By.SESSION, LET_IN, THEIRS)
+_MINE_FORM = Door(By.FORM, LET_IN, THEIRS)
+_WATCHED = Door(By.SESSION, LET_IN, WATCHED)
+_PROGRAM = Door(By.TOKEN, SIGNED_IN)
+_MONITOR = Door(By.TOKEN, frozenset({Role.MONITOR}))
+
+# Every address below the service's own path, and, with a slash first, below the hub's. An operator
+# sees how anybody's launch goes and ends it; it is still its owner's to enter and to answer.
+DOORS: Mapping[str, Door] = {
+    "GET ": _PAGE,
+    "GET v2/{rest:path}": _PAGE,
+    "GET recognise": _PAGE,
+    "POST launches": _FORM,
+    "PUT uploads/{name}": Door(By.FORM, SIGNED_IN),
+    "GET launches/{launch}": _WATCHED,
+    "GET launches/{launch}/events": _WATCHED,
+    "GET launches/{launch}/log": _WATCHED,
+    "GET launches/{launch}/requirements.txt": _WATCHED,
+    "POST launches/{launch}/cancel": Door(By.FORM, LET_IN, WATCHED),
+    "GET launches/{launch}/edit": _MINE,
+    "GET launches/{launch}/enter": _MINE,
+    "POST launches/{launch}/retry": _MINE_FORM,
+    "POST launches/{launch}/accept": _MINE_FORM,
+    "POST launches/{launch}/answer": _MINE_FORM,
+    "GET servers": _PAGE,
+    "GET servers/states": _PAGE,
+    "GET servers/{server}/open": _MINE,
+    "GET servers/{server}/delete": _MINE,
+    "POST servers/{server}/start": _MINE_FORM,
+    "POST servers/{server}/stop": _MINE_FORM,
+    "POST servers/{server}/update": _MINE_FORM,
+    "POST servers/{server}/delete": _MINE_FORM,
+    "GET volumes": Door(By.SESSION, SIGNED_IN),
+    "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
+    "GET api/volumes": _PROGRAM,
+    "POST api/volumes/{deed}": _PROGRAM,
+    "GET sign-in": _OPEN,
+    "GET oauth_callback": _OPEN,
+    "POST sign-out": _FORM,
+    "POST trusted/drop": _FORM,
+    "GET about": _OPEN,
+    "GET openapi.json": _OPEN,
+    "GET metrics": _MONITOR,
+    "GET static/{path:path}": _OPEN,
+    "GET /v2/{rest:path}": _OPEN,  # it only leads to the page of ours that asks
+    "GET /build/{rest:path}": Door(By.TOKEN, LET_IN),
+    "OPTIONS /build/{rest:path}": _OPEN,
+    "GET /badge_logo.svg": _OPEN,
+    "GET /badge.svg": _OPEN,
+    "GET /health": _OPEN,
+    "GET /health/live": _OPEN,
+    "GET /health/ready": _OPEN,
+    "GET /versions": _OPEN,
+    "GET /api/repoproviders": _OPEN,
+    "GET /about": _OPEN,
+    "GET /metrics": _MONITOR,
+}
+
+# Commands act as the operator of the installation in whose data folder they act: whoever the
+# operating system lets into that, its owner and root. The others need no folder.
+HOLDER = frozenset({Role.OPERATOR})
+_HELD = """
+run, build, infer, check, list, open, logs, stop, update, remove, up, backup, restore,
+environments list, environments show, environments prune, environments pin, environments unpin,
+volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
+volumes hand-over, volumes delete, volumes restore
+"""
+VERBS: Mapping[str, frozenset[Role]] = {
+    **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),
+    "doctor": HOLDER | {Role.STRANGER},
+}

@@ -17,13 +17,31 @@ def data_folder(settings: Settings) -> Path:
 
     It may have been made by hand, or by a command with everybody's permissions; and in it are
     databases, private files and locks that other people of this machine must not even open.
+    Raises `Refused` where we are kept out of it.
     """
     folder = settings.data.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_ours(settings)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise _not_ours(folder) from error
     if folder.stat().st_mode & 0o077:
         with contextlib.suppress(PermissionError):  # somebody else's, who has let us in
             folder.chmod(0o700)
     return folder
+
+
+def check_ours(settings: Settings) -> None:
+    """Raise `Refused` where there is a data folder that the operating system keeps us out of."""
+    folder = settings.data.absolute()
+    if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise _not_ours(folder)
+
+
+def _not_ours(folder: Path) -> Refused:
+    message = f"The data folder {folder} is somebody else's, or in somebody else's folder."
+    hint = "Run this as the account that has it, or name a folder of your own with $ATOLL_DATA."
+    return Refused(message, hint=hint)
 
 
 def run_folder(settings: Settings) -> Path:

@@ -356,7 +356,8 @@ def settings_file(path: Path | None = None) -> Path | None:
     """
     named = path or (Path(os.environ["ATOLL_CONFIG"]) if "ATOLL_CONFIG" in os.environ else None)
     file = named or default_data() / "atoll.toml"
-    return file if named or file.exists() else None
+    # Where we may not even look there is none for us; `folders` says whose folder that is.
+    return file if named or os.path.exists(file) else None  # noqa: PTH110 - Path's raises there
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,23 @@ async def test_a_name_that_jupyterhub_would_not_take_is_refused_before_anything_
         with pytest.raises(BadRequest):
             await launcher.prepare(replace(REQUEST, name=name), told.append)
         assert told == []
+
+
+class SlowPlans(MemoryPlans):
+    """Plans in a database that takes its time to answer."""
+
+    async def latest(self, owner):
+        found = await super().latest(owner)
+        await asyncio.sleep(0.01)
+        return found
+
+
+async def test_two_repositories_that_are_launched_at_once_do_not_get_one_name(launcher):
+    launcher = replace(launcher, plans=SlowPlans())
+    other = replace(REQUEST, repo=RepoRef("git", "https://example.com/some-course"))
+    asked = (launcher.prepare(one, lambda _: None) for one in (REQUEST, other))
+    names = [prepared.plan.name for prepared in await asyncio.gather(*asked)]
+    assert sorted(names) == ["some-course", "some-course-2"]
 
 
 async def test_another_repository_of_the_same_name_is_numbered_or_refused(launcher):

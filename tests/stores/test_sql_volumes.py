@@ -106,3 +106,13 @@ async def test_plans_and_launches_remember_mounts(store, tmp_path):
     for asked in (request, replace(request, mounts=None), replace(request, mounts=())):
         await store.launches.put(Launch("l1", asked, NOON))
         assert (await store.launches.get("l1")).request == asked
+
+
+async def test_of_two_who_change_different_things_of_one_volume_the_later_is_told(volumes):
+    await volumes.add(VOLUME)
+    seen = await volumes.get("v1")
+    assert await volumes.change(seen, replace(seen, description="other words"))
+    assert not await volumes.change(seen, replace(seen, quota=1))
+    now = await volumes.get("v1")
+    assert (now.description, now.quota) == ("other words", VOLUME.quota)
+    assert await volumes.change(now, replace(now, quota=1))

@@ -10,6 +10,7 @@ from atoll.environments import Environments
 from atoll.launching import Launcher
 from atoll.settings import Settings, settings_from
 from atoll.sources import Source
+from atoll.stores.sql import open_store
 from atoll.testing.engines import FakeEngine
 from atoll.testing.sources import FakeSource
 from atoll.testing.stores import MemoryStore
@@ -39,14 +40,26 @@ class Service:
 
 
 def make_service(
-    folder: Path, *, place: Place = PLACE, real: Source | None = None, **tables
+    folder: Path,
+    *,
+    place: Place = PLACE,
+    real: Source | None = None,
+    before: Service | None = None,
+    stored: bool = False,
+    **tables,
 ) -> Service:
-    """Put a service together, on a *real* source if one is given; *tables* are ``atoll.toml``'s."""
+    """Put a service together, on a *real* source if one is given; *tables* are ``atoll.toml``'s.
+
+    It has the hub and the engine of the one *before*, if there was one; with *stored* it keeps
+    what is to be kept in a real database.
+    """
     settings = settings_from({"data": str(folder), **tables})
-    hub, store, engine = HubStandIn(), MemoryStore(), FakeEngine()
+    store = open_store(settings) if stored else MemoryStore()
+    hub, engine = (before.hub, before.engine) if before else (HubStandIn(), FakeEngine())
     source = FakeSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
-    hub.add("ada", admin=True)
-    hub.add("bob")
+    if not before:
+        hub.add("ada", admin=True)
+        hub.add("bob")
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     used = real or source
     keeper = Keeper(store.volumes, engine.files, volume_rules(settings))

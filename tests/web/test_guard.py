@@ -98,6 +98,7 @@ def test_sites_are_allowed_by_name_or_all():
         ("\x1b]8;;http://evil.example\x07link\x1b]8;;\x07", "link"),
         ("\x1b]0;title\x1b\\x", "x"),
         ("10%\r20%\r30%\r\n", "30%"),
+        ("cod.\u202egpj\u2069.exe", "cod.gpj.exe"),
         ("bell\x07 and\x00 nul\x9b", "bell and nul"),
         ("<b>&", "<b>&"),
     ],

@@ -79,7 +79,7 @@ async def test_only_a_person_who_signed_in_and_only_from_our_page(service):
     async with running(service) as browse:
         visitor = browse()
         await visitor.get("")
-        assert (await send(visitor))[0] == 403
+        assert (await send(visitor))[0] == 401
         ada = await signed_in(browse)
         assert (await send(ada, **{"Sec-Fetch-Site": "cross-site"}))[0] == 403
         ada.form_token = "other"

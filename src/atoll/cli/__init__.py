@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import atoll
+from atoll.access import VERBS, Role
 from atoll.cli.backup import backup, restore
 from atoll.cli.build import build
 from atoll.cli.check import check
@@ -24,6 +25,7 @@ from atoll.cli.up import up
 from atoll.cli.update import update
 from atoll.cli.volumes import volumes
 from atoll.errors import AtollError
+from atoll.folders import check_ours
 from atoll.settings import load_settings
 
 
@@ -83,7 +85,10 @@ def main(ctx: click.Context, config: Path | None) -> None:
     atoll list                                      what you have, running or not
     atoll up                                        serve a hub for many people
     """  # noqa: D301 - click's own mark
-    ctx.obj = load_settings(config)
+    ctx.obj = settings = load_settings(config)
+    verbs = [verb for verb in VERBS if verb.split()[0] == ctx.invoked_subcommand]
+    if not any(Role.STRANGER in VERBS[verb] for verb in verbs):
+        check_ours(settings)
 
 
 for command in (

@@ -155,6 +155,7 @@ class Launcher:
     keeper: Keeper | None = None
     homes: Homes | None = None
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
+    _naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def prepare(
         self, request: LaunchRequest, tell: Tell, clock: Clock | None = None
@@ -183,26 +184,27 @@ class Launcher:
             proposed = (proposals.said(proposal),) if proposal else ()
             for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
                 tell(Event("build", note, note=True))
-        name = await self.name_for(request)
-        wanted = await self._mounts(request, name)
-        if request.mounts is not None:
-            mounts.check_hidden(content.path, wanted)
-        plan = ServerPlan(
-            id=new_id(),
-            owner=request.person,
-            name=name,
-            ref=content.ref,
-            environment=built.environment,
-            environment_ref=None if content is checkout else checkout.ref,
-            content=Content(str(content.path), temporary=request.temporary),
-            opening=request.opening or opening_of(content),
-            start=start_script(content.files) if content is checkout else "",
-            script=pairs.script(content, checkout),
-            limits=limits,
-            network=network,
-            mounts=wanted,
-        )
-        await self.plans.put(plan)
+        async with self._naming:  # else two that begin at once, of two repositories, get one name
+            name = await self.name_for(request)
+            wanted = await self._mounts(request, name)
+            if request.mounts is not None:
+                mounts.check_hidden(content.path, wanted)
+            plan = ServerPlan(
+                id=new_id(),
+                owner=request.person,
+                name=name,
+                ref=content.ref,
+                environment=built.environment,
+                environment_ref=None if content is checkout else checkout.ref,
+                content=Content(str(content.path), temporary=request.temporary),
+                opening=request.opening or opening_of(content),
+                start=start_script(content.files) if content is checkout else "",
+                script=pairs.script(content, checkout),
+                limits=limits,
+                network=network,
+                mounts=wanted,
+            )
+            await self.plans.put(plan)
         text = proposal.text if proposal else ""
         lasting = kept is not None and only_files(kept, plan)
         return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)

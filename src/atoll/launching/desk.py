@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from atoll.access import WATCHED, Role, alone
 from atoll.accounting import LaunchRecord, Records
 from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
@@ -199,10 +200,13 @@ class Desk:
         """Return the names of all whose launches are in progress."""
         return {launch.request.person.name for launch in self._going.values()}
 
-    async def get(self, launch_id: str, person: Person) -> Launch:
-        """Return *person*'s launch, or raise `NotFound`: nobody else's is there for them."""
+    async def get(self, launch_id: str, person: Person, whose: frozenset[Role] = WATCHED) -> Launch:
+        """Return the launch to which *person* is one of *whose*, or raise `NotFound`.
+
+        Others' are not there for them.
+        """
         launch = await self.launches.get(launch_id)
-        if launch is None or (launch.request.person.name != person.name and not person.admin):
+        if launch is None or whose.isdisjoint(alone(person, launch.request.person.name)):
             raise NotFound("There is no such launch.", hint="Launch the repository again.")
         return launch
 

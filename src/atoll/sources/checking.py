@@ -15,7 +15,8 @@ LONGEST_VERSION = 250  # characters; file systems, where git keeps names of bran
 IN_URL_PATHS = "/:@!$&'()*+,;=~"  # what RFC 3986 lets stand unquoted
 DEEPEST = 4  # how often a text may be URL-quoted over: nbgitpuller links inside links need two
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# The last two ranges turn text round that is written after them: one would read another name.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NOT_IN_VERSIONS = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
 
 

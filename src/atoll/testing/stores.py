@@ -210,11 +210,7 @@ class MemoryVolumes:
     async def change(self, before: Volume, after: Volume) -> bool:
         """Replace *before* by *after*, but for its shares, unless another was quicker."""
         now, known = self.kept.get(before.id), await self.find(after.owner, after.name)
-        same = now and (now.owner, now.name, now.deleted) == (
-            before.owner,
-            before.name,
-            before.deleted,
-        )
+        same = now is not None and replace(now, shares=()) == replace(before, shares=())
         if now is None or not same or (known and known.id != after.id):
             return False
         self.kept[before.id] = replace(after, shares=now.shares)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from atoll.errors import AtollError
 from atoll.launching.desk import Bounds, Desk
 from atoll.web import (
     build,
+    description,
     launches,
     metrics,
     pages,
@@ -34,6 +36,7 @@ from atoll.web import (
     uploads,
     volumes,
 )
+from atoll.web.doors import door
 from atoll.web.guard import Guard, asked_for, is_navigation, plain
 from atoll.web.hub_api import HubApi
 from atoll.web.sign_in import Faces, Session, SignInNeeded
@@ -124,18 +127,14 @@ class Static(StaticFiles):
 
 
 def _pages(prefix: str) -> list[Route]:
-    def get(path: str, handler: object) -> Route:
-        return Route(prefix + path, handler, methods=["GET"])  # type: ignore[arg-type]
-
-    def post(path: str, handler: object) -> Route:
-        return Route(prefix + path, handler, methods=["POST"])  # type: ignore[arg-type]
+    get, post = (partial(door, method, below=prefix) for method in ("GET", "POST"))
 
     return [
         get("", pages.show_launch),
         get("v2/{rest:path}", pages.show_binder_link),
         get("recognise", pages.show_recognised),
         post("launches", launches.launch),
-        Route(f"{prefix}uploads/{{name}}", uploads.receive, methods=["PUT"]),
+        door("PUT", "uploads/{name}", uploads.receive, below=prefix),
         get("launches/{launch}", launches.show_progress),
         get("launches/{launch}/events", launches.follow),
         get("launches/{launch}/edit", launches.edit),
@@ -163,24 +162,26 @@ def _pages(prefix: str) -> list[Route]:
         post("sign-out", sign_in.sign_out),
         post("trusted/drop", question.ask_again),
         get("about", _about),
+        get("openapi.json", description.show_description),
         get("metrics", metrics.show_metrics),
     ]
 
 
 def _binder(base: str) -> list[Route]:
+    get = partial(door, "GET", below=base)
     return [
-        Route(f"{base}v2/{{rest:path}}", _to_launch),
-        Route(f"{base}build/{{rest:path}}", build.build, methods=["GET"]),
-        Route(f"{base}build/{{rest:path}}", build.preflight, methods=["OPTIONS"]),
-        Route(f"{base}badge_logo.svg", status.show_badge),
-        Route(f"{base}badge.svg", status.show_badge),
-        Route(f"{base}health", status.show_health),
-        Route(f"{base}health/live", status.show_live),
-        Route(f"{base}health/ready", status.show_ready),
-        Route(f"{base}versions", status.show_versions),
-        Route(f"{base}api/repoproviders", status.show_providers),
-        Route(f"{base}about", status.to_about),
-        Route(f"{base}metrics", metrics.show_metrics),
+        get("/v2/{rest:path}", _to_launch),
+        get("/build/{rest:path}", build.build),
+        door("OPTIONS", "/build/{rest:path}", build.preflight, below=base),
+        get("/badge_logo.svg", status.show_badge),
+        get("/badge.svg", status.show_badge),
+        get("/health", status.show_health),
+        get("/health/live", status.show_live),
+        get("/health/ready", status.show_ready),
+        get("/versions", status.show_versions),
+        get("/api/repoproviders", status.show_providers),
+        get("/about", status.to_about),
+        get("/metrics", metrics.show_metrics),
     ]
 
 
@@ -209,6 +210,7 @@ async def _to_launch(request: Request) -> Response:
 
 
 async def _about(request: Request) -> Response:
+    """GET about: what runs here, in which version."""
     try:
         session = await sign_in.session_of(request)
     except (SignInNeeded, AtollError):

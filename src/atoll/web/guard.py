@@ -31,10 +31,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]+")
-# CSI and OSC sequences, and the other control characters that a terminal would obey.
+# CSI and OSC sequences, the other control characters that a terminal would obey, and those that
+# turn the text after them round.
 TERMINAL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
 
 

@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from atoll.access import Role, alone
 from atoll.accounting import BINDER_PROVIDERS
 from atoll.errors import AtollError, NotFound
 from atoll.events import Story
@@ -22,6 +23,7 @@ from atoll.people import Person
 from atoll.sources.parsing import binder_spec
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
+from atoll.web.doors import door_of
 from atoll.web.guard import address, plain
 from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
@@ -140,6 +142,7 @@ async def show_progress(request: Request) -> Response:
         session,
         "progress.html",
         launch=begun,
+        mine=Role.OWNER in alone(session.person, begun.request.person.name),
         version=version,
         opens=shown(opening),
         over=begun.state.over,
@@ -266,4 +269,4 @@ async def _launch_of(request: Request, session: Session) -> Launch:
     if session.person is None:
         raise NotFound("There is no such launch.", hint="Launch the repository again.")
     launch_id = request.path_params["launch"]
-    return await site_of(request).desk.get(launch_id, session.person)
+    return await site_of(request).desk.get(launch_id, session.person, door_of(request).whose)

@@ -93,10 +93,17 @@ async def person_of(site: Site, token: str) -> tuple[Person, Bearer] | None:
 
 
 async def session_of(request: Request) -> Session:
-    """Return who asks for this page, or raise `SignInNeeded`.
+    """Return who asks for this page, the same as often as it is asked, or raise `SignInNeeded`.
 
     Where anonymous access is on, somebody unknown gets a session without a person.
     """
+    known: Session | None = getattr(request.state, "session", None)
+    if known is None:
+        known = request.state.session = await _found(request)
+    return known
+
+
+async def _found(request: Request) -> Session:
     site = site_of(request)
     session = _read(request)
     if session and session.token:

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from atoll.web.guard import plain
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 THOUSAND = 1000
 
@@ -72,6 +74,11 @@ def as_json(values: Sequence[Any]) -> str:
     return json.dumps([asdict(value) for value in values])
 
 
+def visible(text: object) -> str:
+    """Return what an error says without the control characters of what it quotes."""
+    return "\n".join(plain(line) for line in str(text).splitlines())
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "duration": duration,
@@ -80,4 +87,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "short": short,
     "gigabytes": gigabytes,
     "json": as_json,
+    "visible": visible,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from atoll.errors import AtollError, Busy, Cancelled, Refused, TooLarge
+from atoll.errors import AtollError, Busy, Cancelled, TooLarge
 from atoll.web.guard import check_post
 from atoll.web.sign_in import session_of
 from atoll.web.site import site_of
@@ -17,13 +17,11 @@ async def receive(request: Request) -> Response:
     """PUT uploads/NAME: keep the body; the answer's ``reference`` goes into the form's one field.
 
     A file comes as it is, so that it need not be in memory or on disk twice. One at a time of one
-    person; visitors, who come and go, may not fill the disk.
+    person; visitors, who come and go and may not fill the disk, do not get here.
     """
     session = await session_of(request)
     check_post(request, request.headers.get(TOKEN, ""), session.form_token)
-    if session.person is None or session.person.visitor:
-        raise Refused("Only people who have signed in may upload.", hint="Sign in first.")
-    site, whose = site_of(request), session.person.name
+    site, whose = site_of(request), session.name
     most = int(site.atoll.settings.sources.max_size)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:

@@ -20,6 +20,7 @@ from atoll.stores.sql.stops import SqlStops
 from atoll.stores.sql.trusts import SqlTrusts
 from atoll.stores.sql.urls import database_url
 from atoll.stores.sql.volumes import SqlVolumes
+from atoll.stores.sql.whole import wholly
 
 STEPS = Path(__file__).parent / "migrations" / "versions"
 NEWEST = max(file.stem for file in STEPS.glob("m*.py"))[1:5]  # the revision that the code needs
@@ -37,6 +38,8 @@ class SqlStore:
         self.stops = SqlStops(database)
         self.trusts = SqlTrusts(database)
         self.volumes = SqlVolumes(database)
+        for part in (one for one in vars(self).values() if one is not database):
+            wholly(part)
 
     async def open(self) -> None:
         """Bring the tables up to date; any number of processes may do so at once.

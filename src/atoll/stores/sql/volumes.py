@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -57,17 +58,17 @@ class SqlVolumes:
 
     async def change(self, before: Volume, after: Volume) -> bool:
         """Replace *before* by *after*, but for its shares, unless another was quicker."""
-        as_before = (
-            volumes.c.id == before.id,
-            volumes.c.owner == _key(before.owner),
-            volumes.c.name == before.name,
-            volumes.c.deleted.is_(None) if before.deleted is None
-            else volumes.c.deleted == before.deleted,
-        )  # fmt: skip
+        mine = update(volumes).where(volumes.c.id == before.id)
+        known = select(volumes.c.body).where(volumes.c.id == before.id)
         try:
             async with self._database.writing() as connection:
-                changed = update(volumes).where(*as_before).values(**_row(after))
-                return (await connection.execute(changed)).rowcount == 1
+                # Changes nothing, but whoever comes now waits until we are done.
+                await connection.execute(mine.values(name=volumes.c.name))
+                body = (await connection.execute(known)).scalar()
+                if body is None or VOLUME.validate_python(body) != replace(before, shares=()):
+                    return False
+                await connection.execute(mine.values(**_row(after)))
+                return True
         except IntegrityError:
             return False
 

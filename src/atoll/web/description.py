@@ -1,0 +1,210 @@
+"""Description: the service's addresses as OpenAPI 3.1, for programs that read that.
+
+It is made of the routes themselves and of the table of who may use them, so that it has all of
+them and nothing else; only what is sent and answered is written down here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from atoll import __version__
+from atoll.access import DOORS, By, Deed, Door
+from atoll.launching.wishes import Wishes
+from atoll.web.launch_form import LaunchForm
+from atoll.web.site import site_of
+from atoll.web.volumes import DEEDS
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+PAGE, JSON, STREAM = "text/html", "application/json", "text/event-stream"
+PLAIN, SVG = "text/plain", "image/svg+xml"
+FORM = "application/x-www-form-urlencoded"
+EVENT: Schema = {"type": "object", "properties": {"data": TEXT, "event": TEXT, "id": TEXT}}
+
+
+def _object(names: Mapping[str, Schema], *, whole: bool = True) -> Schema:
+    required = {"required": list(names)} if whole else {}
+    return {"type": "object", "properties": dict(names), **required}
+
+
+def _texts(*names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, TEXT)
+
+
+ERROR = _object(_texts("error", "hint", "message") | {"ok": {"const": False}})
+OK: Schema = {"type": "boolean"}
+SHARES = {"type": "array", "items": _object({"whom": TEXT, "write": {"type": "boolean"}})}
+SIZE: Schema = {"type": ["integer", "null"], "minimum": 0}
+VOLUME = _object(
+    {
+        **_texts("volume", "owner", "description", "made"),
+        "quota": SIZE,
+        "shares": SHARES,
+        "snapshot": {"type": "boolean"},
+        "deleted": {"type": ["string", "null"]},
+        "may": {"type": "array", "items": {"enum": [deed.value for deed in Deed]}},
+    }
+)
+LISTED = _object(
+    {**VOLUME["properties"], "bytes": SIZE, "servers": {"type": "array", "items": TEXT}}
+)
+WISHES = _texts(*(one.name for one in fields(Wishes)))
+LAUNCH = _texts(*(one.name for one in fields(LaunchForm)))
+SENT_TO_VOLUMES: dict[str, Schema] = {
+    **_texts("volume", "whom", "name", "description"),
+    "quota": {"type": ["string", "integer", "null"]},
+    "write": {"type": ["boolean", "string"]},
+    "now": {"type": ["boolean", "string"]},
+}
+LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
+
+# What is sent, beside the path: in the query of a GET, else in the body.
+SENT: Mapping[str, Mapping[str, Schema]] = {
+    "GET ": LAUNCH,
+    "GET recognise": LAUNCH,
+    "GET v2/{rest:path}": LINK,
+    "GET /build/{rest:path}": {**LINK, "build_only": TEXT},
+    "GET launches/{launch}/events": _texts("seen"),
+    "GET servers": _texts("done"),
+    "GET volumes": _texts("done", "volume"),
+    "GET api/volumes": _texts("all"),
+    "GET sign-in": _texts("next"),
+    "GET oauth_callback": _texts("code", "state"),
+    "POST launches": {**LAUNCH, "trust": TEXT},
+    "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
+    "POST trusted/drop": _texts("what"),
+    "POST volumes/{deed}": SENT_TO_VOLUMES,
+    "POST api/volumes/{deed}": SENT_TO_VOLUMES,
+}
+# What is answered where all is well and it is not a page: the kind, and of JSON what is in it.
+ANSWERED: Mapping[str, tuple[str, Schema]] = {
+    "GET recognise": (JSON, {"type": "object"}),
+    "PUT uploads/{name}": (JSON, _object({"ok": OK, "reference": TEXT})),
+    "GET launches/{launch}/events": (STREAM, EVENT),
+    "GET launches/{launch}/log": (PLAIN, TEXT),
+    "GET launches/{launch}/requirements.txt": (PLAIN, TEXT),
+    "GET servers/states": (JSON, {"type": "object", "additionalProperties": TEXT}),
+    "GET api/volumes": (JSON, {"type": "array", "items": LISTED}),
+    "POST api/volumes/{deed}": (JSON, VOLUME),
+    "GET openapi.json": (JSON, {"type": "object", "required": ["openapi", "paths"]}),
+    "GET metrics": (PLAIN, TEXT),
+    "GET /metrics": (PLAIN, TEXT),
+    "GET /build/{rest:path}": (STREAM, EVENT),
+    "GET /badge_logo.svg": (SVG, TEXT),
+    "GET /badge.svg": (SVG, TEXT),
+    "GET /health": (JSON, _object({"ok": OK, "checks": {"type": "array"}})),
+    "GET /health/live": (JSON, _object({"ok": OK})),
+    "GET /health/ready": (JSON, _object({"ok": OK})),
+    "GET /versions": (JSON, _object(_texts("builder", "binderhub", "atoll"), whole=False)),
+    "GET /api/repoproviders": (JSON, {"type": "array", "items": {"type": "object"}}),
+}
+SECURITY: Mapping[By, list[dict[str, list[str]]]] = {
+    By.NOTHING: [],
+    By.SESSION: [{"session": []}],
+    By.FORM: [{"session": []}],
+    By.TOKEN: [{"token": []}],
+}
+SCHEMES = {
+    "session": {"type": "apiKey", "in": "cookie", "name": "atoll-session"},
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of JupyterHub's."},
+}
+
+
+async def show_description(request: Request) -> Response:
+    """GET openapi.json: all addresses of the service, as OpenAPI."""
+    return JSONResponse(described(request.app.routes, site_of(request).place.base))
+
+
+def described(routes: Iterable[BaseRoute], base: str = "/") -> Schema:
+    """Return the document about *routes*, those of `doors.door`, of a hub at *base*."""
+    paths: dict[str, Schema] = {}
+    for route in routes:
+        if isinstance(route, Route):
+            method, _, _ = route.name.partition(" ")
+            path = "/" + re.sub(r":path\}", "}", route.path).removeprefix(base)
+            paths.setdefault(path, {})[method.lower()] = _operation(route, DOORS[route.name])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Atoll", "version": __version__},
+        "servers": [{"url": base.rstrip("/") or "/"}],
+        "paths": paths,
+        "components": {"securitySchemes": SCHEMES},
+    }
+
+
+def _operation(route: Route, known: Door) -> Schema:
+    method, _, path = route.name.partition(" ")
+    named = [_parameter("path", name, {}) for name in re.findall(r"\{(\w+)", path)]
+    sent = SENT.get(route.name, {})
+    if method == "GET":
+        named += [_parameter("query", name, schema) for name, schema in sent.items()]
+    if known.by is By.FORM and method == "PUT":
+        named.append(_parameter("header", "X-Form-Token", {}))
+    return {
+        "summary": _summary(route),
+        "description": _who(known),
+        "parameters": named,
+        **_body(method, known, sent),
+        "responses": _answers(route.name),
+        "security": SECURITY[known.by],
+    }
+
+
+def _answers(row: str) -> Schema:
+    """Return what is answered where all is well, where something is wrong, and in between."""
+    kind, schema = ANSWERED.get(row, (PAGE, TEXT))
+    well = {"content": {kind: {"schema": schema}}}
+    wrong = {JSON: {"schema": ERROR}, PAGE: {"schema": TEXT}}
+    if kind == STREAM:
+        wrong[STREAM] = {"schema": EVENT}
+    answers: Schema = {
+        "200": {"description": "What was asked for.", **well},
+        "3XX": {"description": "Where it goes on."},
+        "default": {"description": "What is wrong; a page for a browser.", "content": wrong},
+    }
+    if row.startswith("OPTIONS"):
+        answers["204"] = {"description": "What a page's script may ask."}
+    if "health" in row:
+        answers["503"] = {"description": "Something is not well.", **well}
+    return answers
+
+
+def _parameter(where: str, name: str, schema: Schema) -> Schema:
+    choices = {"enum": list(DEEDS)} if name == "deed" else {}
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": {**TEXT, **schema, **choices},
+    }
+
+
+def _body(method: str, known: Door, sent: Mapping[str, Schema]) -> Schema:
+    if method == "PUT":
+        content: Schema = {"application/octet-stream": {"schema": {}}}
+    elif method == "POST":
+        mine = {**sent, **(_texts("form_token") if known.by is By.FORM else {})}
+        schema = {"schema": _object(mine, whole=False)}
+        content = {(FORM if known.by is By.FORM else JSON): schema}
+    else:
+        return {}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _summary(route: Route) -> str:
+    first = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
+    said = first.partition(": ")[2] or first
+    return said[:1].upper() + said[1:]
+
+
+def _who(known: Door) -> str:
+    who = ", ".join(sorted(role.value for role in known.whose or known.to))
+    return f"For {who}. Shown by: {known.by.value}."

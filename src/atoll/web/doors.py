@@ -1,0 +1,49 @@
+"""Doors: no address of the service answers but to whom the table of `access` opens it.
+
+What an address names is looked up by its handler, which asks `door_of` whose it must be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from atoll.access import DOORS, HUB, By, Door, Role, roles
+from atoll.web.sign_in import SignInNeeded, session_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def door(method: str, path: str, handler: Handler, *, below: str) -> Route:
+    """Return the route to *handler* at *path*, a row of the table, *below* the hub's path or ours.
+
+    The row is its name. Raises `KeyError` for an address that is not in the table.
+    """
+    row = f"{method} {path}"
+    where, behind = below + path.removeprefix("/"), _behind(DOORS[row], handler)
+    return Route(where, behind, methods=[method], name=row)
+
+
+def door_of(request: Request) -> Door:
+    """Return the door by which *request* came."""
+    found: Door = request.state.door
+    return found
+
+
+def _behind(known: Door, handler: Handler) -> Handler:
+    @wraps(handler)
+    async def come(request: Request) -> Response:
+        request.state.door = known
+        if known.by in {By.SESSION, By.FORM}:
+            session = await session_of(request)
+            # Whom the service lets in without a sign-in is a visitor before they have a name, too.
+            who = roles(session.person, HUB) if session.person else {Role.VISITOR}
+            if known.to.isdisjoint(who):
+                raise SignInNeeded
+        return await handler(request)
+
+    return come
