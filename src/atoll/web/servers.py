@@ -152,7 +152,7 @@ async def update(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     _, plan, _ = await _find(site, person, name)
     if plan is None or plan.content.temporary:
-        raise NotFound(f"Server {name} keeps no files.", hint="Launch the repository again.")
+        raise BadRequest(f"Server {name} keeps no files.", hint="Launch the repository again.")
     again = replace(_again(plan, name, moving=True), person=person)
     begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
     return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
