@@ -34,7 +34,7 @@ def data_folder(settings: Settings) -> Path:
 def check_ours(settings: Settings) -> None:
     """Raise `Refused` where there is a data folder that the operating system keeps us out of."""
     folder = settings.data.absolute()
-    if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
         raise _not_ours(folder)
 
 

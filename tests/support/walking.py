@@ -30,6 +30,7 @@ DEEDS = {
     "restore": Deed.RESTORE,
     "hand-over": Deed.HAND_OVER,
 }
+DEEDS_OF = dict.fromkeys(("POST volumes/{deed}", "POST api/volumes/{deed}"), DEEDS)
 WALKERS = {
     "nobody": None,
     "visitor": None,
@@ -105,7 +106,7 @@ class Walker:
             return await self._signing_in()
         url = path if path.startswith("/") else PREFIX + path
         url = url.replace("{rest:path}", LINK).replace("{path:path}", "atoll.css")
-        url = url.replace("{deed}", deed).replace("{name}", "x.zip")
+        url = url.replace("{owner}", self.owner).replace("{deed}", deed).replace("{name}", "x.zip")
         url = url.replace("{server}", self.service.store.launches.kept[self.launch].name)
         url = url.replace(
             "{launch}", self.failed if path.endswith(("log", "retry")) else self.launch
