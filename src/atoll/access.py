@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from atoll.errors import BadRequest
+from atoll.errors import BadRequest, Refused
 from atoll.people import Person
 
 LONGEST = 255  # characters of a person's or a group's name, as JupyterHub has it
@@ -95,6 +95,21 @@ VOLUMES: Mapping[Deed, frozenset[Role]] = {
 }
 
 
+class Office(StrEnum):
+    """What can be done with the hub as a whole, and with what is other people's."""
+
+    LOOK = "look at everybody's servers and costs"
+    READ_LOG = "read who did what"
+    STOP = "stop other people's servers"
+
+
+HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
+    Office.LOOK: frozenset({Role.OPERATOR}),
+    Office.READ_LOG: frozenset({Role.OPERATOR}),
+    Office.STOP: frozenset({Role.OPERATOR}),
+}
+
+
 def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> frozenset[Role]:
     """Return all that *person* is to a thing of *owner*'s; ``None`` has not signed in."""
     if person is None or person.visitor:
@@ -110,6 +125,12 @@ def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> 
 def may(deed: Deed, whoever: frozenset[Role]) -> bool:
     """Say whether somebody with these roles may do that with a volume."""
     return not VOLUMES[deed].isdisjoint(whoever)
+
+
+def check_office(office: Office, person: Person | None) -> None:
+    """Raise `Refused` unless *person* may do that on this hub."""
+    if HUB_OFFICES[office].isdisjoint(roles(person, HUB)):
+        raise Refused(f"Only an operator may {office.value}.", hint="Ask the operator of this hub.")
 
 
 def parties(person: Person) -> tuple[Party, ...]:

@@ -35,6 +35,7 @@ from atoll.web import (
 )
 from atoll.web.guard import Guard, asked_for, is_navigation, plain
 from atoll.web.hub_api import HubApi
+from atoll.web.meter import Meter
 from atoll.web.sign_in import Faces, Session, SignInNeeded
 from atoll.web.site import STATIC, Place, Site
 from atoll.web.starter import HubStarter
@@ -66,6 +67,7 @@ def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
         metrics.CountedRecords(atoll.store.records, meters),
         HubStarter(hub, atoll.store.plans),
         Bounds(settings.access.launches, settings.servers.per_person),
+        atoll.store.acts,
     )
     return Site(atoll, desk, hub, place, meters)
 
@@ -192,6 +194,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
+        if site.atoll.settings.operator.sample:
+            await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
+        if site.atoll.settings.operator.sample:
+            await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
         await stack.enter_async_context(app.state.culling)
         yield
 

@@ -47,7 +47,7 @@ async def launch(request: Request) -> Response:
     except AtollError as error:
         return launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
-        await trust(site, begun.request)
+        await trust(request, begun.request)
     return _to_progress(request, session, begun)
 
 

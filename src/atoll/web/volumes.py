@@ -19,6 +19,7 @@ from atoll.quantities import parse_size
 from atoll.volumes import Volume, written
 from atoll.volumes.facts import facts, listed
 from atoll.volumes.keeper import Keeper
+from atoll.web.acts import note_act
 from atoll.web.pages import page
 from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
 from atoll.web.site import site_of
@@ -101,14 +102,16 @@ async def do(request: Request) -> Response:
     """POST volumes/DEED: a form of that page."""
     session, sent = await posted(request)
     name = request.path_params["deed"]
-    done = await _deed(name)(site_of(request).atoll.keeper, _signed_in(session.person), sent)
+    person = _signed_in(session.person)
+    done = await _deed(name)(site_of(request).atoll.keeper, person, sent)
+    await _note(request, person, name, done, sent)
     told = urlencode({"done": name, "volume": done.name})
     return RedirectResponse(f"{site_of(request).place.prefix}volumes?{told}", 303)
 
 
 async def list_for_programs(request: Request) -> Response:
     """GET api/volumes; with ``?all``, everybody's, for operators."""
-    person = await _by_token(request)
+    person = await by_token(request)
     keeper = site_of(request).atoll.keeper
     rows = await listed(keeper, person, everybodys="all" in request.query_params)
     return JSONResponse(rows)
@@ -116,11 +119,19 @@ async def list_for_programs(request: Request) -> Response:
 
 async def do_for_programs(request: Request) -> Response:
     """POST api/volumes/DEED: the same, with a token and a JSON object."""
-    person = await _by_token(request)
-    done = await _deed(request.path_params["deed"])(
-        site_of(request).atoll.keeper, person, await _object(request)
+    person, sent, name = (
+        await by_token(request),
+        await _object(request),
+        request.path_params["deed"],
     )
+    done = await _deed(name)(site_of(request).atoll.keeper, person, sent)
+    await _note(request, person, name, done, sent)
     return JSONResponse(facts(done, person))
+
+
+async def _note(request: Request, person: Person, deed: str, done: Volume, sent: Fields) -> None:
+    detail = {name: str(sent[name]) for name in ("whom", "write", "now", "quota") if sent.get(name)}
+    await note_act(request, person.name, deed.replace("-", " "), "volume", str(done), detail=detail)
 
 
 def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
@@ -150,7 +161,7 @@ async def _clear_for_ever(keeper: Keeper) -> None:
         await asyncio.sleep(CLEARING)
 
 
-async def _by_token(request: Request) -> Person:
+async def by_token(request: Request) -> Person:
     """Return whose token a program sent; a cookie is not enough, as any page could send it."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     found = None

@@ -10,6 +10,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from atoll.errors import Unreachable
 from atoll.settings import Settings
+from atoll.stores.sql.acts import SqlActs
+from atoll.stores.sql.costs import SqlCosts
 from atoll.stores.sql.database import Database
 from atoll.stores.sql.launches import SqlLaunches
 from atoll.stores.sql.plans import SqlPlans
@@ -37,6 +39,8 @@ class SqlStore:
         self.stops = SqlStops(database)
         self.trusts = SqlTrusts(database)
         self.volumes = SqlVolumes(database)
+        self.acts = SqlActs(database)
+        self.costs = SqlCosts(database)
 
     async def open(self) -> None:
         """Bring the tables up to date; any number of processes may do so at once.
