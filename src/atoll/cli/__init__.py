@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import atoll
+from atoll.cli.admin import admin
 from atoll.cli.backup import backup, restore
 from atoll.cli.build import build
 from atoll.cli.check import check
@@ -87,7 +88,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, remove, up),
-    *(volumes, backup, restore, doctor),
+    *(volumes, admin, backup, restore, doctor),
 ):
     main.add_command(command)
 
