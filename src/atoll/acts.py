@@ -133,8 +133,7 @@ async def note(acts: Acts, act: Act, *, must: bool = False) -> None:
 
 def short(text: str, most: int = LONGEST) -> str:
     """Return *text* in one printable line of at most *most* characters, without a password."""
-    line = "".join(c if c.isprintable() else " " for c in SECRETS.sub(HIDDEN, text[: 4 * most]))
-    line = line.encode("utf-8", "replace").decode()
+    line = "".join(c if c.isprintable() else " " for c in SECRETS.sub(HIDDEN, text))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
