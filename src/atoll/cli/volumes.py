@@ -189,7 +189,11 @@ def _do(settings: Settings, deed: Callable[[Atoll], Awaitable[Done]]) -> Done:
 
 def _said() -> dict[str, str]:
     given = click.get_current_context().params
-    return {name: str(given[name]) for name in ("whom", "to", "write", "now", "quota") if given.get(name)}
+    return {
+        name: str(given[name])
+        for name in ("whom", "to", "write", "now", "quota")
+        if given.get(name)
+    }
 
 
 def _sure(question: str, *, yes: bool) -> None:

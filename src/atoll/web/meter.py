@@ -101,7 +101,7 @@ class Meter:
         shelved = [one.environment for one in await self.atoll.store.shelf.all()]
         folders = {str(one.key): Path(one.handle) for one in shelved if one.handle.startswith("/")}
         there = {key: folder for key, folder in folders.items() if folder.is_dir()}
-        sizes = await asyncio.to_thread(usage, there)
+        sizes = await asyncio.to_thread(usage, there) if there else {}
         return [
             Cost(day, Thing.ENVIRONMENT, HUB, key, disk=size.all) for key, size in sizes.items()
         ]
