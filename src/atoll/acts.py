@@ -101,12 +101,16 @@ class Search:
     limit: int = 100
 
 
-class Acts(Protocol):
-    """Where acts are kept."""
+class Book(Protocol):
+    """What acts are written into."""
 
     async def add(self, act: Act) -> None:
         """Keep *act*, cleaned."""
         ...
+
+
+class Acts(Book, Protocol):
+    """Where acts are kept."""
 
     async def find(self, search: Search) -> Sequence[tuple[int, Act]]:
         """Return what *search* is true of, with the numbers, the newest first."""
@@ -117,13 +121,13 @@ class Acts(Protocol):
         ...
 
 
-async def note(acts: Acts, act: Act, *, must: bool = False) -> None:
+async def note(book: Book, act: Act, *, must: bool = False) -> None:
     """Write *act* down. Where that fails, the log says so and life goes on, unless it *must* be.
 
     What an operator does with other people's things must be: it is written down before it is done.
     """
     try:
-        await acts.add(act)
+        await book.add(act)
     except Exception:
         known = act.clean()
         log.exception("NOT WRITTEN DOWN: %s: %s %s", known.who, known.deed, known.what)

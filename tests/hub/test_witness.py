@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from types import SimpleNamespace
 
 import httpx2
+from tornado.httputil import HTTPHeaders
 
 from atoll.acts import Search
+from atoll.errors import Unreachable
+from atoll.hub.witness import Witness
 from atoll.stores.sql import open_store
 from support.hub import a_plan, eventually
 
@@ -66,12 +70,24 @@ def test_what_people_do_by_jupyterhubs_api_is_written_down_once(installation):
     installation.run(plan, token)
     made = installation.api("POST", "users/wanda/tokens", token, json={}).json()
     installation.api("DELETE", f"users/wanda/tokens/{made['id']}", token)
-    assert installation.api("DELETE", "users/wanda/servers/lab", token).status_code in {202, 204}
+    for more in ({}, {"json": {"remove": True}}):
+        answer = installation.api("DELETE", "users/wanda/servers/lab", token, **more)
+        assert answer.status_code in {202, 204}
+        eventually(lambda: not installation.server("wanda", "lab").get("pending"))
     assert installation.api("DELETE", "users/admin", token).status_code in {403, 404}
-    deeds = ["start", "make a token", "revoke a token", "stop"]
+    deeds = ["start", "make a token", "revoke a token", "stop", "delete"]
     eventually(lambda: len(acts(installation, who="wanda")) == len(deeds))
     found = acts(installation, who="wanda")
     assert sorted(one.deed for one in found) == sorted(deeds)
     assert {one.server for one in found} == {"", "wanda/lab"}
     assert {(one.who, one.way.value) for one in found} == {("wanda", "program")}
     assert made["token"] not in repr(found)
+
+
+async def test_a_database_that_is_away_keeps_nobody_from_signing_in(caplog):
+    async def away():
+        raise Unreachable("The database does not answer.")
+
+    handler = SimpleNamespace(request=SimpleNamespace(headers=HTTPHeaders(), remote_ip="192.0.2.1"))
+    await Witness(away, "/hub/").signed_in(handler, "ada")
+    assert "NOT WRITTEN DOWN: ada: sign in ada" in caplog.text

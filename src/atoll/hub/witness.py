@@ -8,6 +8,7 @@ person types as a name that nobody has may be a password, so it is not kept.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -62,8 +63,11 @@ class Witness:
 
     async def signed_in(self, handler: Any, name: str) -> None:
         """Write down that *name* has signed in."""
-        act = Act(name, "sign in", "person", name, address=self._address(handler))
-        await note(await self._store(), act)
+        await note(self, Act(name, "sign in", "person", name, address=self._address(handler)))
+
+    async def add(self, act: Act) -> None:
+        """Write *act* down, once the store is open."""
+        await (await self._store()).add(act)
 
     def _act(self, handler: Any) -> Act | None:
         request = handler.request
@@ -87,7 +91,7 @@ class Witness:
         user, method = handler.current_user, handler.request.method
         if not isinstance(user, User):
             return None
-        for methods, pattern, deed, kind in TABLE:
+        for methods, pattern, usual, kind in TABLE:
             found = re.fullmatch(pattern, path)
             if found is None or method not in methods.split("|"):
                 continue
@@ -97,6 +101,8 @@ class Witness:
             names = {key: unquote(value or "") for key, value in found.groupdict().items()}
             what = names.get("what") or names.get("who", "")
             server = f"{what}/{names['server']}" if "server" in names else ""
+            deleted = server and method == "DELETE" and _removes(handler.request.body)
+            deed = "delete" if deleted else usual
             way = Way.PROGRAM if handler.request.headers.get("Authorization") else Way.PAGE
             return Act(user.name, deed, kind, (server or what).rstrip("/"), server, way, where)
         return None
@@ -112,9 +118,14 @@ class Witness:
         return sender(forwarded, str(handler.request.remote_ip or ""), self._proxies)
 
     def _write(self, act: Act) -> None:
-        async def write() -> None:
-            await note(await self._store(), act)
-
-        task = asyncio.ensure_future(write())
+        task = asyncio.ensure_future(note(self, act))
         self._tasks.add(task)  # else it may be collected before it is done
         task.add_done_callback(self._tasks.discard)
+
+
+def _removes(body: bytes) -> bool:
+    """Say whether a server is not only stopped, as JupyterHub's API has it."""
+    try:
+        return bool(json.loads(body or b"{}").get("remove"))
+    except (ValueError, AttributeError):
+        return False

@@ -98,6 +98,7 @@ def make_app(site: Site, culling: AbstractAsyncContextManager[None] | None = Non
         site.atoll.runner,
         settings.access,
         place.secret,
+        acts=site.atoll.store.acts,
     )
     app.state.site = site
     app.state.culling = culling or contextlib.nullcontext()
