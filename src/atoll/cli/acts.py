@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 
 from atoll.acts import Act, Acts, Way, note
-from atoll.app import plug_in
 from atoll.cli.common import me
 from atoll.settings import Settings
+from atoll.stores.sql import open_store
 
 
 async def note_command(
@@ -30,8 +30,9 @@ def note_alone(settings: Settings, deed: str, kind: str, what: str) -> None:
     """Write it down where nothing else of the store is needed, and no table is to be changed."""
 
     async def write() -> None:
-        store = plug_in("stores", "sql")(settings)
-        await note_command(store.acts, deed, kind, what)
-        await store.close()
+        store = open_store(settings)
+        if store.database.exists():
+            await note_command(store.acts, deed, kind, what)
+            await store.close()
 
     asyncio.run(write())

@@ -28,6 +28,7 @@ from atoll.web.hub_api import HubApi, hub_client
 Row = dict[str, Any]
 T = TypeVar("T")
 NEXT = 1.0  # seconds between two looks at what has come
+MOST = 10_000  # acts that are shown at once
 
 
 @click.group()
@@ -115,7 +116,7 @@ def costs(settings: Settings, *, month: str, by: str, as_json: bool) -> None:
 @click.option("--who", default="", metavar="PERSON", help="Who did it, or whose thing it is.")
 @click.option("--what", default="", help="The deed, or a part of what it was done to.")
 @click.option("--since", default="", metavar="DAY|TIME", help="2026-11-22, or 8h: eight hours ago.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1, MOST), default=100, help="The newest so many.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @as_json
 @click.pass_obj
@@ -143,7 +144,7 @@ def log(
         say(row)
     while follow:
         time.sleep(NEXT)
-        search = replace(search, after=rows[-1]["number"] if rows else search.after)
+        search = replace(search, after=rows[-1]["number"] if rows else search.after, limit=MOST)
         rows = _do(settings, partial(overview.acts, search=search))[::-1]
         for row in rows:
             say(row)
