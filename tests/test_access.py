@@ -4,8 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from atoll.access import HUB, VOLUMES, Deed, Kind, Party, Role, Share, party, roles
-from atoll.errors import BadRequest
+from atoll.access import (
+    HUB,
+    HUB_OFFICES,
+    VOLUMES,
+    Deed,
+    Kind,
+    Office,
+    Party,
+    Role,
+    Share,
+    check_office,
+    party,
+    roles,
+)
+from atoll.errors import BadRequest, Refused
 from atoll.people import Person
 from atoll.volumes import Volume
 
@@ -89,6 +102,17 @@ def test_what_is_the_hubs_is_read_by_those_who_have_signed_in_and_changed_by_non
     public = Volume("hub:x", HUB, "x", datetime.now(UTC), shares=(Share(HUB),))
     signed_in = who not in {"nobody", "visitor"}
     assert public.lets(PEOPLE[who], deed) == (signed_in and deed in {Deed.SEE, Deed.READ})
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.parametrize("office", Office)
+def test_what_concerns_everybody_is_done_by_operators_alone(who, office):
+    assert set(HUB_OFFICES) == set(Office)
+    if who == "operator":
+        check_office(office, PEOPLE[who])
+    else:
+        with pytest.raises(Refused, match="Only an operator may"):
+            check_office(office, PEOPLE[who])
 
 
 def test_a_person_called_as_a_group_is_written_is_not_of_it():

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from atoll.errors import BadRequest
+from atoll.errors import BadRequest, Refused
 from atoll.people import Person
 
 LONGEST = 255  # characters of a person's or a group's name, as JupyterHub has it
@@ -102,6 +102,21 @@ VOLUMES: Mapping[Deed, frozenset[Role]] = {
 }
 
 
+class Office(StrEnum):
+    """What can be done with the hub as a whole, and with what is other people's."""
+
+    LOOK = "look at everybody's servers and costs"
+    READ_LOG = "read who did what"
+    STOP = "stop other people's servers"
+
+
+HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
+    Office.LOOK: frozenset({Role.OPERATOR}),
+    Office.READ_LOG: frozenset({Role.OPERATOR}),
+    Office.STOP: frozenset({Role.OPERATOR}),
+}
+
+
 def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> frozenset[Role]:
     """Return all that *person* is to a thing of *owner*'s; ``None`` has not signed in."""
     if person is None or person.visitor:
@@ -127,6 +142,12 @@ def alone(person: Person | None, owner: str) -> frozenset[Role]:
 def may(deed: Deed, whoever: frozenset[Role]) -> bool:
     """Say whether somebody with these roles may do that with a volume."""
     return not VOLUMES[deed].isdisjoint(whoever)
+
+
+def check_office(office: Office, person: Person | None) -> None:
+    """Raise `Refused` unless *person* may do that on this hub."""
+    if HUB_OFFICES[office].isdisjoint(roles(person, HUB)):
+        raise Refused(f"Only an operator may {office.value}.", hint="Ask the operator of this hub.")
 
 
 def parties(person: Person) -> tuple[Party, ...]:
@@ -189,6 +210,7 @@ _MINE = Door(By.SESSION, LET_IN, THEIRS)
 _MINE_FORM = Door(By.FORM, LET_IN, THEIRS)
 _WATCHED = Door(By.SESSION, LET_IN, WATCHED)
 _PROGRAM = Door(By.TOKEN, SIGNED_IN)
+_OFFICE = frozenset({Role.OPERATOR})
 _MONITOR = Door(By.TOKEN, frozenset({Role.MONITOR}))
 
 # Every address below the service's own path, and, with a slash first, below the hub's. An operator
@@ -221,6 +243,13 @@ DOORS: Mapping[str, Door] = {
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
     "GET api/volumes": _PROGRAM,
     "POST api/volumes/{deed}": _PROGRAM,
+    "GET admin": Door(By.SESSION, _OFFICE),
+    "GET admin/costs": Door(By.SESSION, _OFFICE),
+    "GET admin/costs.csv": Door(By.SESSION, _OFFICE),
+    "GET admin/log": Door(By.SESSION, _OFFICE),
+    "POST admin/stop": Door(By.FORM, _OFFICE),
+    "GET api/admin/{view}": Door(By.TOKEN, _OFFICE),
+    "POST api/admin/stop": Door(By.TOKEN, _OFFICE),
     "GET sign-in": _OPEN,
     "GET oauth_callback": _OPEN,
     "POST sign-out": _FORM,
@@ -250,7 +279,8 @@ _HELD = """
 run, build, infer, check, list, open, logs, stop, update, remove, up, backup, restore,
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
-volumes hand-over, volumes delete, volumes restore
+volumes hand-over, volumes delete, volumes restore,
+admin people, admin servers, admin costs, admin log, admin stop
 """
 VERBS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from atoll import volumes
 from atoll.access import HUB, Kind, Party, Share
 from atoll.accounting import Records
+from atoll.accounting.costs import Costs
+from atoll.acts import Acts
 from atoll.environments import Builder, Environments, Shelf
 from atoll.environments.substitutes import from_pypi
 from atoll.errors import AtollError, Lacking
@@ -46,6 +48,8 @@ class Store(Protocol):
     stops: Stops
     trusts: Trusts
     volumes: volumes.Records
+    acts: Acts
+    costs: Costs
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date."""

@@ -172,6 +172,24 @@ class Memory:
     each: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs, by its handle, and since when (UTC)."""
+
+    handle: str
+    owner: str
+    name: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a server has used: seconds of processors since it started, and bytes of memory now."""
+
+    cpu: float
+    memory: int
+
+
 class Plans(Protocol):
     """Where plans wait until somebody starts them."""
 
@@ -230,6 +248,17 @@ class Runner(Protocol):
         """Return how much memory there is, and what a server takes; at once, as it is asked often.
 
         Where that is not known, there is any amount.
+        """
+        ...
+
+    async def running(self) -> list[Running]:
+        """Return every server that runs now, whoever has started it."""
+        ...
+
+    async def usage(self, handle: str) -> Usage | None:
+        """Return what a server that runs has used, or ``None`` if it is gone or that is unknown.
+
+        As long as it runs, its seconds never become fewer.
         """
         ...
 

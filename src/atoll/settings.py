@@ -319,6 +319,22 @@ class GroupSettings(_Section):
     )
 
 
+class OperatorSettings(_Section):
+    """``[operator]``: what is written down for whoever runs it."""
+
+    audit_days: int = Field(
+        365,
+        ge=0,
+        description="Days for which it is kept who did what; 0: for ever",
+    )
+    cost_days: int = Field(
+        1100, ge=0, description="Days for which it is kept what servers have cost; 0: for ever"
+    )
+    sample: Duration = Field(
+        60, ge=0, description="How often it is measured what servers use; 0: never"
+    )
+
+
 class Settings(_Section):
     """All of ``atoll.toml``. ``data`` is the one folder in which everything is kept."""
 
@@ -332,6 +348,7 @@ class Settings(_Section):
     pages: PagesSettings = PagesSettings()
     sign_in: SignIn = Password()
     volumes: VolumeSettings = VolumeSettings()
+    operator: OperatorSettings = OperatorSettings()
     groups: dict[str, GroupSettings] = Field(
         {},
         description=(

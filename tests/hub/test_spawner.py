@@ -259,7 +259,7 @@ def test_the_administrator_signs_in_by_the_form_and_lands_on_atolls_page(install
         home = client.get("hub/home").text
         assert 'href="/services/atoll/servers"' in home
         assert 'href="/services/atoll/static/hub.css"' in home
-        assert 'href="/hub/admin"' in home
+        assert 'href="/services/atoll/admin"' in home
         assert "hub/spawn" not in home  # there is nothing to start without a plan
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,6 +38,7 @@ def hub(tmp_path_factory, repositories):
         tmp_path_factory.mktemp("hub"),
         sources={"allow": [repositories.split("//")[1]]},
         servers={"network": "none", "networks": ["none"], "memory": "1G"},
+        operator={"sample": 1},
     )
     try:
         one.start()
@@ -136,3 +139,28 @@ def test_a_terminal_works_in_the_servers_home(hub, repositories):
         kind, *text = json.loads(socket.recv())
         said += text[0] if kind == "stdout" else ""
     socket.close()
+
+
+def test_an_operator_finds_what_eats_the_machine_and_stops_it(hub, repositories):
+    def admin(*words):
+        command = [sys.executable, "-P", "-m", "atoll.cli", "--config", str(hub.file), "admin"]
+        ran = subprocess.run([*command, *words, "--json"], capture_output=True, check=True)
+        return json.loads(ran.stdout)
+
+    ready = launch(hub, f"{repositories}/course", token_of(hub))
+    [row] = eventually(lambda: [one for one in admin("servers") if one["name"] == "course"])
+    assert row["server"] == "admin/course"
+    assert 10**7 < row["memory"] < 10**9
+    [row] = [one for one in admin("people") if one["person"] == "admin"]
+    assert "course" in row["running"]
+    assert "admin" in {one["who"] for one in admin("costs")}
+    assert admin("stop", "admin/course") == {"stopped": ["course"]}
+    eventually(lambda: ("admin", "course") not in hub.servers())
+    log = admin("log")
+    about = [one for one in log if one["server"] == "admin/course"]
+    assert [(one["deed"], one["way"]) for one in about[-3:]] == [
+        ("launch", "program"),
+        ("launch ready", "program"),
+        ("stop", "command"),
+    ]
+    assert ready["token"] not in json.dumps(log)

@@ -16,6 +16,7 @@ from atoll.sources import RepoRef
 from atoll.testing.sources import FakeSource
 from atoll.volumes import Volume
 from support.browsing import HOME, NAVIGATION, PREFIX, Browser, running
+from support.hub_stand_in import ACCESS
 from support.web_service import REPO, Service, make_service
 
 MARKS = ("words-of-ada", "log-of-ada", "proposal-of-ada")
@@ -107,6 +108,7 @@ class Walker:
         url = path if path.startswith("/") else PREFIX + path
         url = url.replace("{rest:path}", LINK).replace("{path:path}", "atoll.css")
         url = url.replace("{owner}", self.owner).replace("{deed}", deed).replace("{name}", "x.zip")
+        url = url.replace("{view}", "people")
         url = url.replace("{server}", self.service.store.launches.kept[self.launch].name)
         url = url.replace(
             "{launch}", self.failed if path.endswith(("log", "retry")) else self.launch
@@ -131,6 +133,8 @@ class Walker:
         return {}
 
     def _body(self, row: str, deed: str) -> dict[str, str]:
+        if "admin" in row:
+            return {"server": "ada"}  # all of hers
         if not deed:
             return {"repository": REPO, "how": "new", "what": "x"}
         if deed == "make":
@@ -236,7 +240,7 @@ async def _arrive(walker: Walker) -> None:
         walker.token = hub.token_of("prometheus", "read:metrics")
     if walker.person:
         hub.signed_in = walker.person.name
-        walker.token = hub.token_of(walker.person.name)
+        walker.token = hub.token_of(walker.person.name, ACCESS, "admin:servers")
         await _sign_in(walker.browser)
     if walker.who == "visiting owner":
         walker.launch, walker.failed = await _belongings(walker.service, walker.browser)

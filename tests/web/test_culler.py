@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from atoll.acts import ATOLL, Way
 from atoll.errors import Unreachable
 from atoll.servers import Why
 from atoll.settings import ServerSettings
 from atoll.stores.sql import open_store
-from atoll.testing.stores import MemoryStops
+from atoll.testing.stores import MemoryActs, MemoryStops
 from atoll.web import culler
 from atoll.web.culler import Arbiter, Culler
 from support.hub import Installation, a_plan, eventually
@@ -139,7 +140,7 @@ async def test_without_an_idle_time_only_age_stops_a_server(monkeypatch):
 HOUR = timedelta(hours=1)
 
 
-async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, age=HOUR):
+async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, age=HOUR, acts=None):
     asked = []
     server = {
         "full_name": "a/da/x",
@@ -154,7 +155,7 @@ async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, a
         return kernels
 
     stops = MemoryStops() if stops is None else stops
-    arbiter = Arbiter(ask, stops, max_age)
+    arbiter = Arbiter(ask, stops, max_age, acts)
     unused = None if inactive is None else timedelta(seconds=inactive)
     return await arbiter(inactive=unused, inactive_limit=limit, server=server), stops, asked
 
@@ -177,6 +178,16 @@ async def test_one_whose_kernels_rest_or_that_says_nothing_sensible_is_not(kerne
     stopped, stops, _ = await decide(kernels)
     assert stopped
     assert stops.kept["a/da", "x"].why is Why.IDLE
+
+
+async def test_that_nobody_asked_for_it_is_written_down():
+    acts = MemoryActs()
+    await decide([FREE, BUSY], acts=acts)
+    assert acts.kept == []
+    await decide([FREE], acts=acts)
+    [act] = acts.kept
+    assert (act.who, act.deed, act.server, act.detail) == (ATOLL, "stop", "a/da/x", {"why": "idle"})
+    assert act.way is Way.ITSELF
 
 
 @pytest.mark.parametrize("inactive", [None, 29.9])

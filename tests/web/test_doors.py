@@ -12,7 +12,14 @@ from support.walking import DEEDS_OF, MARKS, VISITING, WALKERS, refused, rows_of
 
 FRAMED = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-LAST = ("POST launches", "GET /build/{rest:path}", "POST sign-out", "GET oauth_callback")
+LAST = (
+    "POST api/admin/stop",
+    "POST admin/stop",
+    "POST launches",
+    "GET /build/{rest:path}",
+    "POST sign-out",
+    "GET oauth_callback",
+)
 
 
 def steps():

@@ -12,6 +12,7 @@ import click
 
 import atoll
 from atoll.access import VERBS, Role
+from atoll.cli.admin import admin
 from atoll.cli.backup import backup, restore
 from atoll.cli.build import build
 from atoll.cli.check import check
@@ -93,7 +94,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, update),
-    *(remove, up, volumes, backup, restore, doctor),
+    *(remove, up, volumes, admin, backup, restore, doctor),
 ):
     main.add_command(command)
 

@@ -54,12 +54,14 @@ def backup(ctx: click.Context, target: Path, *, with_environments: bool, as_json
     repositories, caches), logs, and servers that are temporary.
     """  # noqa: D301 - click's own mark
     from atoll.backups.making import Wish, back_up
+    from atoll.cli.acts import note_alone
 
     settings: Settings = ctx.obj
     wish = Wish(settings, settings_file(ctx.find_root().params["config"]), with_environments)
     began = time.monotonic()
     with _telling("Backing up") as say:
         made = back_up(wish, target, say)
+    note_alone(settings, "back up", "hub", str(made.file))
     told = {
         "file": str(made.file),
         "size": made.size,

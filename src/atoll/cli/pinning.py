@@ -10,6 +10,7 @@ from typing import TypeVar
 import click
 
 from atoll.app import opened
+from atoll.cli.acts import note_command
 from atoll.cli.common import Laptop, laptop
 from atoll.cli.progress import Progress
 from atoll.cli.run import understood
@@ -61,6 +62,8 @@ async def _pin(machine: Laptop, text: str, at: str, *, pinned: bool) -> EnvKey:
         else:
             found = await _referred(machine, text, at)
         await shelf.pin(found.key, found.engine, pinned=pinned)
+        deed = "pin" if pinned else "unpin"
+        await note_command(machine.atoll.store.acts, deed, "environment", found.key)
     return found.key
 
 

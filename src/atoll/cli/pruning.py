@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from atoll.app import opened
+from atoll.cli.acts import note_command
 from atoll.cli.common import Laptop, a_size, as_json, human_size, laptop, show
 from atoll.cli.shelves import rows_of
 from atoll.disk import beyond, discard, freed, usage
@@ -161,6 +162,7 @@ async def _remove(machine: Laptop, row: dict[str, Any], before: datetime) -> boo
             return False
         await shelf.drop(row["key"], row["engine"])
         await asyncio.to_thread(discard, [row["path"]])
+    await note_command(machine.atoll.store.acts, "prune", "environment", row["key"])
     return True
 
 

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from atoll.app import Atoll, opened, wire
+from atoll.cli.acts import note_command
 from atoll.cli.common import a_size, as_json, me, print_table, show
 from atoll.errors import Cancelled
 from atoll.settings import Settings
@@ -176,9 +177,23 @@ def restore(settings: Settings, volume: str, *, as_json: bool) -> None:
 def _do(settings: Settings, deed: Callable[[Atoll], Awaitable[Done]]) -> Done:
     async def do() -> Done:
         async with opened(wire(settings, trusted=True)) as atoll:
-            return await deed(atoll)
+            done = await deed(atoll)
+            changed = done[0] if isinstance(done, tuple) else done
+            if isinstance(changed, Volume):  # and nothing was only looked at
+                name = (click.get_current_context().info_name or "").replace("-", " ")
+                await note_command(atoll.store.acts, name, "volume", str(changed), _said())
+            return done
 
     return asyncio.run(do())
+
+
+def _said() -> dict[str, str]:
+    given = click.get_current_context().params
+    return {
+        name: str(given[name])
+        for name in ("whom", "to", "write", "now", "quota")
+        if given.get(name)
+    }
 
 
 def _sure(question: str, *, yes: bool) -> None:

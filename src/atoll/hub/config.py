@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from atoll.acts import Acts
 from atoll.hub.line import STARTING
 from atoll.hub.persons import PersonsSpawner
 from atoll.hub.places import (
@@ -19,6 +20,8 @@ from atoll.hub.places import (
     http_unix,
 )
 from atoll.hub.sign_in import label, sign_in
+from atoll.hub.spawner import installation, wire_from_settings
+from atoll.hub.witness import Witness
 from atoll.settings import Settings
 from atoll.stores.sql.urls import jupyterhub_url
 
@@ -49,12 +52,11 @@ def configure(c: Any, settings: Settings) -> None:
     _look(c, places, settings)
     _stop(c, places, settings)
     sign_in(c, settings, places)
+    _watch(c, places, settings)
     c.JupyterHub.spawner_class = PersonsSpawner
     c.JupyterHub.allow_named_servers = True
     # None of JupyterHub's own limits: whoever is one too many waits in line, and sees where.
     c.JupyterHub.concurrent_spawn_limit = c.JupyterHub.active_server_limit = 0
-    # Who waits is to see it, and not an unanswered request: JupyterHub takes 10 s by default.
-    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": SLOW}
     c.Spawner.env_keep = []  # nothing of this process's environment is a server's business
     c.Spawner.hub_connect_url = http_unix(f"{BOX_HUB}/{places.hub_socket.name}")
     c.Spawner.poll_interval = 10  # seconds; asking an engine is cheap
@@ -116,6 +118,28 @@ def _stop(c: Any, places: Places, settings: Settings) -> None:
     if kernels := settings.servers.idle_kernels:
         environ["ATOLL_IDLE_KERNELS"] = str(math.ceil(kernels))
     c.Spawner.environment = environ
+
+
+def _watch(c: Any, places: Places, settings: Settings) -> None:
+    """Have it written down who signs in, and what people do past Atoll's own pages."""
+
+    async def acts() -> Acts:
+        return (await installation(wire_from_settings).opened()).store.acts
+
+    witness = Witness(acts, f"{places.base}hub/", settings.access.proxies)
+    admitting = c.Authenticator.post_auth_hook
+
+    async def admit(authenticator: Any, handler: Any, found: dict[str, Any]) -> dict[str, Any]:
+        known: dict[str, Any] = admitting(authenticator, handler, found)
+        await witness.signed_in(handler, known["name"])
+        return known
+
+    c.Authenticator.post_auth_hook = admit
+    c.JupyterHub.tornado_settings = {
+        # Who waits is to see it, and not an unanswered request: JupyterHub takes 10 s by default.
+        "slow_spawn_timeout": SLOW,
+        "log_function": witness.request,
+    }
 
 
 def _look(c: Any, places: Places, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from atoll.access import WATCHED, Role, alone
 from atoll.accounting import LaunchRecord, Records
+from atoll.acts import Act, Acts, Way, note
 from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
 from atoll.launching import Clock, Existing, Launcher, LaunchRequest
@@ -51,11 +52,11 @@ class Launch:
     """One launch, as it is remembered.
 
     ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
-    ``request_origin``. ``ref`` is the content's version, ``environment_ref`` that of a pair's
-    environment, ``proposal`` a ``requirements.txt`` that could have been taken. ``error`` and
-    ``hint`` say why it failed, ``log`` which build's log tells more. ``url`` is where the person
-    goes once it is ready. ``changes`` are how their server ``name`` differs, if they are asked, and
-    ``renewal`` is what would become of its files.
+    ``request_origin``; and the ``address`` and ``way`` of acts. ``ref`` is the content's version,
+    ``environment_ref`` that of a pair's environment, ``proposal`` a ``requirements.txt`` that could
+    have been taken. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells more.
+    ``url`` is where the person goes once it is ready. ``changes`` are how their server ``name``
+    differs, if they are asked, and ``renewal`` is what would become of its files.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Desk:
     records: Records
     starter: Starter
     bounds: Bounds = Bounds()
+    acts: Acts | None = None
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _stories: dict[str, Story] = field(default_factory=dict)
     _going: dict[str, Launch] = field(default_factory=dict)  # as they were when they began
@@ -159,8 +161,25 @@ class Desk:
         except BaseException:
             del self._going[launch.id]
             raise
+        await self._note(launch, "launch")
         self._begin(launch)
         return launch
+
+    async def _note(self, launch: Launch, deed: str, **detail: str) -> None:
+        if self.acts is None:
+            return
+        who, facts = launch.request.person.name, launch.facts
+        act = Act(
+            who,
+            deed,
+            "launch",
+            written(launch.request.repo, launch.request.environment),
+            server=f"{who}/{launch.name}" if launch.name else "",
+            way=Way(facts.get("way", Way.PAGE)),
+            address=facts.get("address", ""),
+            detail={"launch": launch.id, **detail},
+        )
+        await note(self.acts, act)
 
     async def _check_bounds(self, launch: Launch, earlier: list[Launch]) -> None:
         """Raise `Busy` before anything is fetched or built for nothing.
@@ -195,6 +214,14 @@ class Desk:
             request = replace(asked, name=name, rebuild=rebuild, existing=existing)
             self._begin(replace(launch, request=request, state=State.PREPARING))
         return waiting
+
+    def going(self) -> list[tuple[Launch, str]]:
+        """Return the launches in progress, as they began, each with what was last said of it."""
+        found = []
+        for launch in self._going.values():
+            events = self._stories[launch.id].events if launch.id in self._stories else []
+            found.append((launch, events[-1].message if events else ""))
+        return found
 
     def people(self) -> set[str]:
         """Return the names of all whose launches are in progress."""
@@ -284,6 +311,8 @@ class Desk:
             )
         await self.launches.put(launch)
         await self.records.add(_record(launch, _seconds(clock, story.events)))
+        detail = {"error": launch.error} if launch.error else {}
+        await self._note(launch, f"launch {launch.state.value}", **detail)
         story.tell(_ending(launch))
         story.end()
         self._forget_later(launch.id)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
 from atoll.errors import AtollError
-from atoll.servers import Memory, Server, ServerPlan
+from atoll.servers import Memory, Running, Server, ServerPlan, Usage
 from atoll.volumes import Volume
 from atoll.volumes.renewal import NOTHING, Renewal, Tree
 
@@ -58,13 +59,15 @@ class FakeRunner:
     """Remembers what was started and removed.
 
     ``sizes`` says how many bytes a server keeps, ``origins`` of which version its files are, and
-    ``renewals`` what newer ones change.
+    ``renewals`` what newer ones change; ``uses`` what a server has used, by its handle; it has run
+    since 1970.
     """
 
     sizes: dict[tuple[str, str], int] = field(default_factory=dict)
     origins: dict[tuple[str, str], str] = field(default_factory=dict)
     renewals: dict[tuple[str, str], Renewal] = field(default_factory=dict)
     started: list[ServerPlan] = field(default_factory=list)
+    uses: dict[str, Usage] = field(default_factory=dict)
     removed: list[tuple[str, str]] = field(default_factory=list)
     engine: str = "fake"
 
@@ -90,6 +93,15 @@ class FakeRunner:
     def memory(self) -> Memory:
         """There is a lot."""
         return Memory(2**50)
+
+    async def running(self) -> list[Running]:
+        """Return whatever was started."""
+        first = datetime.fromtimestamp(0, UTC)
+        return [Running(plan.id, plan.owner.name, plan.name, first) for plan in self.started]
+
+    async def usage(self, handle: str) -> Usage | None:
+        """Return what ``uses`` says."""
+        return self.uses.get(handle)
 
     async def remove(self, owner: str, name: str) -> None:
         """Note it."""

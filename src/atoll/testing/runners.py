@@ -13,12 +13,13 @@ import signal
 import socketserver
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
 from atoll.errors import StartFailed
-from atoll.servers import Companion, Memory, Server, ServerPlan
+from atoll.servers import Companion, Memory, Running, Server, ServerPlan, Usage
 from atoll.volumes.renewal import NOTHING, Renewal, Tree
 
 
@@ -55,6 +56,9 @@ class TinyRunner:
             stderr=DEVNULL,
         )
         handle = f"{process.pid} {socket}"
+        (self.folder / f"{plan.id}.whose").write_text(
+            json.dumps([handle, plan.owner.name, plan.name])
+        )
         for _ in range(200):
             if await self.status(handle) is None:
                 return Server(handle, str(socket), self.notes)
@@ -87,6 +91,27 @@ class TinyRunner:
         """Return what a file says; without it, there is a lot."""
         file = self.folder / "free-memory"
         return Memory(int(file.read_text()) if file.exists() else 2**50)
+
+    async def running(self) -> list[Running]:
+        """Return those that answer."""
+        found = []
+        for file in self.folder.glob("*.whose"):
+            handle, owner, name = json.loads(file.read_text())
+            if await self.status(handle) is None:
+                since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+                found.append(Running(handle, owner, name, since))
+        return found
+
+    async def usage(self, handle: str) -> Usage | None:
+        """Return what the process has used, as the kernel says; see proc(5)."""
+        try:
+            folder = Path("/proc") / handle.partition(" ")[0]
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            pages = int((folder / "statm").read_text().split()[1])
+        except OSError:
+            return None
+        ticks = int(fields[11]) + int(fields[12])
+        return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
     async def remove(self, owner: str, name: str) -> None:
         """Note in a file whose files were to go."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from atoll.access import Party, Share
 from atoll.accounting import LaunchRecord
+from atoll.accounting.costs import Cost, Reading, Thing
+from atoll.acts import Act, Search
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
 from atoll.launching.desk import Launch
@@ -234,6 +236,75 @@ class MemoryVolumes:
 
 
 @dataclass(slots=True)
+class MemoryActs:
+    """Acts, oldest first. With ``error``, none can be kept."""
+
+    kept: list[Act] = field(default_factory=list)
+    error: AtollError | None = None
+
+    async def add(self, act: Act) -> None:
+        """Keep *act*, cleaned."""
+        if self.error:
+            raise self.error
+        self.kept.append(act.clean())
+
+    async def find(self, search: Search) -> Sequence[tuple[int, Act]]:
+        """Return what *search* is true of, with the numbers, the newest first."""
+        found = [
+            (number, act)
+            for number, act in enumerate(self.kept, 1)
+            if _answers(act, search)
+            and (not search.before or number < search.before)
+            and number > search.after
+        ]
+        return found[::-1][: search.limit]
+
+    async def prune(self, before: datetime) -> None:
+        """Forget what happened before that moment."""
+        self.kept = [one for one in self.kept if one.at >= before]
+
+
+def _answers(act: Act, search: Search) -> bool:
+    theirs = search.who in {"", act.who, act.what} or any(
+        one.startswith(f"{search.who}/") for one in (act.what, act.server)
+    )
+    texts = f"{act.deed}\n{act.what}\n{act.server}".lower()
+    late = search.since is None or act.at >= search.since
+    return theirs and search.what.lower() in texts and late
+
+
+@dataclass(slots=True)
+class MemoryCosts:
+    """Costs by day and thing, and readings."""
+
+    kept: dict[tuple[date, Thing, Party, str], Cost] = field(default_factory=dict)
+    read: list[Reading] = field(default_factory=list)
+
+    async def add(self, new: Iterable[Cost], now: Collection[Reading] | None = None) -> None:
+        """Add *new* to what was, and replace the readings by those of *now*, if they are given."""
+        if now is not None:
+            self.read = sorted(now, key=lambda one: (one.owner, one.name))
+        for cost in new:
+            key = (cost.day, cost.thing, cost.owner, cost.name)
+            old = self.kept.get(key, replace(cost, cpu=0.0, memory=0.0))
+            disk = old.disk if cost.disk is None else cost.disk
+            cpu, memory = old.cpu + cost.cpu, old.memory + cost.memory
+            self.kept[key] = replace(cost, cpu=cpu, memory=memory, disk=disk)
+
+    async def readings(self) -> list[Reading]:
+        """Return the last reading of each server that ran then."""
+        return list(self.read)
+
+    async def between(self, first: date, last: date) -> list[Cost]:
+        """Return the costs of these days, both included."""
+        return [one for one in self.kept.values() if first <= one.day <= last]
+
+    async def prune(self, before: date) -> None:
+        """Forget what was before that day."""
+        self.kept = {key: one for key, one in self.kept.items() if one.day >= before}
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """A whole store. What is in it is gone with the process."""
 
@@ -244,6 +315,8 @@ class MemoryStore:
     stops: MemoryStops = field(default_factory=MemoryStops)
     trusts: MemoryTrusts = field(default_factory=MemoryTrusts)
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
+    acts: MemoryActs = field(default_factory=MemoryActs)
+    costs: MemoryCosts = field(default_factory=MemoryCosts)
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -29,7 +29,8 @@ def main() -> None:
     if settings.servers.pause:
         from atoll.web.culler import Culler  # most installations do without it
 
-        culling = Culler.from_environment(settings.servers, atoll.store.stops).culling()
+        store = atoll.store
+        culling = Culler.from_environment(settings.servers, store.stops, store.acts).culling()
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(site, culling),

@@ -28,6 +28,7 @@ from atoll.web import (
     description,
     launches,
     metrics,
+    operator,
     pages,
     question,
     servers,
@@ -39,6 +40,7 @@ from atoll.web import (
 from atoll.web.doors import door
 from atoll.web.guard import Guard, asked_for, is_navigation, plain
 from atoll.web.hub_api import HubApi
+from atoll.web.meter import Meter
 from atoll.web.sign_in import Faces, Session, SignInNeeded
 from atoll.web.site import STATIC, Place, Site
 from atoll.web.starter import HubStarter
@@ -73,6 +75,7 @@ def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
             settings.access.launches,
             lambda person: allowance(settings, person).per_person,
         ),
+        atoll.store.acts,
     )
     return Site(atoll, desk, hub, place, meters)
 
@@ -102,6 +105,7 @@ def make_app(site: Site, culling: AbstractAsyncContextManager[None] | None = Non
         site.atoll.runner,
         settings.access,
         place.secret,
+        acts=site.atoll.store.acts,
     )
     app.state.site = site
     app.state.culling = culling or contextlib.nullcontext()
@@ -157,6 +161,13 @@ def _pages(prefix: str) -> list[Route]:
         post("volumes/{deed}", volumes.do),
         get("api/volumes", volumes.list_for_programs),
         post("api/volumes/{deed}", volumes.do_for_programs),
+        get("admin", operator.show_hub),
+        get("admin/costs", operator.show_costs),
+        get("admin/costs.csv", operator.show_costs_as_csv),
+        get("admin/log", operator.show_log),
+        post("admin/stop", operator.stop),
+        get("api/admin/{view}", operator.show_for_programs),
+        post("api/admin/stop", operator.stop_for_programs),
         get("sign-in", sign_in.begin),
         get("oauth_callback", sign_in.end),
         post("sign-out", sign_in.sign_out),
@@ -198,6 +209,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
+        if site.atoll.settings.operator.sample:
+            await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
+        if site.atoll.settings.operator.sample:
+            await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
         await stack.enter_async_context(app.state.culling)
         yield
 

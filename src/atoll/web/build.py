@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from atoll.accounting import BINDER_PROVIDERS
+from atoll.acts import Way
 from atoll.allowances import allowance
 from atoll.errors import AtollError, BadRequest, Refused
 from atoll.launching.desk import Desk, Launch, State
@@ -29,6 +30,7 @@ from atoll.people import Person
 from atoll.sources import written
 from atoll.sources.parsing import parse_binder
 from atoll.web import binder
+from atoll.web.acts import sent_from
 from atoll.web.guard import address, allowed_origin, foreign_origin, origin_of
 from atoll.web.launch_form import check_rebuild
 from atoll.web.sign_in import person_of
@@ -290,4 +292,6 @@ def launch_facts(request: Request, provider: str, spec: str) -> dict[str, str]:
         "spec": spec,
         "origin": headers.get("host", ""),
         "request_origin": headers.get("origin", headers.get("sec-fetch-site", "")),
+        "address": sent_from(request),
+        "way": (Way.PROGRAM if "authorization" in headers else Way.PAGE).value,
     }

@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 from jupyterhub_idle_culler import cull_idle
 
+from atoll.acts import ATOLL, Act, Acts, Way, note
 from atoll.errors import AtollError
 from atoll.servers import Stop, Stops, Why
 from atoll.settings import ServerSettings
@@ -38,16 +39,21 @@ class Culler:
     token: str = field(repr=False)
     rules: ServerSettings
     stops: Stops
+    acts: Acts | None = None
 
     @classmethod
     def from_environment(
-        cls, rules: ServerSettings, stops: Stops, environ: Mapping[str, str] = os.environ
+        cls,
+        rules: ServerSettings,
+        stops: Stops,
+        acts: Acts | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> Culler:
         """Read the variables that the supervisor sets.
 
         They name the proxy, since the idle culler knows no unix sockets.
         """
-        return cls(environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"], rules, stops)
+        return cls(environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"], rules, stops, acts)
 
     @contextlib.asynccontextmanager
     async def culling(self) -> AsyncIterator[None]:
@@ -75,7 +81,9 @@ class Culler:
             inactive_limit=math.ceil(self.rules.idle) or NEVER,
             max_age=math.ceil(self.rules.max_age),
             logger=log,
-            cull_arbiter=Arbiter(Asking(self.url, self.token), self.stops, self.rules.max_age),
+            cull_arbiter=Arbiter(
+                Asking(self.url, self.token), self.stops, self.rules.max_age, self.acts
+            ),
         )
 
 
@@ -97,6 +105,7 @@ class Arbiter:
     ask: Ask
     stops: Stops
     max_age: float
+    acts: Acts | None = None
 
     async def __call__(
         self, *, inactive: timedelta | None, inactive_limit: float, server: dict[str, Any]
@@ -111,6 +120,10 @@ class Arbiter:
             await self.stops.put(Stop(owner, name, now, why))
         except AtollError as error:
             log.warning("why %s was stopped could not be kept: %s", server["full_name"], error)
+        if self.acts:
+            full = server["full_name"]
+            act = Act(ATOLL, "stop", "server", full, full, Way.ITSELF, detail={"why": why.value})
+            await note(self.acts, act)
         return True
 
     async def _why(

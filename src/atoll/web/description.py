@@ -64,6 +64,7 @@ SENT_TO_VOLUMES: dict[str, Schema] = {
     "write": {"type": ["boolean", "string"]},
     "now": {"type": ["boolean", "string"]},
 }
+COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
 # What is sent, beside the path: in the query of a GET, else in the body.
@@ -76,6 +77,13 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET servers": _texts("done"),
     "GET volumes": _texts("done", "volume"),
     "GET api/volumes": _texts("all"),
+    "GET admin": _texts("person", "stopped"),
+    "GET admin/costs": COSTS,
+    "GET admin/costs.csv": COSTS,
+    "GET admin/log": ACTS,
+    "POST admin/stop": _texts("server"),
+    "GET api/admin/{view}": {**COSTS, **ACTS},
+    "POST api/admin/stop": _texts("server"),
     "GET sign-in": _texts("next"),
     "GET oauth_callback": _texts("code", "state"),
     "POST launches": {**LAUNCH, "trust": TEXT},
@@ -94,6 +102,9 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET servers/states": (JSON, {"type": "object", "additionalProperties": TEXT}),
     "GET api/volumes": (JSON, {"type": "array", "items": LISTED}),
     "POST api/volumes/{deed}": (JSON, VOLUME),
+    "GET admin/costs.csv": ("text/csv", TEXT),
+    "GET api/admin/{view}": (JSON, {"type": "array", "items": {"type": "object"}}),
+    "POST api/admin/stop": (JSON, _object(_texts("stopped"))),
     "GET openapi.json": (JSON, {"type": "object", "required": ["openapi", "paths"]}),
     "GET metrics": (PLAIN, TEXT),
     "GET /metrics": (PLAIN, TEXT),

@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from atoll.access import DOORS, HUB, By, Door, Role, roles
+from atoll.errors import Refused
 from atoll.web.sign_in import SignInNeeded, session_of
 
+ASK = "Ask the operator of this hub."
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,6 +45,8 @@ def _behind(known: Door, handler: Handler) -> Handler:
             # Whom the service lets in without a sign-in is a visitor before they have a name, too.
             who = roles(session.person, HUB) if session.person else {Role.VISITOR}
             if known.to.isdisjoint(who):
+                if session.person and not session.person.visitor:
+                    raise Refused("Only an operator may come here.", hint=ASK)
                 raise SignInNeeded
         return await handler(request)
 

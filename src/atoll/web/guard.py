@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from atoll.acts import sender
 from atoll.errors import Refused
 
 POLICY = (
@@ -117,16 +118,9 @@ def inside(prefix: str, target: str) -> str:
 
 
 def address(headers: Headers, client: Any, proxies: int = 0) -> str:
-    """Return the address of whoever asks, as the outermost of the operator's *proxies* saw it.
-
-    Each proxy appends what it saw to X-Forwarded-For: the last entry is our own proxy's word, the
-    *proxies* before it are the operator's, and all before those are the visitor's. Who came past
-    some of the proxies is who the first of the fewer entries says.
-    """
-    entries = [one.strip() for one in ",".join(headers.getlist("x-forwarded-for")).split(",")]
-    if entries == [""]:
-        return str(client.host) if client else ""
-    return entries[-min(proxies + 1, len(entries))]
+    """Return the address of whoever asks, as the outermost of the operator's *proxies* saw it."""
+    seen = str(client.host) if client else ""
+    return sender(headers.getlist("x-forwarded-for"), seen, proxies)
 
 
 def origin_of(request: Request) -> str:

@@ -42,14 +42,13 @@ async def launch(request: Request) -> Response:
     """POST launches: begin a launch and show its progress."""
     session, fields = await posted(request)
     form = LaunchForm.read(fields)
-    site = site_of(request)
     try:
         wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
         begun = await _begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
         return launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
-        await trust(site, begun.request)
+        await trust(request, begun.request)
     return _to_progress(request, session, begun)
 
 

@@ -13,9 +13,10 @@ from atoll.launching.confirming import marks, may_be_trusted
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
 from atoll.sources import Target
+from atoll.web.acts import note_act
 from atoll.web.arriving import whence
 from atoll.web.sign_in import Session, posted
-from atoll.web.site import Site, site_of
+from atoll.web.site import site_of
 
 LONGEST = 2300  # characters of what is trusted
 
@@ -48,17 +49,21 @@ async def question_of(
     return Question(whence(request), wanted, may_trust, trusted)
 
 
-async def trust(site: Site, wanted: LaunchRequest) -> None:
+async def trust(request: Request, wanted: LaunchRequest) -> None:
     """Ask no more about what is *wanted*, by whoever wants it."""
+    site = site_of(request)
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     for mark in marks(target):
         if len(mark) <= LONGEST:
             await site.atoll.store.trusts.put(wanted.person.name, mark)
+            await note_act(request, wanted.person.name, "trust", "link", mark)
 
 
 async def ask_again(request: Request) -> Response:
     """POST trusted/drop: ask about the links of ``what`` again."""
     session, sent = await posted(request)
     site = site_of(request)
-    await site.atoll.store.trusts.drop(session.name, str(sent.get("what", ""))[:LONGEST])
+    what = str(sent.get("what", ""))[:LONGEST]
+    await site.atoll.store.trusts.drop(session.name, what)
+    await note_act(request, session.name, "ask again", "link", what)
     return RedirectResponse(f"{site.place.prefix}servers#trusted", 303)

@@ -21,6 +21,7 @@ from atoll.servers import ServerPlan, Stop, Why
 from atoll.settings import Settings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
+from atoll.web.acts import note_act
 from atoll.web.build import launch_facts
 from atoll.web.hub_api import HubServer, HubUser
 from atoll.web.launches import go_to
@@ -116,6 +117,7 @@ async def start(request: Request) -> Response:
     if server.state in {"running", "starting"}:
         return RedirectResponse(f"{prefix}servers/{name}/open", 303)
     if await site.atoll.builder.healthy(plan.environment.handle):
+        await note_act(request, person.name, "start", "server", f"{person.name}/{name}")
         await site.hub.start(person.name, name, plan.id)
         return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
     again = replace(_again(plan, name, moving=False), person=person)
@@ -165,6 +167,7 @@ async def stop(request: Request) -> Response:
     person, name = _person(session), _name(request)
     await _find(site, person, name)
     await site.hub.stop(person.name, name)
+    await note_act(request, person.name, "stop", "server", f"{person.name}/{name}")
     return RedirectResponse(f"{site.place.prefix}servers", 303)
 
 
@@ -187,6 +190,7 @@ async def delete(request: Request) -> Response:
     await _gone(site, person, name)
     await site.atoll.runner.remove(person.name, name)
     await site.atoll.store.plans.forget(person.name, name)
+    await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
     return RedirectResponse(f"{site.place.prefix}servers?done={name}", 303)
 
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from atoll.acts import ATOLL, Act, Acts, Way, note
 from atoll.errors import AtollError, Busy
 from atoll.launching import LaunchRequest
 from atoll.launching.desk import Desk, Launch
@@ -44,6 +45,7 @@ class Visitors:
     rules: AccessSettings
     secret: str
     launching: dict[str, str] = field(default_factory=dict)  # launch id -> visitor's name
+    acts: Acts | None = None
     _up: list[str] | None = None  # whose servers run, a name for each
     _door: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -191,6 +193,9 @@ class Visitors:
         await self.hub.stop(user.name, server.name, remove=True)
         await self.plans.forget(user.name, server.name)
         await self.runner.remove(user.name, server.name)
+        if self.acts:
+            what = f"{user.name}/{server.name}"
+            await note(self.acts, Act(ATOLL, "delete", "server", what, what, Way.ITSELF))
 
 
 def _note(watcher: asyncio.Task[None]) -> None:

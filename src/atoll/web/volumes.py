@@ -19,6 +19,8 @@ from atoll.quantities import parse_size
 from atoll.volumes import Volume, written
 from atoll.volumes.facts import facts, listed
 from atoll.volumes.keeper import Keeper
+from atoll.web.acts import note_act
+from atoll.web.hub_api import Bearer
 from atoll.web.pages import page
 from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
 from atoll.web.site import site_of
@@ -30,40 +32,40 @@ log = logging.getLogger(__name__)
 
 
 async def _make(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    text, description = _text(sent, "volume"), _text(sent, "description")
+    text, description = text_of(sent, "volume"), text_of(sent, "description")
     return await keeper.make(person, text, quota=_size(sent), description=description)
 
 
 async def _change(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    description = _text(sent, "description") if "description" in sent else None
-    text = _text(sent, "volume")
+    description = text_of(sent, "description") if "description" in sent else None
+    text = text_of(sent, "volume")
     return await keeper.change(person, text, quota=_size(sent), description=description)
 
 
 async def _share(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    text, whom = _text(sent, "volume"), _text(sent, "whom")
+    text, whom = text_of(sent, "volume"), text_of(sent, "whom")
     return await keeper.share(person, text, whom, writable=_yes(sent, "write"))
 
 
 async def _unshare(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.unshare(person, _text(sent, "volume"), _text(sent, "whom"))
+    return await keeper.unshare(person, text_of(sent, "volume"), text_of(sent, "whom"))
 
 
 async def _snapshot(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    made, _ = await keeper.snapshot(person, _text(sent, "volume"), _text(sent, "name"))
+    made, _ = await keeper.snapshot(person, text_of(sent, "volume"), text_of(sent, "name"))
     return made
 
 
 async def _hand_over(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.hand_over(person, _text(sent, "volume"), _text(sent, "whom"))
+    return await keeper.hand_over(person, text_of(sent, "volume"), text_of(sent, "whom"))
 
 
 async def _delete(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.delete(person, _text(sent, "volume"), now=_yes(sent, "now"))
+    return await keeper.delete(person, text_of(sent, "volume"), now=_yes(sent, "now"))
 
 
 async def _restore(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.restore(person, _text(sent, "volume"))
+    return await keeper.restore(person, text_of(sent, "volume"))
 
 
 # What can be done, and how a page says that it was.
@@ -101,14 +103,16 @@ async def do(request: Request) -> Response:
     """POST volumes/DEED: a form of that page."""
     session, sent = await posted(request)
     name = request.path_params["deed"]
-    done = await _deed(name)(site_of(request).atoll.keeper, _signed_in(session.person), sent)
+    person = _signed_in(session.person)
+    done = await _deed(name)(site_of(request).atoll.keeper, person, sent)
+    await _note(request, person, name, done, sent)
     told = urlencode({"done": name, "volume": done.name})
     return RedirectResponse(f"{site_of(request).place.prefix}volumes?{told}", 303)
 
 
 async def list_for_programs(request: Request) -> Response:
     """GET api/volumes; with ``?all``, everybody's, for operators."""
-    person = await _by_token(request)
+    person = await by_token(request)
     keeper = site_of(request).atoll.keeper
     rows = await listed(keeper, person, everybodys="all" in request.query_params)
     return JSONResponse(rows)
@@ -116,11 +120,19 @@ async def list_for_programs(request: Request) -> Response:
 
 async def do_for_programs(request: Request) -> Response:
     """POST api/volumes/DEED: the same, with a token and a JSON object."""
-    person = await _by_token(request)
-    done = await _deed(request.path_params["deed"])(
-        site_of(request).atoll.keeper, person, await _object(request)
+    person, sent, name = (
+        await by_token(request),
+        await object_of(request),
+        request.path_params["deed"],
     )
+    done = await _deed(name)(site_of(request).atoll.keeper, person, sent)
+    await _note(request, person, name, done, sent)
     return JSONResponse(facts(done, person))
+
+
+async def _note(request: Request, person: Person, deed: str, done: Volume, sent: Fields) -> None:
+    detail = {name: str(sent[name]) for name in ("whom", "write", "now", "quota") if sent.get(name)}
+    await note_act(request, person.name, deed.replace("-", " "), "volume", str(done), detail=detail)
 
 
 def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
@@ -150,8 +162,13 @@ async def _clear_for_ever(keeper: Keeper) -> None:
         await asyncio.sleep(CLEARING)
 
 
-async def _by_token(request: Request) -> Person:
+async def by_token(request: Request) -> Person:
     """Return whose token a program sent; a cookie is not enough, as any page could send it."""
+    return (await token_of(request))[0]
+
+
+async def token_of(request: Request) -> tuple[Person, Bearer]:
+    """Return whose token a program sent, and what that may do, or raise `Refused`."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     found = None
     if kind.lower() in {"bearer", "token"}:
@@ -161,7 +178,7 @@ async def _by_token(request: Request) -> Person:
             "A program needs a token.",
             hint="Send “Authorization: Bearer TOKEN” with a token from the Tokens page.",
         )
-    return found[0]
+    return found
 
 
 def _signed_in(person: Person | None) -> Person:
@@ -170,7 +187,8 @@ def _signed_in(person: Person | None) -> Person:
     return person
 
 
-async def _object(request: Request) -> Fields:
+async def object_of(request: Request) -> Fields:
+    """Return the JSON object that a program sent, or raise `BadRequest` or `TooLarge`."""
     body = b""
     async for part in request.stream():
         body += part
@@ -185,7 +203,8 @@ async def _object(request: Request) -> Fields:
     return sent
 
 
-def _text(sent: Fields, name: str) -> str:
+def text_of(sent: Fields, name: str) -> str:
+    """Return the text *name* of what was *sent*, "" if there is none, or raise `BadRequest`."""
     value = sent.get(name, "")
     if not isinstance(value, str):
         raise BadRequest(f"“{name}” is to be text.")

@@ -51,7 +51,7 @@ class Control:
     @property
     def controllers(self) -> frozenset[str]:
         """Which limits are real: some of memory, cpu, pids."""
-        return frozenset(name for name, _ in self.parents)
+        return frozenset(name for name, _ in self.parents if name in CONTROLLERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,17 @@ def used(group: Group) -> int:
     return 0
 
 
+def spent(group: Group) -> float | None:
+    """Return how many seconds of processors *group* has used, or ``None`` if nobody counts."""
+    for folder in group.folders:
+        with contextlib.suppress(OSError, KeyError):  # version 2; 1 has other things in its file
+            table = dict(line.split() for line in (folder / "cpu.stat").read_text().splitlines())
+            return int(table["usage_usec"]) / 10**6
+        with contextlib.suppress(OSError):
+            return int((folder / "cpuacct.usage").read_text()) / 10**9
+    return None
+
+
 def remove(group: Group, patience: float = 2.0) -> None:
     """Kill what is still in *group* and remove it, waiting up to *patience* seconds."""
     until = time.monotonic() + patience
@@ -177,7 +188,7 @@ def _values(version: int, controller: str, limits: Limits) -> list[tuple[str, st
         (1, "cpu"): [("cpu.cfs_period_us", str(PERIOD)), ("cpu.cfs_quota_us", quota)],
         (1, "pids"): [("pids.max", str(limits.processes))],
     }
-    return table[version, controller]
+    return table.get((version, controller), [])
 
 
 def _systemd() -> Control | None:
@@ -256,4 +267,12 @@ def _version_1() -> Control | None:
         if (folder / "cgroup.procs").exists() and os.access(folder, os.W_OK):
             (parent := folder / "atoll").mkdir(exist_ok=True)
             parents.append((name, parent))
+    counting = ROOT / "cpuacct"  # where it is not one with “cpu”, as systemd's version 1 has it
+    if parents and os.access(counting, os.W_OK) and not _same(counting, ROOT / "cpu"):
+        (counting / "atoll").mkdir(exist_ok=True)
+        parents.append(("cpuacct", counting / "atoll"))
     return Control(1, tuple(parents)) if parents else None
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)

@@ -19,6 +19,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from atoll.disk import discard, remove
@@ -30,6 +31,7 @@ from atoll.engines.local import (
     mounting,
     sandbox,
     seccomp,
+    usage,
 )
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
@@ -40,7 +42,7 @@ from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
 from atoll.folders import run_folder
 from atoll.names import new_id
-from atoll.servers import Companion, Memory, Server, ServerPlan, older_files
+from atoll.servers import Companion, Memory, Running, Server, ServerPlan, Usage, older_files
 from atoll.settings import Settings
 from atoll.volumes.renewal import Renewal, Tree
 
@@ -84,6 +86,7 @@ class LocalRunner:
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
     _callers: dict[str, socket.socket] = field(default_factory=dict)
     _read: dict[str, tuple[tuple[int, int], Record]] = field(default_factory=dict)  # and of when
+    _spent: dict[str, float] = field(default_factory=dict)  # seconds, the most that were seen
     _each: tuple[float, int] = (-math.inf, 0)  # when it was measured, and what a server takes
 
     def __post_init__(self) -> None:
@@ -148,6 +151,25 @@ class LocalRunner:
             each = memory.average(itertools.islice(running, SAMPLE))
             self._each = (time.monotonic(), each)
         return Memory(memory.available(), each)
+
+    async def running(self) -> list[Running]:
+        """Return every server that runs now."""
+        return [
+            Running(one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC))
+            for one, alive in self.all()
+            if alive
+        ]
+
+    async def usage(self, handle: str) -> Usage | None:
+        """Return what a server has used."""
+        record = self.find(handle)
+        if record is None or not _alive(record):
+            return None
+        now = await asyncio.to_thread(usage.of_box, handle, record.init)
+        if now:  # a process that ended and that nobody waited for takes its seconds along
+            most = self._spent[handle] = max(now.cpu, self._spent.get(handle, 0.0))
+            now = replace(now, cpu=most)
+        return now
 
     async def remove(self, owner: str, name: str) -> None:
         """Delete what is kept for a stopped server."""
@@ -232,6 +254,7 @@ class LocalRunner:
             return self._read[handle][1]
         except (OSError, ValueError):
             self._read.pop(handle, None)
+            self._spent.pop(handle, None)
             return None
 
     def all(self) -> Iterator[tuple[Record, bool]]:

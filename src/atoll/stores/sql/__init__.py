@@ -10,6 +10,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from atoll.errors import Unreachable
 from atoll.settings import Settings
+from atoll.stores.sql.acts import SqlActs
+from atoll.stores.sql.costs import SqlCosts
 from atoll.stores.sql.database import Database
 from atoll.stores.sql.launches import SqlLaunches
 from atoll.stores.sql.plans import SqlPlans
@@ -38,6 +40,8 @@ class SqlStore:
         self.stops = SqlStops(database)
         self.trusts = SqlTrusts(database)
         self.volumes = SqlVolumes(database)
+        self.acts = SqlActs(database)
+        self.costs = SqlCosts(database)
         for part in (one for one in vars(self).values() if one is not database):
             wholly(part)
 

@@ -76,11 +76,12 @@ class Database:
         With *where*, only a row for which that is true is replaced.
         """
         rest = {name: value for name, value in row.items() if name not in keys}
-        added = self._insert(table).values(**row)
+        added = self.insert(table).values(**row)
         replacing: Insert = added.on_conflict_do_update(index_elements=keys, set_=rest, where=where)
         return replacing
 
-    def _insert(self, table: Table) -> Any:
+    def insert(self, table: Table) -> Any:
+        """Return the statement that adds to *table*, and knows what to do with rows in its way."""
         # The other dialect would only take memory.
         if self.is_sqlite:
             from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite

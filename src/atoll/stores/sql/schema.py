@@ -11,10 +11,13 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -154,4 +157,46 @@ shares = Table(
     Column("volume", ForeignKey(volumes.c.id, ondelete="CASCADE"), primary_key=True),
     Column("whom", String(270), primary_key=True, index=True),
     Column("writable", Boolean, nullable=False),
+)
+
+acts = Table(
+    f"{PREFIX}acts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("who", String(500), nullable=False),
+    Column("deed", String(500), nullable=False),
+    Column("kind", String(500), nullable=False),
+    Column("what", String(500), nullable=False),
+    Column("server", String(500), nullable=False),
+    Column("way", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index(None, "who", "number"),
+)
+
+costs = Table(
+    f"{PREFIX}costs",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("thing", String(16), primary_key=True),
+    Column("owner", String(270), primary_key=True),
+    Column("name", String(330), primary_key=True),
+    Column("cpu", Float, nullable=False),
+    Column("memory", Float, nullable=False),
+    Column("disk", BigInteger),
+    Column("groups", JSON, nullable=False),
+)
+
+readings = Table(
+    f"{PREFIX}readings",
+    metadata,
+    Column("handle", String(255), primary_key=True),
+    Column("owner", String(255), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("cpu", Float, nullable=False),
+    Column("memory", BigInteger, nullable=False),
+    Column("cpus", Float, nullable=False),
 )
