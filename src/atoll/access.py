@@ -53,13 +53,32 @@ class Share:
     writable: bool = False
 
 
+class Level(StrEnum):
+    """What somebody may do in a server whose owner lets them in; each may all before it, too."""
+
+    VIEW = "view"
+    RUN = "run"
+    MANAGE = "manage"
+
+    @property
+    def whole(self) -> tuple[Level, ...]:
+        """All that it comes to, the least first."""
+        return tuple(Level)[: tuple(Level).index(self) + 1]
+
+
 class Role(StrEnum):
-    """What somebody is to a thing. A mate is of the group that owns it."""
+    """What somebody is to a thing. A mate is of the group that owns it.
+
+    A viewer, a runner and a manager are in a server that is another's, by their `Level`.
+    """
 
     NOBODY = "nobody"
     STRANGER = "stranger"
     READER = "reader"
     WRITER = "writer"
+    VIEWER = "viewer"
+    RUNNER = "runner"
+    MANAGER = "manager"
     OWNER = "owner"
     MATE = "mate"
     OPERATOR = "operator"
@@ -93,6 +112,53 @@ VOLUMES: Mapping[Deed, frozenset[Role]] = {
     Deed.DELETE: frozenset({Role.OWNER, Role.MATE, Role.OPERATOR}),
     Deed.RESTORE: frozenset({Role.OWNER, Role.MATE, Role.OPERATOR}),
 }
+
+
+class ServerDeed(StrEnum):
+    """What can be done with a server that people share."""
+
+    OPEN = "open"
+    RUN = "run"
+    START = "start"
+    STOP = "stop"
+    SHARE = "share"
+    APPOINT = "appoint"
+    DELETE = "delete"
+
+
+GUESTS: Mapping[Level, Role] = {
+    Level.VIEW: Role.VIEWER,
+    Level.RUN: Role.RUNNER,
+    Level.MANAGE: Role.MANAGER,
+}
+# Opening and running are the server's own to enforce (`engines/local/inside/guests.py`). A manager
+# lets others look and run, but makes no managers: whom an owner trusts that far is theirs to say.
+SERVERS: Mapping[ServerDeed, frozenset[Role]] = {
+    ServerDeed.OPEN: frozenset({*GUESTS.values(), Role.OWNER, Role.OPERATOR}),
+    ServerDeed.RUN: frozenset({Role.RUNNER, Role.MANAGER, Role.OWNER, Role.OPERATOR}),
+    ServerDeed.START: frozenset({Role.MANAGER, Role.OWNER}),
+    ServerDeed.STOP: frozenset({Role.MANAGER, Role.OWNER, Role.OPERATOR}),
+    ServerDeed.SHARE: frozenset({Role.MANAGER, Role.OWNER}),
+    ServerDeed.APPOINT: frozenset({Role.OWNER}),
+    ServerDeed.DELETE: frozenset({Role.OWNER}),
+}
+
+
+def roles_in(person: Person | None, owner: str, level: Level | None) -> frozenset[Role]:
+    """Return what *person*, whom shares give *level*, is to a server of *owner*'s."""
+    if person is None or person.visitor:
+        return frozenset({Role.NOBODY})
+    found = {GUESTS[level]} if level else set()
+    if person.name == owner:
+        found.add(Role.OWNER)
+    if person.admin:
+        found.add(Role.OPERATOR)
+    return frozenset(found or {Role.STRANGER})
+
+
+def may_in(deed: ServerDeed, whoever: frozenset[Role]) -> bool:
+    """Say whether somebody with these roles may do that with a server."""
+    return not SERVERS[deed].isdisjoint(whoever)
 
 
 def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> frozenset[Role]:

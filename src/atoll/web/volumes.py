@@ -30,40 +30,40 @@ log = logging.getLogger(__name__)
 
 
 async def _make(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    text, description = _text(sent, "volume"), _text(sent, "description")
+    text, description = text_of(sent, "volume"), text_of(sent, "description")
     return await keeper.make(person, text, quota=_size(sent), description=description)
 
 
 async def _change(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    description = _text(sent, "description") if "description" in sent else None
-    text = _text(sent, "volume")
+    description = text_of(sent, "description") if "description" in sent else None
+    text = text_of(sent, "volume")
     return await keeper.change(person, text, quota=_size(sent), description=description)
 
 
 async def _share(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    text, whom = _text(sent, "volume"), _text(sent, "whom")
+    text, whom = text_of(sent, "volume"), text_of(sent, "whom")
     return await keeper.share(person, text, whom, writable=_yes(sent, "write"))
 
 
 async def _unshare(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.unshare(person, _text(sent, "volume"), _text(sent, "whom"))
+    return await keeper.unshare(person, text_of(sent, "volume"), text_of(sent, "whom"))
 
 
 async def _snapshot(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    made, _ = await keeper.snapshot(person, _text(sent, "volume"), _text(sent, "name"))
+    made, _ = await keeper.snapshot(person, text_of(sent, "volume"), text_of(sent, "name"))
     return made
 
 
 async def _hand_over(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.hand_over(person, _text(sent, "volume"), _text(sent, "whom"))
+    return await keeper.hand_over(person, text_of(sent, "volume"), text_of(sent, "whom"))
 
 
 async def _delete(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.delete(person, _text(sent, "volume"), now=_yes(sent, "now"))
+    return await keeper.delete(person, text_of(sent, "volume"), now=_yes(sent, "now"))
 
 
 async def _restore(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.restore(person, _text(sent, "volume"))
+    return await keeper.restore(person, text_of(sent, "volume"))
 
 
 # What can be done, and how a page says that it was.
@@ -82,7 +82,7 @@ DEEDS: Mapping[str, tuple[Callable[[Keeper, Person, Fields], Awaitable[Volume]],
 async def show_volumes(request: Request) -> Response:
     """GET volumes."""
     session = await session_of(request)
-    person, keeper = _signed_in(session.person), site_of(request).atoll.keeper
+    person, keeper = signed_in(session.person), site_of(request).atoll.keeper
     query = request.query_params
     _, done = DEEDS.get(query.get("done", ""), (None, ""))
     return page(
@@ -101,14 +101,14 @@ async def do(request: Request) -> Response:
     """POST volumes/DEED: a form of that page."""
     session, sent = await posted(request)
     name = request.path_params["deed"]
-    done = await _deed(name)(site_of(request).atoll.keeper, _signed_in(session.person), sent)
+    done = await _deed(name)(site_of(request).atoll.keeper, signed_in(session.person), sent)
     told = urlencode({"done": name, "volume": done.name})
     return RedirectResponse(f"{site_of(request).place.prefix}volumes?{told}", 303)
 
 
 async def list_for_programs(request: Request) -> Response:
     """GET api/volumes; with ``?all``, everybody's, for operators."""
-    person = await _by_token(request)
+    person = await by_token(request)
     keeper = site_of(request).atoll.keeper
     rows = await listed(keeper, person, everybodys="all" in request.query_params)
     return JSONResponse(rows)
@@ -116,9 +116,9 @@ async def list_for_programs(request: Request) -> Response:
 
 async def do_for_programs(request: Request) -> Response:
     """POST api/volumes/DEED: the same, with a token and a JSON object."""
-    person = await _by_token(request)
+    person = await by_token(request)
     done = await _deed(request.path_params["deed"])(
-        site_of(request).atoll.keeper, person, await _object(request)
+        site_of(request).atoll.keeper, person, await read_object(request)
     )
     return JSONResponse(facts(done, person))
 
@@ -150,7 +150,7 @@ async def _clear_for_ever(keeper: Keeper) -> None:
         await asyncio.sleep(CLEARING)
 
 
-async def _by_token(request: Request) -> Person:
+async def by_token(request: Request) -> Person:
     """Return whose token a program sent; a cookie is not enough, as any page could send it."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     found = None
@@ -164,13 +164,15 @@ async def _by_token(request: Request) -> Person:
     return found[0]
 
 
-def _signed_in(person: Person | None) -> Person:
+def signed_in(person: Person | None) -> Person:
+    """Return *person*, or raise `SignInNeeded` for a visitor."""
     if person is None or person.visitor:
         raise SignInNeeded
     return person
 
 
-async def _object(request: Request) -> Fields:
+async def read_object(request: Request) -> Fields:
+    """Return the JSON object that a program sent. Raises `BadRequest`, `TooLarge`."""
     body = b""
     async for part in request.stream():
         body += part
@@ -185,7 +187,8 @@ async def _object(request: Request) -> Fields:
     return sent
 
 
-def _text(sent: Fields, name: str) -> str:
+def text_of(sent: Fields, name: str) -> str:
+    """Return the text *name* of what was sent, or "". Raises `BadRequest` for anything else."""
     value = sent.get(name, "")
     if not isinstance(value, str):
         raise BadRequest(f"“{name}” is to be text.")
