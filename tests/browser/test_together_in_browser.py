@@ -123,8 +123,9 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     admin.keyboard.type("# from admin")
     grace.locator(".cm-content").get_by_text("from admin").wait_for()
     assert "from vera" not in grace.locator(".jp-Notebook").inner_text()
-    file = one.places.data / "volumes" / "admin" / "lab" / "intro.ipynb"
-    eventually(lambda: "from admin" in file.read_text())
+    vera.get_by_text("notebook is read-only").wait_for()
+    file = one.places.data / "volumes" / "admin" / "lab" / "home" / "intro.ipynb"
+    eventually(lambda: "from admin" in file.read_text(), 20)
     assert "from vera" not in file.read_text()
     for page in (admin, grace, vera):
         page.context.close()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socket
-import socketserver
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -25,19 +20,8 @@ from pycrdt import (
 
 from atoll.engines.local.commands import INSIDE
 from support.hub import eventually
+from support.lab_hub import BASE, lab_hub, share, upgraded
 
-BASE = "/user/ada/one/"
-ACCESS = "access:servers!server=ada/one"
-RUN = "custom:atoll:run!server=ada/one"
-PEOPLE = {  # by token
-    "ada": {"name": "ada"},
-    "grace": {"name": "grace"},
-    "rosa": {"name": "rosa"},
-    "mate": {"name": "mate", "groups": ["maths"]},
-    "op": {"name": "op", "admin": True},
-    "culler": {"name": "culler", "kind": "service"},
-    "stranger": {"name": "stranger", "scopes": []},
-}
 NOTEBOOK = {
     "cells": [
         {
@@ -55,44 +39,6 @@ NOTEBOOK = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of JupyterHub's API as a server asks for."""
-
-    def do_GET(self):
-        token = self.headers.get("Authorization", "").removeprefix("token ")
-        if "/shares/" in self.path:
-            assert token == "the-server's"
-            told = self.server.shares
-        elif self.path.endswith("/user"):
-            known = PEOPLE.get(token)
-            model = {"kind": "user", "admin": False, "groups": [], "scopes": [ACCESS]}
-            told = known and {**model, **known}
-            if token in self.server.gone:
-                told = {**told, "scopes": []}
-        else:
-            told = {}
-        body = json.dumps(told).encode()
-        self.send_response(200 if told is not None else 403)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - http.server's name
-
-    def log_message(self, *said):
-        pass
-
-
-class Listening(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-
-
-def share(name, *scopes, kind="user"):
-    other = "group" if kind == "user" else "user"
-    return {kind: {"name": name}, other: None, "scopes": [ACCESS, *scopes]}
-
-
 class Lab:
     """A server of ada's, and what people ask it for."""
 
@@ -108,58 +54,42 @@ class Lab:
     def upgrade(self, who, path):
         """Ask for a WebSocket; return its status, and the socket that it then is."""
         raw = socket.socket(socket.AF_UNIX)
-        raw.settimeout(15)
         raw.connect(str(self.socket))
-        key = base64.b64encode(os.urandom(16)).decode()
-        lines = [
-            f"GET {BASE}{path} HTTP/1.1",
-            "Host: lab",
-            *([f"Authorization: token {who}"] if who else []),
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Key: {key}",
-        ]
-        raw.sendall("\r\n".join([*lines, "", ""]).encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += raw.recv(1) or pytest.fail("no answer")
-        return int(answer.split()[1]), raw
+        return upgraded(raw, who, path), raw
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab")
+def lab_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab_hub_of(lab_folder):
+    with lab_hub(lab_folder) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def lab(lab_folder, lab_hub_of):
+    folder = lab_folder
     home = folder / "home"
     home.mkdir()
     (home / "a.txt").write_text("as it was")
     (home / "n.ipynb").write_text(json.dumps(NOTEBOOK))
-    hub = Listening(str(folder / "hub.sock"), Hub)
-    hub.shares = [share("grace"), share("rosa", RUN), share("maths", RUN, kind="group")]
-    hub.gone = set()
-    threading.Thread(target=hub.serve_forever, daemon=True).start()
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTER_CONFIG_PATH": f"{INSIDE / 'together'}:{INSIDE}",
         "ATOLL_TOGETHER": "1",
-        "JUPYTERHUB_API_TOKEN": "the-server's",
-        "JUPYTERHUB_API_URL": f"http+unix://{quote(str(folder / 'hub.sock'), safe='')}/hub/api",
-        "JUPYTERHUB_BASE_URL": "/",
-        "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-ada-one",
-        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([ACCESS]),
-        "JUPYTERHUB_SERVICE_PREFIX": BASE,
-        "JUPYTERHUB_SERVICE_URL": f"http+unix://{BASE}",
-        "JUPYTERHUB_SERVER_NAME": "one",
-        "JUPYTERHUB_USER": "ada",
+        **lab_hub_of.environ,
         "TMPDIR": str(folder),
     }
     command = [sys.executable, "-P", "-m", "jupyterhub.singleuser", "--allow-root"]
     command += [f"--ServerApp.sock={folder / 'lab.sock'}", f"--ServerApp.root_dir={home}"]
     log = (folder / "log").open("w")
     process = subprocess.Popen(command, env=environ, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    one = Lab(home, hub, folder / "lab.sock")
+    one = Lab(home, lab_hub_of, folder / "lab.sock")
     try:
         eventually(lambda: one.socket.exists() or process.poll() is not None)
         eventually(lambda: one.ask("ada", "GET", "api/status").status_code == 200)
@@ -167,8 +97,6 @@ def lab(tmp_path_factory):
     finally:
         process.kill()
         process.wait()
-        hub.shutdown()
-        hub.server_close()
         log.close()
         print((folder / "log").read_text()[-6000:])
 

@@ -29,6 +29,7 @@ _BASE = "jupyter_server.base.handlers."
 _SERVICES = "jupyter_server.services."
 _LAB = "jupyterlab_server."
 ROOM = "jupyter_server_ydoc.handlers.YDocWebSocketHandler"
+CONTENTS = f"{_SERVICES}contents.handlers.ContentsHandler"
 READ = (
     f"{_BASE}AuthenticatedFileHandler",
     f"{_BASE}Template404",
@@ -40,7 +41,7 @@ READ = (
     f"{_SERVICES}api.handlers.IdentityHandler",
     f"{_SERVICES}config.handlers.ConfigHandler",
     f"{_SERVICES}contents.handlers.CheckpointsHandler",
-    f"{_SERVICES}contents.handlers.ContentsHandler",
+    CONTENTS,
     f"{_SERVICES}events.handlers.SubscribeWebsocket",
     f"{_SERVICES}kernels.handlers.KernelHandler",
     f"{_SERVICES}kernels.handlers.MainKernelHandler",
@@ -135,6 +136,8 @@ class Guests:
         level = await self.level(handler)
         if level < RUN and not (level and harmless(handler)):
             raise HTTPError(403, "You may look at this server, and change nothing in it.")
+        if level < RUN and named(handler) == CONTENTS:
+            only_read(handler)
         if hasattr(handler, "ws_connection"):
             if level < RUN and named(handler) == ROOM:
                 only_listen(handler)
@@ -174,6 +177,16 @@ def harmless(handler):
     if getattr(getattr(handler, method.lower(), None), "__allow_unauthenticated", False):
         return True  # it is anybody's
     return method in LOOKING.get(named(handler), ())
+
+
+def only_read(handler):
+    """Have *handler* say of files that they cannot be written, so that the Lab does not offer it."""
+    finish = handler._finish_model  # noqa: SLF001 - there is no other place where it is said
+
+    def finished(model, *more, **how):
+        return finish({**model, "writable": False}, *more, **how)
+
+    handler._finish_model = finished  # noqa: SLF001
 
 
 def only_listen(handler):
