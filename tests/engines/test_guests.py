@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -42,8 +43,8 @@ NOTEBOOK = {
 class Lab:
     """A server of ada's, and what people ask it for."""
 
-    def __init__(self, folder, hub, socket_path):
-        self.home, self.hub, self.socket = folder, hub, socket_path
+    def __init__(self, home, hub, socket_path, process):
+        self.home, self.hub, self.socket, self.process = home, hub, socket_path, process
 
     def ask(self, who, method, path, **more):
         transport = httpx2.HTTPTransport(uds=str(self.socket))
@@ -58,47 +59,41 @@ class Lab:
         return upgraded(raw, who, path), raw
 
 
-@pytest.fixture(scope="module")
-def lab_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def lab_hub_of(lab_folder):
-    with lab_hub(lab_folder) as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def lab(lab_folder, lab_hub_of):
-    folder = lab_folder
+@contextlib.contextmanager
+def started(folder):
+    """Run a server of ada's, which is shared."""
     home = folder / "home"
     home.mkdir()
     (home / "a.txt").write_text("as it was")
     (home / "n.ipynb").write_text(json.dumps(NOTEBOOK))
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "JUPYTER_CONFIG_PATH": f"{INSIDE / 'together'}:{INSIDE}",
-        "ATOLL_TOGETHER": "1",
-        **lab_hub_of.environ,
-        "TMPDIR": str(folder),
-    }
     command = [sys.executable, "-P", "-m", "jupyterhub.singleuser", "--allow-root"]
     command += [f"--ServerApp.sock={folder / 'lab.sock'}", f"--ServerApp.root_dir={home}"]
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(command, env=environ, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-    one = Lab(home, lab_hub_of, folder / "lab.sock")
-    try:
-        eventually(lambda: one.socket.exists() or process.poll() is not None)
-        eventually(lambda: one.ask("ada", "GET", "api/status").status_code == 200)
+    with lab_hub(folder) as hub, (folder / "log").open("w") as log:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "JUPYTER_CONFIG_PATH": f"{INSIDE / 'together'}:{INSIDE}",
+            "ATOLL_TOGETHER": "1",
+            **hub.environ,
+            "TMPDIR": str(folder),
+        }
+        process = subprocess.Popen(command, env=environ, cwd=home, stdout=log, stderr=log)
+        one = Lab(home, hub, folder / "lab.sock", process)
+        try:
+            eventually(lambda: one.socket.exists() or process.poll() is not None)
+            eventually(lambda: one.ask("ada", "GET", "api/status").status_code == 200)
+            yield one
+        finally:
+            process.kill()
+            process.wait()
+            print((folder / "log").read_text()[-6000:])
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with started(tmp_path_factory.mktemp("lab")) as one:
         yield one
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
-        print((folder / "log").read_text()[-6000:])
 
 
 KERNEL = "00000000-0000-0000-0000-000000000000"
@@ -281,3 +276,15 @@ def test_what_is_taken_back_ends_within_seconds_open_connections_too(lab):
 def test_what_is_for_editing_together_stays_out_of_the_home(lab):
     names = {one.name for one in lab.home.rglob("*")}
     assert not {".jupyter_ystore.db", "collaboration_sessions.json"} & names
+
+
+def test_the_last_moment_of_an_edit_is_saved_when_the_server_is_told_to_end(tmp_path):
+    with started(tmp_path) as lab:
+        raw, said = edit(lab, "rosa")
+        for message in said:  # until it has arrived, and is not saved yet
+            if message[:2] == b"\0\2":
+                break
+        lab.process.terminate()
+        assert lab.process.wait(9) == 0  # a little before the engine would kill it
+        raw.close()
+        assert "# rosa" in (lab.home / "n.ipynb").read_text()

@@ -150,10 +150,13 @@ def hospitable(config):
 
     extension.JupyterHubIdentityProvider = minding(extension.JupyterHubIdentityProvider)
     if "ATOLL_TOGETHER" in os.environ:
+        from documents import saved_at_the_end
+
         config.SQLiteYStore.db_path = os.path.join(tempfile.gettempdir(), "atoll-documents.db")
         sessions = os.path.join(tempfile.gettempdir(), "atoll-sessions.json")
         config.YDocExtension.session_store_path = sessions
         config.BaseFileIdManager.db_path = ":memory:"
+        saved_at_the_end()
 
 
 c = get_config()  # noqa: F821 - Jupyter provides it
