@@ -77,15 +77,8 @@ def enter(page, one):
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
 
 
-def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
-    one, repository = hub
-    admin = sign_in(browser, one, "admin", one.password)
-    grace, vera = sign_in(browser, one, "grace"), sign_in(browser, one, "vera")
-
-    admin.get_by_label("Repository", exact=True).fill(repository)
-    admin.get_by_label("Open", exact=True).fill("intro.ipynb")
-    admin.get_by_role("button", name="Launch", exact=True).click()
-    admin.wait_for_url("**/user/admin/lab/lab/tree/intro.ipynb")
+def let_in(admin, one):
+    """Share the server with grace by name, and by a link with whoever has it; return the link."""
     admin.goto(f"{one.home}/services/atoll/servers")
     admin.get_by_role("link", name="People in lab").click()
     admin.get_by_label("Person or group").fill("grace")
@@ -99,7 +92,35 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     admin.goto(f"{one.home}/services/atoll/servers/lab/people")
     admin.get_by_role("button", name="Restart it now").click()
     admin.wait_for_url("**/user/admin/lab/lab/tree/intro.ipynb")
+    return link
 
+
+def take_back(admin, grace, vera, one):
+    """Let vera in no more, and grace look only; it counts at once for what they have open."""
+    admin.goto(f"{one.home}/services/atoll/servers/lab/people")
+    check_everywhere(admin, "people-several")
+    admin.get_by_role("button", name="Take back what vera may do").click()
+    admin.get_by_text("They are not let in any more.").wait_for()
+    admin.get_by_label("Person or group").fill("grace")
+    admin.get_by_label("They may").select_option("view")
+    admin.get_by_role("button", name="Let them in").click()
+    admin.get_by_text("grace may look at it").wait_for()
+    lab = f"{one.home}/user/admin/lab"
+    eventually(lambda: vera.request.get(f"{lab}/api/contents").status == 403, 20)
+    eventually(lambda: grace.request.get(f"{lab}/nbconvert/html/intro.ipynb").status == 403, 20)
+    assert grace.request.get(f"{lab}/api/contents").status == 200
+
+
+def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
+    one, repository = hub
+    admin = sign_in(browser, one, "admin", one.password)
+    grace, vera = sign_in(browser, one, "grace"), sign_in(browser, one, "vera")
+
+    admin.get_by_label("Repository", exact=True).fill(repository)
+    admin.get_by_label("Open", exact=True).fill("intro.ipynb")
+    admin.get_by_role("button", name="Launch", exact=True).click()
+    admin.wait_for_url("**/user/admin/lab/lab/tree/intro.ipynb")
+    link = let_in(admin, one)
     vera.goto(link)
     keep_picture(vera, "people-accept-link")
     vera.get_by_role("button", name="Accept").click()
@@ -127,5 +148,6 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     file = one.places.data / "volumes" / "admin" / "lab" / "home" / "intro.ipynb"
     eventually(lambda: "from admin" in file.read_text(), 20)
     assert "from vera" not in file.read_text()
+    take_back(admin, grace, vera, one)
     for page in (admin, grace, vera):
         page.context.close()

@@ -66,8 +66,9 @@ async def show_servers(request: Request) -> Response:
     """GET servers."""
     session = await session_of(request)
     site, person = site_of(request), session.person
-    rows, late = await _rows(site, person) if person else ([], False)
-    shared = await shared_rows(site, person) if person else []
+    rows, late, shared = [], False, []
+    if person:
+        (rows, late), shared = await asyncio.gather(_rows(site, person), shared_rows(site, person))
     trusted = await site.atoll.store.trusts.all(person.name) if person else ()
     said = request.query_params.get("done", "")
     done = said if is_slug(said) else ""
