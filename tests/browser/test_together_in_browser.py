@@ -149,5 +149,11 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     eventually(lambda: "from admin" in file.read_text(), 20)
     assert "from vera" not in file.read_text()
     take_back(admin, grace, vera, one)
+    one.api("DELETE", "users/admin/servers/lab")
+    eventually(lambda: one.server("admin", "lab").get("stopped"))
+    grace.goto(f"{one.home}/user/admin/lab/")
+    grace.get_by_text("admin let you into it.").wait_for()
+    check_everywhere(grace, "people-not-running")
+    assert grace.get_by_role("link", name="Start lab").count() == 0
     for page in (admin, grace, vera):
         page.context.close()

@@ -73,7 +73,7 @@ def box(
     return Box(
         command=tuple(command),
         binds=tuple(binds),
-        environ={**_environ(plan), **_company(plan, environ), **environ},
+        environ={**_environ(plan), **company(plan, environ), **environ},
         network=plan.network,
         limits=plan.limits,
         owner=owner,
@@ -172,7 +172,7 @@ def _environ(plan: ServerPlan) -> dict[str, str]:
     }
 
 
-def _company(plan: ServerPlan, environ: Mapping[str, str]) -> dict[str, str]:
+def company(plan: ServerPlan, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what switches editing one notebook at once on in a server that is shared, or off.
 
     It takes time at each start, and memory: only who is not alone is to pay for it. A repository's
