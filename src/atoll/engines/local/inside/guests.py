@@ -23,6 +23,7 @@ VIEW, RUN = 1, 2
 MAY_RUN = {"custom:atoll:run", "custom:atoll:manage"}  # scopes of a share
 BELIEVED = 5  # seconds for which the hub's word about a guest holds
 PAGE = 200  # shares that the hub tells at once
+OPENED = 101  # the status of a request that became a WebSocket
 ENDED = 4403  # a WebSocket's code when its guest may no longer have it
 SYNC, AWARENESS, ASKING = 0, 1, 0  # of the messages about a shared document
 _BASE = "jupyter_server.base.handlers."
@@ -134,8 +135,10 @@ class Guests:
     async def check(self, handler):
         """Let a guest's request go on, or raise 403."""
         level = await self.level(handler)
-        if level < RUN and not (level and harmless(handler)):
-            raise HTTPError(403, "You may look at this server, and change nothing in it.")
+        if not level:
+            raise HTTPError(403, "You are not let into this server any more; ask its owner.")
+        if level < RUN and not harmless(handler):
+            raise HTTPError(403, "You may only look here; ask the owner to let you run code.")
         if level < RUN and named(handler) == CONTENTS:
             only_read(handler)
         if hasattr(handler, "ws_connection"):
@@ -154,7 +157,7 @@ class Guests:
         while self.open:
             await asyncio.sleep(BELIEVED)
             for handler, level in list(self.open):
-                if getattr(handler, "_on_close_called", False):
+                if over(handler):
                     self.open.discard((handler, level))
                     continue
                 now = level  # a hub that is away takes nothing back
@@ -164,6 +167,12 @@ class Guests:
                     self.open.discard((handler, level))
                     handler.close(ENDED, "You may not do this any more.")
         self.watching = None
+
+
+def over(handler):
+    """Say whether *handler*'s WebSocket is closed, or never came to be."""
+    refused = handler._finished and handler.get_status() != OPENED  # noqa: SLF001
+    return refused or handler._on_close_called  # noqa: SLF001 - tornado tells it nowhere else
 
 
 def named(handler):
