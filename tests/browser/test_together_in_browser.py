@@ -155,5 +155,6 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     grace.get_by_text("admin let you into it.").wait_for()
     check_everywhere(grace, "people-not-running")
     assert grace.get_by_role("link", name="Start lab").count() == 0
+    assert grace.get_by_text("admin", exact=True).count() == 0  # it is not she
     for page in (admin, grace, vera):
         page.context.close()

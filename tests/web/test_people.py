@@ -207,3 +207,17 @@ async def test_the_page_says_when_a_notebook_can_be_edited_at_once(service, shar
     server.update(ready=True, pending=None, started="2026-01-02T00:00:00.000000Z")
     assert "Restart it now" not in (await shared.get("servers/engine/people")).text
     assert (await ask("ada")).json()["at_once"] is True
+
+
+async def test_a_temporary_server_is_not_restarted_as_its_files_would_be_gone(
+    service, shared, ask, browse
+):
+    await shared.events(await shared.launch(REPO, name="passing", temporary="yes"))
+    await ask("ada", "give", server="passing", whom="bob", level="run")
+    service.hub.users["ada"]["servers"]["passing"]["started"] = "2025-12-31T00:00:00.000000Z"
+    page = await shared.get("servers/passing/people")
+    assert "from the next start" in page.text
+    assert "Restart it now" not in page.text
+    answer = await shared.post("servers/passing/restart")
+    assert (answer.status_code, "would be gone" in answer.text) == (400, True)
+    assert service.hub.users["ada"]["servers"]["passing"]["ready"]

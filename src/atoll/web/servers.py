@@ -114,7 +114,10 @@ async def restart(request: Request) -> Response:
     """POST servers/NAME/restart: stop it, and start it as it was."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    await find(site, person, name)
+    _, plan, _ = await find(site, person, name)
+    if plan is None or plan.content.temporary:
+        message = f"Server {name} is temporary: its files would be gone."
+        raise BadRequest(message, hint="Save what you need elsewhere, then stop it.")
     await site.hub.stop(person.name, name)
     await until_stopped(site, person.name, name)
     return await _start(request, person, name)

@@ -42,6 +42,8 @@ class SharedRow:
 
 async def shared_rows(site: Site, person: Person) -> list[SharedRow]:
     """Return what others share with *person*; nothing while JupyterHub does not say."""
+    if person.visitor:
+        return []
     given = []
     with contextlib.suppress(AtollError):
         given = await site.shares.with_person_soon(person)
