@@ -26,7 +26,7 @@ from atoll.web.launches import go_to
 from atoll.web.pages import page
 from atoll.web.recent import Answer
 from atoll.web.recognition import describe, describe_environment
-from atoll.web.shared import shared_rows
+from atoll.web.shared import SharedRow, shared_rows
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import join
@@ -66,7 +66,9 @@ async def show_servers(request: Request) -> Response:
     """GET servers."""
     session = await session_of(request)
     site, person = site_of(request), session.person
-    rows, late, shared = [], False, []
+    rows: list[Row] = []
+    shared: list[SharedRow] = []
+    late = False
     if person:
         (rows, late), shared = await asyncio.gather(_rows(site, person), shared_rows(site, person))
     trusted = await site.atoll.store.trusts.all(person.name) if person else ()
