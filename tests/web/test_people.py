@@ -146,6 +146,7 @@ async def test_what_makes_no_sense_is_said_and_changes_nothing(service, shared, 
         ("link", {"level": "run", "days": 0}, 400, "365"),
         ("link", {"level": "run", "days": 100000}, 400, "365"),
         ("link", {"level": "run", "days": [1]}, 400, "365"),
+        ("link", {"level": "run", "days": "9" * 5000}, 400, "365"),
         ("unlink", {"link": "sc_9&id=sc_1"}, 404, "no such link"),
         ("appoint", {}, 404, "cannot be done"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,8 +124,8 @@ async def _take(room: Room, sent: Fields) -> Room:
 
 
 async def _link(room: Room, sent: Fields) -> Room:
-    level, days = room.level(sent), sent.get("days", DAYS[1])
-    if not str(days).isdecimal() or not 1 <= int(days) <= MOST_DAYS:
+    level, days = room.level(sent), str(sent.get("days", DAYS[1]))
+    if not re.fullmatch("[0-9]{1,3}", days) or not 1 <= int(days) <= MOST_DAYS:
         message = f"A link is good for 1 to {MOST_DAYS} days."
         raise BadRequest(message, hint="Write a number of days.")
     try:
