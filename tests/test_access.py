@@ -1,22 +1,29 @@
-"""The table of who may do what with a volume, walked whole."""
+"""The tables of who may do what with a volume, and with a server, walked whole."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
 from atoll.access import (
+    GUESTS,
     HUB,
     HUB_OFFICES,
+    SERVERS,
     VOLUMES,
     Deed,
     Kind,
+    Level,
     Office,
     Party,
     Role,
+    ServerDeed,
     Share,
     check_office,
+    may_in,
     party,
     roles,
+    roles_in,
 )
 from atoll.errors import BadRequest, Refused
 from atoll.people import Person
@@ -69,7 +76,8 @@ def test_the_letters_are_those_of_the_deeds():
         *("see", "read", "write", "change", "share", "hand over", "snapshot", "delete", "restore")
     ]
     assert set(VOLUMES) == set(Deed)
-    assert set(PEOPLE) - {"reader by group"} == {role.value for role in Role} - {Role.MONITOR}
+    others = {Role.MONITOR, *GUESTS.values()}
+    assert set(PEOPLE) - {"reader by group"} == {role.value for role in set(Role) - others}
 
 
 @pytest.mark.parametrize("who", PEOPLE)
@@ -139,3 +147,33 @@ def test_parties_are_written_and_read_back():
 def test_what_is_no_name_is_no_party(text):
     with pytest.raises(BadRequest, match="neither a person nor a group"):
         party(text)
+
+
+INSIDE = {  # of a server: Open, Run, sTart, Stop, sHare, Appoint, Delete
+    "nobody": "",
+    "visitor": "",
+    "stranger": "",
+    "view": "O",
+    "run": "OR",
+    "manage": "ORTSH",
+    "owner": "ORTSHAD",
+    "operator": "ORS",
+}
+LETTERS = dict(zip("ORTSHAD", ServerDeed, strict=True))
+
+
+@pytest.mark.parametrize("who", INSIDE)
+def test_what_each_may_do_with_a_server_that_is_shared(who):
+    level = Level(who) if who in set(Level) else None
+    person = PEOPLE.get(who, Person("guest"))
+    whoever = roles_in(person, "ada", level)
+    assert {deed for deed in ServerDeed if may_in(deed, whoever)} == {
+        LETTERS[letter] for letter in INSIDE[who]
+    }
+
+
+def test_every_deed_and_every_level_is_in_the_table_of_servers():
+    assert set(SERVERS) == set(ServerDeed)
+    assert [level.whole[-1] for level in Level] == list(Level)
+    for less, more in pairwise(Level):
+        assert set(less.whole) < set(more.whole)

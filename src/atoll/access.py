@@ -54,11 +54,25 @@ class Share:
     writable: bool = False
 
 
+class Level(StrEnum):
+    """What somebody may do in a server whose owner lets them in; each may all before it, too."""
+
+    VIEW = "view"
+    RUN = "run"
+    MANAGE = "manage"
+
+    @property
+    def whole(self) -> tuple[Level, ...]:
+        """All that it comes to, the least first."""
+        return tuple(Level)[: tuple(Level).index(self) + 1]
+
+
 class Role(StrEnum):
     """What somebody is to a thing, or to the service. A mate is of the group that owns it.
 
     A stranger has signed in and is nothing more; a visitor is one whom the service lets in
-    without that; a monitor is a program whose token reads metrics.
+    without that; a monitor is a program whose token reads metrics. A viewer, a runner and a manager
+    are in a server that is another's, by their `Level`.
     """
 
     NOBODY = "nobody"
@@ -67,6 +81,9 @@ class Role(StrEnum):
     STRANGER = "stranger"
     READER = "reader"
     WRITER = "writer"
+    VIEWER = "viewer"
+    RUNNER = "runner"
+    MANAGER = "manager"
     OWNER = "owner"
     MATE = "mate"
     OPERATOR = "operator"
@@ -115,6 +132,53 @@ HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
     Office.READ_LOG: frozenset({Role.OPERATOR}),
     Office.STOP: frozenset({Role.OPERATOR}),
 }
+
+
+class ServerDeed(StrEnum):
+    """What can be done with a server that people share."""
+
+    OPEN = "open"
+    RUN = "run"
+    START = "start"
+    STOP = "stop"
+    SHARE = "share"
+    APPOINT = "appoint"
+    DELETE = "delete"
+
+
+GUESTS: Mapping[Level, Role] = {
+    Level.VIEW: Role.VIEWER,
+    Level.RUN: Role.RUNNER,
+    Level.MANAGE: Role.MANAGER,
+}
+# Opening and running are the server's own to enforce (`engines/local/inside/guests.py`). A manager
+# lets others look and run, but makes no managers: whom an owner trusts that far is theirs to say.
+SERVERS: Mapping[ServerDeed, frozenset[Role]] = {
+    ServerDeed.OPEN: frozenset({*GUESTS.values(), Role.OWNER, Role.OPERATOR}),
+    ServerDeed.RUN: frozenset({Role.RUNNER, Role.MANAGER, Role.OWNER, Role.OPERATOR}),
+    ServerDeed.START: frozenset({Role.MANAGER, Role.OWNER}),
+    ServerDeed.STOP: frozenset({Role.MANAGER, Role.OWNER, Role.OPERATOR}),
+    ServerDeed.SHARE: frozenset({Role.MANAGER, Role.OWNER}),
+    ServerDeed.APPOINT: frozenset({Role.OWNER}),
+    ServerDeed.DELETE: frozenset({Role.OWNER}),
+}
+
+
+def roles_in(person: Person | None, owner: str, level: Level | None) -> frozenset[Role]:
+    """Return what *person*, whom shares give *level*, is to a server of *owner*'s."""
+    if person is None or person.visitor:
+        return frozenset({Role.VISITOR if person else Role.NOBODY})
+    found = {GUESTS[level]} if level else set()
+    if person.name == owner:
+        found.add(Role.OWNER)
+    if person.admin:
+        found.add(Role.OPERATOR)
+    return frozenset(found or {Role.STRANGER})
+
+
+def may_in(deed: ServerDeed, whoever: frozenset[Role]) -> bool:
+    """Say whether somebody with these roles may do that with a server."""
+    return not SERVERS[deed].isdisjoint(whoever)
 
 
 def roles(person: Person | None, owner: Party, shares: Iterable[Share] = ()) -> frozenset[Role]:
@@ -195,7 +259,8 @@ class Door:
     """An address of the service: to whom it is open, and by what they show who they are.
 
     ``to`` is what they are to the service; ``whose`` what they must be to what the address names.
-    Where that is empty it names nothing, or a volume, of which `VOLUMES` says who may do what.
+    Where that is empty it names nothing, or a volume, of which `VOLUMES` says who may do what. Of
+    a server that is shared, it is a row of `SERVERS`.
     """
 
     by: By
@@ -239,6 +304,22 @@ DOORS: Mapping[str, Door] = {
     "POST servers/{server}/stop": _MINE_FORM,
     "POST servers/{server}/update": _MINE_FORM,
     "POST servers/{server}/delete": _MINE_FORM,
+    "POST servers/{server}/restart": _MINE_FORM,
+    "GET servers/{server}/people": Door(By.SESSION, SIGNED_IN, THEIRS),
+    "POST servers/{server}/people/{deed}": Door(By.FORM, SIGNED_IN, THEIRS),
+    "GET shared/{owner}/{server}/people": Door(By.SESSION, SIGNED_IN, SERVERS[ServerDeed.SHARE]),
+    "POST shared/{owner}/{server}/people/{deed}": Door(
+        By.FORM, SIGNED_IN, SERVERS[ServerDeed.SHARE]
+    ),
+    "GET shared/{owner}/{server}/open": Door(By.SESSION, SIGNED_IN, SERVERS[ServerDeed.OPEN]),
+    "POST shared/{owner}/{server}/start": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.START]),
+    "POST shared/{owner}/{server}/stop": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.STOP]),
+    "POST shared/{owner}/{server}/leave": Door(By.FORM, SIGNED_IN, frozenset(GUESTS.values())),
+    "GET api/shared": _PROGRAM,
+    "GET api/servers/{owner}/{server}/people": Door(By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]),
+    "POST api/servers/{owner}/{server}/people/{deed}": Door(
+        By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]
+    ),
     "GET volumes": Door(By.SESSION, SIGNED_IN),
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
     "GET api/volumes": _PROGRAM,

@@ -99,12 +99,13 @@ OWN |= {"JupyterHubHTTPClient"}  # is made with the first thing that a server sa
 
 
 @pytest.fixture
-def lab(tmp_path, fork_server):
+def lab(request, tmp_path, fork_server):
     """Return what makes a Lab, in a fork or not, and tells what it is like."""
     home = tmp_path / "home"
     home.mkdir()
     plan = make_plan(tmp_path, {"a.txt": "x"})
-    environ = {**commands.everywhere(), **HUB}
+    hub = HUB | ({commands.TOGETHER: "1"} if getattr(request, "param", False) else {})
+    environ = {**commands.everywhere(), **hub, **commands.company(plan, hub)}
     _, (_, *arguments) = commands.forked(plan, environ)  # without the socket's place
 
     async def ask(run):
@@ -126,10 +127,14 @@ def common(told):
     )
 
 
-async def test_a_forked_lab_is_what_a_plain_one_is(lab, fork_server):
+@pytest.mark.parametrize("lab", [False, True], ids=["alone", "together"], indirect=True)
+async def test_a_forked_lab_is_what_a_plain_one_is(lab, fork_server, request):
     plain, forked = common(await lab(in_box)), common(await lab(fork_server.run))
     assert sorted(set(forked) ^ set(plain)) == []
     assert len(forked) > 500
+    together = "together" in request.node.name
+    for extension in ("jupyter_server_ydoc", "jupyter_server_fileid"):
+        assert any(f'["{extension}", {json.dumps(together)}]' in one for one in forked)
 
 
 async def test_a_forked_lab_is_its_persons_only(lab, fork_server):

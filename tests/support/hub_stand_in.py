@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from atoll.web.hub_api import HubApi
+from support.hub_shares_stand_in import SharesStandIn
 
 SERVICE_TOKEN = "the-service's-own-token"
 ACCESS = "access:services!service=atoll"
@@ -51,6 +52,9 @@ class HubStandIn:
     down: bool = False
     nameless: bool = False
     refuse: str = ""
+
+    def __post_init__(self) -> None:
+        self.sharing = SharesStandIn(self)
 
     def add(self, name: str, *, admin: bool = False) -> None:
         self.users[name] = {"name": name, "admin": admin, "groups": [], "servers": {}}
@@ -102,6 +106,7 @@ class HubStandIn:
                     methods=["POST", "DELETE"],
                 ),
                 Route("/hub/api/users/{user}/servers/{server}/progress", self._progress),
+                *self.sharing.routes(),
                 Route("/hub/logout", self._page),
                 Route("/hub/spawn-pending/{user}/{server}", self._page),
                 Route("/user/{user}/{rest:path}", self._page),

@@ -10,12 +10,28 @@ from urllib.parse import quote
 
 import httpx2
 
-from atoll.access import DOORS, HUB, VOLUMES, By, Deed, Door, Kind, Party, Role, Share, alone, roles
+from atoll.access import (
+    DOORS,
+    HUB,
+    VOLUMES,
+    By,
+    Deed,
+    Door,
+    Kind,
+    Level,
+    Party,
+    Role,
+    Share,
+    alone,
+    roles,
+    roles_in,
+)
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.sources import FakeSource
 from atoll.volumes import Volume
 from support.browsing import HOME, NAVIGATION, PREFIX, Browser, running
+from support.hub_shares_stand_in import MADE
 from support.hub_stand_in import ACCESS
 from support.web_service import REPO, Service, make_service
 
@@ -32,6 +48,8 @@ DEEDS = {
     "hand-over": Deed.HAND_OVER,
 }
 DEEDS_OF = dict.fromkeys(("POST volumes/{deed}", "POST api/volumes/{deed}"), DEEDS)
+PEOPLE_DEEDS = ("give", "take", "link", "unlink")
+GUESTS = {"viewer": Level.VIEW, "runner": Level.RUN, "manager": Level.MANAGE}
 WALKERS = {
     "nobody": None,
     "visitor": None,
@@ -43,6 +61,9 @@ WALKERS = {
     "owner": Person("ada"),
     "mate": Person("mate", frozenset({"maths"})),
     "operator": Person("boss", admin=True),
+    "viewer": Person("vi"),
+    "runner": Person("ru"),
+    "manager": Person("mo"),
 }
 VISITING = {"visitor", "visiting owner"}
 MATHS = Party(Kind.GROUP, "maths")
@@ -80,6 +101,8 @@ class Walker:
         door = DOORS[row]
         if door.to.isdisjoint(self._to_the_service()):
             return False
+        if "{owner}" in row:
+            return not door.whose.isdisjoint(roles_in(self.person, "ada", GUESTS.get(self.who)))
         if door.whose:
             return not door.whose.isdisjoint(alone(self.person, self.owner))
         if deed and DEEDS[deed]:
@@ -107,7 +130,7 @@ class Walker:
             return await self._signing_in()
         url = path if path.startswith("/") else PREFIX + path
         url = url.replace("{rest:path}", LINK).replace("{path:path}", "atoll.css")
-        url = url.replace("{owner}", self.owner).replace("{deed}", deed).replace("{name}", "x.zip")
+        url = url.replace("{owner}", "ada").replace("{deed}", deed).replace("{name}", "x.zip")
         url = url.replace("{view}", "people")
         url = url.replace("{server}", self.service.store.launches.kept[self.launch].name)
         url = url.replace(
@@ -133,6 +156,9 @@ class Walker:
         return {}
 
     def _body(self, row: str, deed: str) -> dict[str, str]:
+        if "people" in row:
+            link = row.split()[1].split("/", maxsplit=1)[0]
+            return {"whom": "grace", "level": "run", "days": "1", "link": link}
         if "admin" in row:
             return {"server": "ada"}  # all of hers
         if not deed:
@@ -154,6 +180,7 @@ class Walker:
         """Return all that could have changed, to be compared."""
         store, hub = self.service.store, self.service.hub
         kept = (store.launches.kept, store.plans.made, store.volumes.kept, store.trusts.kept)
+        kept += (hub.sharing.shares, hub.sharing.codes)
         return repr((*kept, hub.users, hub.started, self.service.engine.runner.removed))
 
 
@@ -193,6 +220,7 @@ async def walking(folder, who: str):
         walker = Walker(who, service, open_browser(), person=WALKERS[who])
         walker.launch, walker.failed = list(service.store.launches.kept)
         _share_volumes(walker)
+        _share_server(service.hub, service.store.launches.kept[walker.launch].name)
         await _arrive(walker)
         yield walker
 
@@ -231,6 +259,22 @@ def _share_volumes(walker: Walker) -> None:
                 f"id-{name}", owner, name, datetime.now(UTC), "words-of-ada", shares=shares
             )
             walker.volumes[key] = walker.service.store.volumes.kept[volume.id] = volume
+
+
+def _share_server(hub, name: str) -> None:
+    for who, level in GUESTS.items():
+        marks = [f"custom:atoll:{one}" for one in level.whole if one is not Level.VIEW]
+        scopes = {f"{one}!server=ada/{name}" for one in ("access:servers", *marks)}
+        hub.sharing.shares["ada", name, "user", WALKERS[who].name] = scopes
+    for link in ("servers", "shared", "api"):
+        hub.sharing.codes[link] = {
+            "of": ("ada", name),
+            "scopes": [f"access:servers!server=ada/{name}"],
+            "id": link,
+            "created_at": MADE,
+            "expires_at": MADE,
+            "exchange_count": 0,
+        }
 
 
 async def _arrive(walker: Walker) -> None:

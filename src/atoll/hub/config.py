@@ -25,9 +25,16 @@ from atoll.hub.witness import Witness
 from atoll.settings import Settings
 from atoll.stores.sql.urls import jupyterhub_url
 
+# Scopes that a share of a server carries to say what it is for; they open nothing at JupyterHub.
+MARKS = {
+    "custom:atoll:run": {"description": "Change files and run code there, as its owner."},
+    "custom:atoll:manage": {"description": "Start and stop it, and let others in."},
+}
 # What Atoll's own service may do at JupyterHub: know people and make visitors, start and stop
-# what they launch, and give a program that launched for a person a way into that one server.
+# what they launch, and give a program that launched for a person a way into that one server; and
+# share people's servers, as `access.py` allows. People need no such scope: they ask the service.
 SERVICE_SCOPES = ["admin:users", "list:users", "read:hub", "servers", "tokens"]
+SERVICE_SCOPES += ["shares", "read:groups:name", *MARKS]
 # And what its idle culler may, by a token of its own: look, stop, and ask what kernels do.
 IDLE_SCOPES = [
     "list:users",
@@ -36,6 +43,8 @@ IDLE_SCOPES = [
     "delete:servers",
     "access:servers",
 ]
+# What a server's own token is good for: to say that it is used, and to ask who is let into it.
+SERVER_SCOPES = ["users:activity!user", "access:servers!server", "read:shares!server"]
 
 SLOW = 1.0  # seconds after which JupyterHub says that a server is still starting
 
@@ -98,6 +107,8 @@ def _trust(c: Any, places: Places) -> None:
         },
         {"name": SUPERVISOR, "api_token": places.secret("supervisor_token"), "display": False},
     ]
+    c.JupyterHub.custom_scopes = MARKS
+    c.Spawner.server_token_scopes = SERVER_SCOPES
     c.JupyterHub.load_roles = [
         {"name": SERVICE, "scopes": SERVICE_SCOPES, "services": [SERVICE]},
         {"name": SUPERVISOR, "scopes": ["proxy", "read:hub"], "services": [SUPERVISOR]},

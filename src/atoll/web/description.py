@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from atoll import __version__
-from atoll.access import DOORS, By, Deed, Door
+from atoll.access import DOORS, By, Deed, Door, Level
 from atoll.launching.wishes import Wishes
 from atoll.web.launch_form import LaunchForm
 from atoll.web.site import site_of
@@ -64,6 +64,21 @@ SENT_TO_VOLUMES: dict[str, Schema] = {
     "write": {"type": ["boolean", "string"]},
     "now": {"type": ["boolean", "string"]},
 }
+SENT_TO_PEOPLE: dict[str, Schema] = {
+    **_texts("whom", "link"),
+    "level": {"enum": [level.value for level in Level]},
+    "days": {"type": ["string", "integer"]},
+}
+LET_IN = _object({"whom": TEXT, "level": TEXT})
+LINKS = _object(_texts("id", "level", "until") | {"used": {"type": "integer"}})
+PEOPLE = _object(
+    _texts("owner", "server")
+    | {
+        "people": {"type": "array", "items": LET_IN},
+        "links": {"type": "array", "items": LINKS},
+        "at_once": {"type": "boolean"},
+    }
+)
 COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
@@ -89,6 +104,11 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST launches": {**LAUNCH, "trust": TEXT},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),
+    "GET servers/{server}/people": _texts("done"),
+    "GET shared/{owner}/{server}/people": _texts("done"),
+    "POST servers/{server}/people/{deed}": SENT_TO_PEOPLE,
+    "POST shared/{owner}/{server}/people/{deed}": SENT_TO_PEOPLE,
+    "POST api/servers/{owner}/{server}/people/{deed}": SENT_TO_PEOPLE,
     "POST volumes/{deed}": SENT_TO_VOLUMES,
     "POST api/volumes/{deed}": SENT_TO_VOLUMES,
 }
@@ -105,6 +125,9 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET admin/costs.csv": ("text/csv", TEXT),
     "GET api/admin/{view}": (JSON, {"type": "array", "items": {"type": "object"}}),
     "POST api/admin/stop": (JSON, _object(_texts("stopped"))),
+    "GET api/shared": (JSON, {"type": "array", "items": {"type": "object"}}),
+    "GET api/servers/{owner}/{server}/people": (JSON, PEOPLE),
+    "POST api/servers/{owner}/{server}/people/{deed}": (JSON, PEOPLE),
     "GET openapi.json": (JSON, {"type": "object", "required": ["openapi", "paths"]}),
     "GET metrics": (PLAIN, TEXT),
     "GET /metrics": (PLAIN, TEXT),

@@ -206,6 +206,15 @@ class HubApi:
         if answer.status_code != httpx2.codes.NOT_FOUND:
             _check(answer, "stop the server")
 
+    async def said(self, doing: str, method: str, url: str, **how: Any) -> Any:
+        """Return what the hub answers to anything else; *doing* is for the error, if it is one.
+
+        Raises `NotFound`, or `Unreachable` with what the hub says.
+        """
+        answer = await self._ask(method, url, **how)
+        _check(answer, doing)
+        return answer.json() if answer.content else None
+
     async def healthy(self) -> bool:
         """Whether the hub answers."""
         with contextlib.suppress(AtollError):

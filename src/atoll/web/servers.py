@@ -28,6 +28,7 @@ from atoll.web.launches import go_to
 from atoll.web.pages import page
 from atoll.web.recent import Answer
 from atoll.web.recognition import describe, describe_environment
+from atoll.web.shared import SharedRow, shared_rows
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import join
@@ -68,7 +69,11 @@ async def show_servers(request: Request) -> Response:
     """GET servers."""
     session = await session_of(request)
     site, person = site_of(request), session.person
-    rows, late = await _rows(site, person) if person else ([], False)
+    rows: list[Row] = []
+    shared: list[SharedRow] = []
+    late = False
+    if person:
+        (rows, late), shared = await asyncio.gather(_rows(site, person), shared_rows(site, person))
     trusted = await site.atoll.store.trusts.all(person.name) if person else ()
     said = request.query_params.get("done", "")
     done = said if is_slug(said) else ""
@@ -78,6 +83,7 @@ async def show_servers(request: Request) -> Response:
         session,
         "servers.html",
         rows=rows,
+        shared=shared,
         late=late,
         done=done,
         now=now,
@@ -98,19 +104,44 @@ async def open_server(request: Request) -> Response:
     """GET servers/NAME/open."""
     session = await session_of(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server, plan, _ = await _find(site, person, name)
+    server, plan, _ = await find(site, person, name)
     url = join(server.url, plan.opening if plan else "lab")
     return await go_to(site, person, name, url)
 
 
 async def start(request: Request) -> Response:
-    """POST servers/NAME/start: exactly what it was, the files as they were left.
+    """POST servers/NAME/start: exactly what it was, the files as they were left."""
+    session, _ = await posted(request)
+    return await _start(request, _person(session), _name(request))
 
-    Its environment may have been pruned meanwhile; then a launch of the same version makes it anew.
-    """
+
+async def restart(request: Request) -> Response:
+    """POST servers/NAME/restart: stop it, and start it as it was."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server, plan, _ = await _find(site, person, name)
+    _, plan, _ = await find(site, person, name)
+    if plan is None or plan.content.temporary:
+        message = f"Server {name} is temporary: its files would be gone."
+        raise BadRequest(message, hint="Save what you need elsewhere, then stop it.")
+    await site.hub.stop(person.name, name)
+    await until_stopped(site, person.name, name)
+    return await _start(request, person, name)
+
+
+async def until_stopped(site: Site, owner: str, name: str) -> None:
+    """Wait until the hub has stopped server *name* of *owner*'s; raise `BadRequest` in the end."""
+    for _ in range(STOPPING):
+        server = (await site.hub.user(owner)).servers.get(name)
+        if server is None or server.state == "stopped":
+            return
+        await asyncio.sleep(1)
+    raise BadRequest(f"Server {name} is still being stopped.", hint="Try again in a minute.")
+
+
+async def _start(request: Request, person: Person, name: str) -> Response:
+    """Start it; its environment may have been pruned: then a launch of the same makes it anew."""
+    site = site_of(request)
+    server, plan, _ = await find(site, person, name)
     if plan is None:
         raise NotFound("Nobody knows any more what this server held.", hint="Launch it again.")
     prefix, base = site.place.prefix, site.place.base
@@ -152,7 +183,7 @@ async def update(request: Request) -> Response:
     """POST servers/NAME/update: what has changed in the repository since is shown, or opened."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    _, plan, _ = await _find(site, person, name)
+    _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         raise BadRequest(f"Server {name} keeps no files.", hint="Launch the repository again.")
     again = replace(_again(plan, name, moving=True), person=person)
@@ -165,7 +196,7 @@ async def stop(request: Request) -> Response:
     session, _ = await posted(request)
     site = site_of(request)
     person, name = _person(session), _name(request)
-    await _find(site, person, name)
+    await find(site, person, name)
     await site.hub.stop(person.name, name)
     await note_act(request, person.name, "stop", "server", f"{person.name}/{name}")
     return RedirectResponse(f"{site.place.prefix}servers", 303)
@@ -175,7 +206,7 @@ async def ask_delete(request: Request) -> Response:
     """GET servers/NAME/delete: ask first."""
     session = await session_of(request)
     site, person = site_of(request), _person(session)
-    row = await _row(site, person, *await _find(site, person, _name(request)))
+    row = await _row(site, person, *await find(site, person, _name(request)))
     return page(request, session, "delete.html", row=row)
 
 
@@ -183,7 +214,7 @@ async def delete(request: Request) -> Response:
     """POST servers/NAME/delete: the server, its files and its plans; never while it runs."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server, _, _ = await _find(site, person, name)
+    server, _, _ = await find(site, person, name)
     if server.state != "stopped":
         raise BadRequest(f"Server {name} is {server.state}.", hint="Stop it first, then delete it.")
     await site.hub.stop(person.name, name, remove=True)
@@ -253,8 +284,8 @@ async def _row(
 
 def end_of(server: HubServer, person: Person, settings: Settings) -> tuple[datetime, Why] | None:
     """Return when *person*'s *server* is stopped if it is not used any more, and why."""
-    rules, started = settings.servers, _moment(server.started)
-    used = _moment(server.last_activity) or started
+    rules, started = settings.servers, moment(server.started)
+    used = moment(server.last_activity) or started
     if server.state != "running" or not used:
         return None
     visitors = settings.access.idle if person.visitor else 0
@@ -266,13 +297,14 @@ def end_of(server: HubServer, person: Person, settings: Settings) -> tuple[datet
 
 def ended(server: HubServer, stop: Stop | None) -> Stop | None:
     """Return *stop* if it is why *server* does not run: nothing happened to the server since."""
-    last = _moment(server.last_activity)  # JupyterHub counts a start and a stop as activity
+    last = moment(server.last_activity)  # JupyterHub counts a start and a stop as activity
     if server.state != "stopped" or not stop or not last or last > stop.at + TAKING:
         return None
     return stop
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """Return the time that JupyterHub means by *text*, `None` by none."""
     if not text:
         return None
     moment = datetime.fromisoformat(text)
@@ -293,7 +325,7 @@ async def _hub_servers(site: Site, person: Person) -> Mapping[str, HubServer]:
         return {}
 
 
-async def _find(
+async def find(
     site: Site, person: Person, name: str
 ) -> tuple[HubServer, ServerPlan | None, datetime | None]:
     """Return the person's server, what it was last started with, and when it was last asked for.

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from atoll.app import Atoll
 from atoll.launching.desk import Desk
 from atoll.web.hub_api import HubApi
+from atoll.web.hub_shares import HubShares
 from atoll.web.metrics import Meters
 from atoll.web.texts import FILTERS
 
@@ -60,6 +61,11 @@ class Site:
     hub: HubApi
     place: Place
     meters: Meters = field(default_factory=Meters)
+
+    @cached_property
+    def shares(self) -> HubShares:
+        """Who is let into whose server, as JupyterHub knows."""
+        return HubShares(self.hub)
 
     @cached_property
     def templates(self) -> Environment:

@@ -84,7 +84,7 @@ DEEDS: Mapping[str, tuple[Callable[[Keeper, Person, Fields], Awaitable[Volume]],
 async def show_volumes(request: Request) -> Response:
     """GET volumes."""
     session = await session_of(request)
-    person, keeper = _signed_in(session.person), site_of(request).atoll.keeper
+    person, keeper = signed_in(session.person), site_of(request).atoll.keeper
     query = request.query_params
     _, done = DEEDS.get(query.get("done", ""), (None, ""))
     return page(
@@ -103,7 +103,7 @@ async def do(request: Request) -> Response:
     """POST volumes/DEED: a form of that page."""
     session, sent = await posted(request)
     name = request.path_params["deed"]
-    person = _signed_in(session.person)
+    person = signed_in(session.person)
     done = await _deed(name)(site_of(request).atoll.keeper, person, sent)
     await _note(request, person, name, done, sent)
     told = urlencode({"done": name, "volume": done.name})
@@ -181,7 +181,8 @@ async def token_of(request: Request) -> tuple[Person, Bearer]:
     return found
 
 
-def _signed_in(person: Person | None) -> Person:
+def signed_in(person: Person | None) -> Person:
+    """Return *person*, or raise `SignInNeeded` for a visitor."""
     if person is None or person.visitor:
         raise SignInNeeded
     return person

@@ -28,6 +28,7 @@ RUN = "/run/atoll"
 INSIDE = Path(__file__).parent / "inside"
 ENVIRONMENT = "/srv/env"
 BRIDGE = (sys.executable, "-I", str(INSIDE / "bridge.py"))
+TOGETHER = "ATOLL_TOGETHER"  # a variable that a server has if it is shared when it starts
 FRONT, BACK = 8889, 8888  # ports inside the box, in a network that nobody else is in
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 START = 'if [ -x "$0" ]; then exec "./$0" "$@"; else exec bash "$0" "$@"; fi'
@@ -72,7 +73,7 @@ def box(
     return Box(
         command=tuple(command),
         binds=tuple(binds),
-        environ={**_environ(plan), **environ},
+        environ={**_environ(plan), **company(plan, environ), **environ},
         network=plan.network,
         limits=plan.limits,
         owner=owner,
@@ -169,6 +170,18 @@ def _environ(plan: ServerPlan) -> dict[str, str]:
         "ATOLL_VERSION": plan.ref.version,
         "ATOLL_ENVIRONMENT": plan.environment.key,
     }
+
+
+def company(plan: ServerPlan, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what switches editing one notebook at once on in a server that is shared, or off.
+
+    It takes time at each start, and memory: only who is not alone is to pay for it. A repository's
+    own Lab has what its author gave it.
+    """
+    if plan.environment.own_lab:
+        return {}
+    where = "together" if TOGETHER in environ else "alone"
+    return {"JUPYTER_CONFIG_PATH": f"{RUN}/inside/{where}:{everywhere()['JUPYTER_CONFIG_PATH']}"}
 
 
 def _of_hub(environ: Mapping[str, str]) -> bool:

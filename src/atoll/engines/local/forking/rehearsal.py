@@ -91,7 +91,7 @@ def _perform(folder: Path, report: int) -> None:
         HOME=str(folder),
         PATH="/nonexistent",  # or npm, which extensions run, outlives this and writes there again
         JUPYTER_RUNTIME_DIR=str(folder),
-        JUPYTER_CONFIG_PATH=str(INSIDE),
+        JUPYTER_CONFIG_PATH=f"{INSIDE / 'alone'}:{INSIDE}",
         JUPYTERHUB_API_TOKEN="rehearsal",  # noqa: S106 - nobody else listens there
         JUPYTERHUB_API_URL="http+unix://" + str(hub).replace("/", "%2F") + "/hub/api",
         JUPYTERHUB_CLIENT_ID="rehearsal",

@@ -7,6 +7,9 @@ The server behind it has no token of its own, so that it takes every request for
 wants to see its form token (`_xsrf`). A program that came with a token of the hub has none and
 needs none, since no page can forge such a request: it is given a matching pair.
 
+What it lets through it cannot tell apart, so that of guests only those come in who may run code;
+and it asks of WebSockets as well who opens them.
+
 It listens once the server behind it does, and ends when that ends, with its exit code: a server
 that never comes up is one that did not start, and whoever launched it is told so at once.
 """
@@ -20,10 +23,13 @@ import signal
 import socket
 import subprocess
 import time
+from functools import cache
 from threading import Thread
 from typing import Any
 
+from guests import RUN, Guests  # type: ignore[import-not-found]
 from jupyter_server_proxy.standalone.app import StandaloneProxyServer
+from tornado.web import HTTPError
 
 
 class Front(StandaloneProxyServer):  # type: ignore[misc]
@@ -42,6 +48,21 @@ class Front(StandaloneProxyServer):  # type: ignore[misc]
                     headers["X-XSRFToken"] = pair
                 return headers
 
+            async def prepare(self, *args: Any, **kwargs: Any) -> None:
+                # The standalone proxy asks who it is for pages, and not for WebSockets.
+                super().prepare(*args, **kwargs)
+                socket_asked = self.request.headers.get("Upgrade", "").lower() == "websocket"
+                user, guests = self.get_current_user(), _guests(self.hub_auth)
+                if user is None and socket_asked:
+                    raise HTTPError(403)
+                if user is None or guests.at_home(user):
+                    return
+                level = await guests.level(self)
+                if level < RUN:
+                    raise HTTPError(403, "Who may only look cannot be let in here.")
+                if socket_asked:
+                    guests.watch(self, level)
+
             def get_cmd(self) -> list[str]:
                 return []  # it runs already
 
@@ -55,6 +76,11 @@ class Front(StandaloneProxyServer):  # type: ignore[misc]
         while not _listens(self.server_port):
             time.sleep(0.05)
         super().start()
+
+
+@cache
+def _guests(hub_auth: Any) -> Any:
+    return Guests(hub_auth)
 
 
 def _listens(port: int) -> bool:

@@ -139,6 +139,26 @@ def patient():
     auth.fetch = ask_again
 
 
+def hospitable(config):
+    """Have the server look at what guests ask for, and people edit a notebook at once if they may.
+
+    What is only for that stays out of the home: a document is saved, as ever, a moment after it was
+    changed.
+    """
+    from guests import minding
+    from jupyterhub.singleuser import extension
+
+    extension.JupyterHubIdentityProvider = minding(extension.JupyterHubIdentityProvider)
+    if "ATOLL_TOGETHER" in os.environ:
+        from documents import saved_at_the_end
+
+        config.SQLiteYStore.db_path = os.path.join(tempfile.gettempdir(), "atoll-documents.db")
+        sessions = os.path.join(tempfile.gettempdir(), "atoll-sessions.json")
+        config.YDocExtension.session_store_path = sessions
+        config.BaseFileIdManager.db_path = ":memory:"
+        saved_at_the_end()
+
+
 c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -156,6 +176,7 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     belong(c)
     if "JUPYTERHUB_API_URL" in os.environ:
         patient()
+        hospitable(c)
 idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
 if idle:  # by default one that computes, or that a page is connected to, is not idle
     c.MappingKernelManager.cull_idle_timeout = idle
