@@ -47,8 +47,10 @@ DEEDS = {
     "restore": Deed.RESTORE,
     "hand-over": Deed.HAND_OVER,
 }
-DEEDS_OF = dict.fromkeys(("POST volumes/{deed}", "POST api/volumes/{deed}"), DEEDS)
 PEOPLE_DEEDS = ("give", "take", "link", "unlink")
+DEEDS_OF = {
+    row: PEOPLE_DEEDS if "people" in row else DEEDS for row in DOORS if row.endswith("{deed}")
+}
 GUESTS = {"viewer": Level.VIEW, "runner": Level.RUN, "manager": Level.MANAGE}
 WALKERS = {
     "nobody": None,

@@ -13,6 +13,8 @@ from support.walking import DEEDS_OF, MARKS, VISITING, WALKERS, refused, rows_of
 FRAMED = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 LAST = (
+    "POST shared/{owner}/{server}/leave",
+    "POST servers/{server}/delete",
     "POST api/admin/stop",
     "POST admin/stop",
     "POST launches",

@@ -119,10 +119,12 @@ async def restart(request: Request) -> Response:
     """POST servers/NAME/restart: stop it, and start it as it was."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    _, plan, _ = await find(site, person, name)
+    server, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         message = f"Server {name} is temporary: its files would be gone."
         raise BadRequest(message, hint="Save what you need elsewhere, then stop it.")
+    if server.state in {"starting", "stopping"}:
+        raise BadRequest(f"Server {name} is {server.state}.", hint="Try again in a moment.")
     await site.hub.stop(person.name, name)
     await until_stopped(site, person.name, name)
     return await _start(request, person, name)
