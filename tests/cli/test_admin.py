@@ -18,7 +18,6 @@ from atoll.settings import settings_from
 from atoll.stores.sql import open_store
 
 ME = getpass.getuser()
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -37,6 +36,7 @@ def atoll(tmp_path):
 @pytest.fixture
 def filled(tmp_path):
     """Put two acts, a cost and a reading into the store."""
+    now = datetime.now(UTC)
 
     async def put():
         store = open_store(settings_from({"data": str(tmp_path / "data")}))
@@ -44,18 +44,16 @@ def filled(tmp_path):
         await store.acts.add(Act("ada", "stop", "server", "bob/x", "bob/x", address="192.0.2.7"))
         await store.acts.add(Act("carl", "launch", "launch", "gh:x/y"))
         cost = Cost(
-            NOW.date(), Thing.SERVER, Party(Kind.PERSON, "bob"), "x", 7200, 0, 2**30, ("m",)
+            now.date(), Thing.SERVER, Party(Kind.PERSON, "bob"), "x", 7200, 0, 2**30, ("m",)
         )
-        await store.costs.add([cost], [Reading("h", "bob", "x", NOW, NOW, 1, 2 * 10**9, 1.25)])
+        await store.costs.add([cost], [Reading("h", "bob", "x", now, now, 1, 2 * 10**9, 1.25)])
         await store.close()
 
     asyncio.run(put())
 
 
 def test_servers_and_costs_are_tables_and_json(atoll, filled):
-    assert "bob/x   2.0 GB  1.25" in " ".join(atoll("admin", "servers").stdout.split("  ")) or (
-        "bob/x" in atoll("admin", "servers").stdout
-    )
+    assert "bob/x" in atoll("admin", "servers").stdout
     [row] = json.loads(atoll("admin", "servers", "--json").stdout)
     assert (row["server"], row["cpus"], row["memory"]) == ("bob/x", 1.25, 2 * 10**9)
     assert "2.00" in atoll("admin", "costs").stdout
