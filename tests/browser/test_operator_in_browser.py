@@ -14,13 +14,12 @@ from support.one_host import joined, serving
 from support.web_service import make_service
 
 PREFIX = "/services/atoll/"
-NOW = datetime.now(UTC)
 NAMES = {"bob": "eater", "grace-of-a-rather-long-name": "a-server-with-a-name-as-long-as-this-one"}
 
 
 def filled(folder):
-    service, readings = make_service(folder), []
-    day = NOW.date()
+    service, readings, now = make_service(folder), [], datetime.now(UTC)
+    day = now.date()
     costs = [
         Cost(day, Thing.VOLUME, Party(Kind.GROUP, "maths"), "proofs", disk=3 * 10**9),
         Cost(day, Thing.ENVIRONMENT, HUB, "e" * 20, disk=9 * 10**8),
@@ -29,14 +28,14 @@ def filled(folder):
         service.hub.add(owner)
         service.hub.users[owner]["groups"] = ["maths", "a-group-with-a-long-name"]
         service.hub.run(owner, name)
-        ago = NOW - timedelta(hours=n)
-        readings.append(Reading(f"h{n}", owner, name, NOW, ago, 9.0, 6 * 10**9 // n, 1.9 / n))
+        ago = now - timedelta(hours=n)
+        readings.append(Reading(f"h{n}", owner, name, now, ago, 9.0, 6 * 10**9 // n, 1.9 / n))
         person = Party(Kind.PERSON, owner)
         costs.append(Cost(day, Thing.SERVER, person, name, 9e4 / n, 1e14, 10**9, ("maths",)))
     service.store.costs.kept = {(one.day, one.thing, one.owner, one.name): one for one in costs}
     key = EnvKey("e" * 20)
     service.store.shelf.kept[key, "fake"] = Environment(key, "fake", "fake:e", "3.12.4")
-    volume = Volume("v1", Party(Kind.GROUP, "maths"), "proofs", NOW, "", 5 * 10**9)
+    volume = Volume("v1", Party(Kind.GROUP, "maths"), "proofs", now, "", 5 * 10**9)
     service.store.volumes.kept["v1"] = volume
     for n in range(120):
         act = Act("", "sign in, in vain", "person", "bob", address="2001:db8::7:1")

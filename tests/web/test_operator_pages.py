@@ -18,11 +18,11 @@ HOSTILE = "<script>alert(1)</script>\"'"
 VIEWS = ("log", "costs", "people", "launches", "servers", "environments", "volumes")
 PAGES = ("admin", "admin/costs", "admin/costs.csv", "admin/log")
 POWER = ("access:services!service=atoll", "admin:servers")
-NOW = datetime.now(UTC)
 
 
 def reading(owner, name, memory=2**30, **more):
-    return Reading(f"h-{owner}-{name}", owner, name, NOW, NOW, 10.0, memory, **more)
+    now = datetime.now(UTC)
+    return Reading(f"h-{owner}-{name}", owner, name, now, now, 10.0, memory, **more)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def test_hostile_words_are_shown_as_words_and_wrong_ones_are_refused(servi
 
 
 async def test_costs_are_summed_by_person_and_group_and_given_as_csv(service, browse, ask):
-    day = NOW.date()
+    day = datetime.now(UTC).date()
     evil = Party(Kind.PERSON, "=cmd")
     await service.store.costs.add(
         [
