@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 import subprocess
+import sys
 import zipfile
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -173,7 +174,7 @@ def test_a_proxy_that_is_not_there_says_how_to_get_it(tmp_path):
 
 def test_a_wheel_brings_the_proxy_its_templates_and_its_licences_along(tmp_path):
     subprocess.run(
-        ["uv", "build", "--wheel", "--out-dir", str(tmp_path), str(ROOT)],
+        [sys.executable, "-m", "uv", "build", "--wheel", "--out-dir", str(tmp_path), str(ROOT)],
         capture_output=True,
         check=True,
     )

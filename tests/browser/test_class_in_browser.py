@@ -1,0 +1,155 @@
+"""A class: one link for all, a volume that they read, homes of their own, and then a correction."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from support.chromium import check_everywhere, keep_picture
+from support.gitservers import make_repo, serve
+from support.real_atoll import RealAtoll
+
+PATIENCE = 60_000  # milliseconds
+PASSWORD = "a password that is long enough for JupyterHub"
+STUDENTS = ("sam", "sue")
+CONFIG = f"""
+c = get_config()
+c.SharedPasswordAuthenticator.user_password = "{PASSWORD}"
+c.SharedPasswordAuthenticator.allowed_users = {{"admin", "sam", "sue"}}
+c.JupyterHub.load_groups = {{"stat-1": {{"users": ["sam", "sue"]}}}}
+"""
+SAVE = """([path, body]) => {
+    const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
+    const how = {method: "PUT", body: JSON.stringify(body), headers: {"X-XSRFToken": token}};
+    return fetch(`api/contents/${path}`, how).then((answer) => answer.status);
+}"""
+
+
+def lesson(formula):
+    """Return a notebook whose last cell has *formula*."""
+    sources = ("# Means", "data = [1, 2, 3]", "# your answer", formula)
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{number}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
+        for number, source in enumerate(sources)
+    ]
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": cells, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def publish(folder, formula):
+    files = {"runtime.txt": "python-3.11\n", "lesson.ipynb": json.dumps(lesson(formula))}
+    make_repo(folder, files)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """The real Atoll, the folder of the course's repository, and its address."""
+    repositories = tmp_path_factory.mktemp("repositories")
+    publish(repositories / "course", "sum(data) / len(data) - 1")
+    config = repositories / "people.py"
+    config.write_text(CONFIG)
+    with serve(repositories) as base:
+        one = RealAtoll(
+            tmp_path_factory.mktemp("class"),
+            config=str(config),
+            sources={"allow": [base.split("//")[1]]},
+            servers={"network": "none", "networks": ["none"]},
+            groups={"stat-1": {"max_memory": "1G", "per_person": 1}},
+        )
+        try:
+            one.start()
+            yield one, repositories / "course", f"{base}/course"
+        finally:
+            one.end()
+
+
+def signed_in(browser, one, name, password=PASSWORD):
+    page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(one.home)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password", exact=False).first.fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("heading", name="Open a repository").wait_for()
+    return page
+
+
+def save(page, one, path, body):
+    """Write a file as the person of *page* does, from a page of their own server."""
+    owner = page.url.split("/user/")[1].split("/")[0]
+    page.goto(f"{one.home}/user/{owner}/course/api/status")  # its scripts are ours alone
+    page.goto(f"{one.home}/user/{owner}/course/lab")
+    base = f"{one.home}/user/{owner}/course/"
+    status = page.evaluate(SAVE.replace("`api/", f"`{base}api/"), [path, body])
+    assert status in {200, 201}
+
+
+def prepare(page, one, repository):
+    """As the teacher: make a volume for the class, and put something into it."""
+    page.goto(f"{one.home}/services/atoll/volumes")
+    page.get_by_label("Name").fill("material")
+    page.keyboard.press("Enter")
+    page.get_by_text("Volume material was made.").wait_for()
+    page.get_by_text("Share, copy, delete").click()
+    page.get_by_label("Share with material").fill("@stat-1")
+    page.get_by_label("Share with material").press("Enter")
+    page.get_by_text("may read it").first.wait_for()
+    page.goto(one.home)
+    page.get_by_label("Repository", exact=True).fill(repository)
+    page.get_by_text("Advanced").click()
+    page.get_by_label("Volumes").fill("material:data")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url("**/user/admin/course/lab**")
+    save(page, one, "data/numbers.csv", {"type": "file", "format": "text", "content": "1,2\n"})
+
+
+def test_a_class_gets_its_material_and_then_a_correction(browser, course):
+    one, folder, repository = course
+    teacher = signed_in(browser, one, "admin", one.password)
+    prepare(teacher, one, repository)
+    asks = "volumes=admin/material:data:ro&urlpath=lab/tree/lesson.ipynb"
+    link = f"{one.home}/v2/git/{quote(repository, safe='')}/HEAD?{asks}"
+    students = {name: signed_in(browser, one, name) for name in STUDENTS}
+    for name, page in students.items():
+        page.goto(link)
+        page.get_by_text("admin/material").first.wait_for()
+        keep_picture(page, f"class-link-{name}")
+        page.get_by_role("button", name="Launch", exact=True).click()
+        page.wait_for_url(f"**/user/{name}/course/lab/tree/lesson.ipynb")
+        home = one.places.data / "volumes" / name / "course" / "home"
+        answered = json.loads((home / "lesson.ipynb").read_text())
+        answered["cells"][2]["source"] = f"# the answer of {name}"
+        save(page, one, "lesson.ipynb", {"type": "notebook", "content": answered})
+        page.goto(f"{one.home}/user/{name}/course/files/data/numbers.csv")
+        assert "1,2" in page.inner_text("body")
+        with pytest.raises(AssertionError):  # they only read it
+            save(page, one, "data/mine.csv", {"type": "file", "format": "text", "content": "x"})
+
+    publish(folder, "sum(data) / len(data)")
+    for name, page in students.items():
+        page.goto(f"{one.home}/services/atoll/servers")
+        page.get_by_role("button", name="Update course").click()
+        page.get_by_text("both changes are taken").wait_for()
+        check_everywhere(page, f"class-correction-{name}")
+        page.get_by_role("button", name="Update it").click()
+        page.wait_for_url(f"**/user/{name}/course/lab**")
+        home = one.places.data / "volumes" / name / "course" / "home"
+        found = [
+            cell["source"] for cell in json.loads((home / "lesson.ipynb").read_text())["cells"]
+        ]
+        assert found[2:] == [f"# the answer of {name}", "sum(data) / len(data)"]
+        page.goto(f"{one.home}/user/{name}/course/lab/tree/lesson.ipynb")
+        page.get_by_text("sum(data) / len(data)", exact=True).wait_for()
+        keep_picture(page, f"class-corrected-{name}")
+        assert one.server(name, "course")["ready"]  # it ran on
+    for page in (teacher, *students.values()):
+        page.context.close()
