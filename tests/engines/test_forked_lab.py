@@ -96,6 +96,7 @@ OWN |= {"browser_open_file", "browser_open_file_to_run"}
 # And what depends on what a program has imported before, or on the moment.
 OWN |= {"flags", "handlers", "_ready", "static_immutable_cache"}
 OWN |= {"JupyterHubHTTPClient"}  # is made with the first thing that a server says to the hub
+OWN |= {"BaseJSONConfigManager", "ConfigManager"}  # each reads a file, and goes when it may
 
 
 @pytest.fixture

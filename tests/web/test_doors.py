@@ -14,6 +14,7 @@ FRAMED = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 LAST = (
     "POST shared/{owner}/{server}/leave",
+    "POST servers/{server}/update",  # which begins a launch
     "POST servers/{server}/delete",
     "POST api/admin/stop",
     "POST admin/stop",
