@@ -141,9 +141,8 @@ def test_a_class_gets_its_material_and_then_a_correction(browser, course):
         page.get_by_role("button", name="Update it").click()
         page.wait_for_url(f"**/user/{name}/course/lab**")
         home = one.places.data / "volumes" / name / "course" / "home"
-        found = [
-            cell["source"] for cell in json.loads((home / "lesson.ipynb").read_text())["cells"]
-        ]
+        cells = json.loads((home / "lesson.ipynb").read_text())["cells"]
+        found = ["".join(cell["source"]) for cell in cells]
         assert found[2:] == [f"# the answer of {name}", "sum(data) / len(data)"]
         page.goto(f"{one.home}/user/{name}/course/lab/tree/lesson.ipynb")
         page.get_by_text("sum(data) / len(data)", exact=True).wait_for()
