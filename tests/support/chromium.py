@@ -62,6 +62,7 @@ def check_accessible(page: Page, exclude: str = "") -> None:
 def check_everywhere(page: Page, name: str) -> None:
     """Look at *page* in light and dark, wide and narrow, with axe and for people."""
     before = page.viewport_size
+    page.wait_for_load_state()  # whoever has just followed a link may have half a page
     for scheme, width in LOOKS:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
