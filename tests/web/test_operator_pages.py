@@ -53,6 +53,11 @@ async def test_an_operator_sees_who_runs_what_and_stops_it(service, browse):
     assert (act.who, act.what, act.address) == ("ada", "bob/eater", "203.0.113.5")
 
 
+async def test_what_is_used_is_measured_once(browse):
+    names = [one.get_name() for one in asyncio.all_tasks()]
+    assert names.count("measure servers") == 1
+
+
 async def test_who_is_no_operator_sees_and_does_nothing(service, browse, ask):
     service.hub.run("bob", "x")
     service.hub.signed_in = "bob"

@@ -224,8 +224,6 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
         if site.atoll.settings.operator.sample:
             await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
-        if site.atoll.settings.operator.sample:
-            await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
         await stack.enter_async_context(app.state.culling)
         yield
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx2
 
 from atoll.errors import AtollError, Busy, NotFound, Refused, StartFailed, Unreachable
-from atoll.web.recent import Answer, Recent
+from atoll.web.recent import QUICK, Answer, Recent
 
 PATIENCE = 30.0  # seconds; a POST that starts a server is answered within JupyterHub's 10
 STARTING_PATIENCE = 600.0  # seconds without any word while a server starts
@@ -126,12 +126,13 @@ class HubApi:
         _check(answer, "find the user")
         return _user(answer.json())
 
-    async def user_soon(self, name: str) -> Answer[HubUser]:
-        """Return what `user` does or, if that takes long, what it said a moment ago.
+    async def user_soon(self, name: str, *, patience: float | None = QUICK) -> Answer[HubUser]:
+        """Return what `user` does or, after *patience* seconds, what it said a moment ago.
 
         Not of before we have started or stopped one of the user's servers, or removed the user.
+        Who has the patience to wait, `None`, has the answer known for those who have not.
         """
-        return await self._recent.get(name, lambda: self.user(name))
+        return await self._recent.get(name, lambda: self.user(name), patience=patience)
 
     async def users(self, prefix: str) -> list[HubUser]:
         """Return every user whose name begins with *prefix*, with all servers."""

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 QUICK = 0.04  # seconds that a page waits for an answer, if it has an earlier one
-BELIEVED = 3.0  # seconds for which an answer will do
+BELIEVED = 60.0  # seconds for which an answer will do, until the page looks again
 MOST = 10_000  # answers that are remembered
 
 
@@ -33,16 +33,18 @@ class Recent(Generic[T]):
     _said: dict[str, tuple[float, T]] = field(default_factory=dict)
     _asking: dict[str, asyncio.Task[T]] = field(default_factory=dict)
 
-    async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> Answer[T]:
-        """Return what *ask* says or, if that takes long, what it said of *key* just before.
+    async def get(
+        self, key: str, ask: Callable[[], Awaitable[T]], *, patience: float | None = QUICK
+    ) -> Answer[T]:
+        """Return what *ask* says or, after *patience* seconds, what it said of *key* before.
 
-        Raises whatever *ask* raises, if it was waited for.
+        Without patience's end, `None`, it is waited for. Raises whatever *ask* raises, if it was.
         """
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._ask(key, ask))
             asking.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.wait({asking}, timeout=QUICK)
+        await asyncio.wait({asking}, timeout=patience)
         at, known = self._said.get(key, (0.0, None))
         if not asking.done() and known is not None and time.monotonic() - at < BELIEVED:
             return Answer(known, late=True)

@@ -6,6 +6,7 @@ not get it. Its token is good only for asking the hub who the person is.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -30,6 +31,7 @@ HUB_SESSION = "jupyterhub-session-id"  # JupyterHub's; a new one means somebody 
 LIFETIME = 14 * 86400  # seconds, as JupyterHub's own cookies
 PATIENCE = 900  # seconds in which a person must have signed in
 FRESH = 30.0  # seconds for which the hub's word about a person is believed
+AGEING = 15.0  # seconds after which it is asked for again, while a page need not wait for it
 LARGEST_FORM = 64 * 1024  # bytes
 MOST = 10_000  # people remembered at once
 
@@ -63,11 +65,34 @@ class Faces:
     """Remembers for a moment whom the hub has vouched for, by token."""
 
     known: dict[str, tuple[float, Person]] = field(default_factory=dict)
+    asking: dict[str, asyncio.Task[Person | None]] = field(default_factory=dict)
 
-    def recall(self, token: str) -> Person | None:
-        """Return the person if the hub said so not long ago."""
-        at, person = self.known.get(token, (0.0, None))
-        return person if time.monotonic() - at < FRESH else None
+    async def vouched(self, site: Site, token: str) -> Person | None:
+        """Return whose *token* is by the hub's word of the last `FRESH` seconds, if anybody's.
+
+        Who comes again in time need not wait: the hub is asked anew meanwhile.
+        """
+        at, known = self.known.get(token, (-FRESH, None))
+        age = time.monotonic() - at
+        if age < AGEING:
+            return known
+        asking = self.asking.get(token)
+        if asking is None:
+            asking = self.asking[token] = asyncio.create_task(self._ask(site, token))
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return known if age < FRESH else await asyncio.shield(asking)
+
+    async def _ask(self, site: Site, token: str) -> Person | None:
+        try:
+            found = await person_of(site, token)
+        finally:
+            if wanted := self.asking.get(token) is asyncio.current_task():
+                del self.asking[token]
+        if wanted and found:
+            self.remember(token, found[0])
+        elif wanted:
+            self.known.pop(token, None)
+        return found[0] if found else None
 
     def remember(self, token: str, person: Person) -> None:
         """Believe for `FRESH` seconds that *token* is *person*'s."""
@@ -76,8 +101,9 @@ class Faces:
         self.known[token] = (time.monotonic(), person)
 
     def forget(self, token: str) -> None:
-        """Ask the hub the next time."""
+        """Ask the hub the next time; what it is saying now is of before."""
         self.known.pop(token, None)
+        self.asking.pop(token, None)
 
 
 async def person_of(site: Site, token: str) -> tuple[Person, Bearer] | None:
@@ -88,7 +114,7 @@ async def person_of(site: Site, token: str) -> tuple[Person, Bearer] | None:
         return None
     if not bearer.may("access:services", f"service={service}"):
         return None
-    user = await site.hub.user(bearer.name)
+    user = (await site.hub.user_soon(bearer.name, patience=None)).said
     return Person(user.name, user.groups, user.admin), bearer
 
 
@@ -224,13 +250,7 @@ async def _vouched(request: Request, session: Session) -> Person | None:
     if session.hub_session != _hub_session(request):
         return None
     faces: Faces = request.app.state.faces
-    if known := faces.recall(session.token):
-        return known
-    found = await person_of(site_of(request), session.token)
-    if found is None:
-        return None
-    faces.remember(session.token, found[0])
-    return found[0]
+    return await faces.vouched(site_of(request), session.token)
 
 
 def _read(request: Request) -> Session | None:
