@@ -5,6 +5,9 @@ same packages of a channel on this machine and link them, fetched before, into a
 turns, in folders that are removed again. The packages are this Python, a notebook's kernel,
 matplotlib, JupyterHub and all that they need, packed from what is installed here. The aim: at most
 1.3 times rattler. The second environment has one package more than the first (see `builds`).
+
+Nobody's first environment comes from a channel on the same machine, where fetching costs nothing:
+``second_conda_build_line`` has the channel at the other end of a line of 100 Mbit/s.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ from atoll.settings import Settings
 
 SECOND = ("second_conda_build", "second_conda_build_disk")
 FIRST = "the first one, with a package less, from an empty cache"
-FIGURES = ("warm_conda_build", *SECOND)
+LINE = "second_conda_build_line"
+FIRST_LINE = "the first one, with a package less, from an empty cache, over 100 Mbit/s"
+RATE = 100e6 / 8  # bytes a second
+FIGURES = ("warm_conda_build", *SECOND, LINE)
 ASKED = ("python", "matplotlib", "jupyterhub")
 ADDED = ("ipykernel", "pip", "ipywidgets")  # by Atoll, for notebooks
 BARE = """
@@ -93,6 +99,12 @@ async def measure(wanted: Wanted) -> list[Row]:
             rounds = wanted.rounds or 3
             found = await asyncio.to_thread(second, folder, rounds, specs, builds=builds)
             rows += second_rows(SECOND, FIRST, found)
+        if wanted.any(LINE):
+            channel.rate = RATE
+            specs = asking(channel), asking(channel, "more")
+            rounds = wanted.rounds or 3
+            found = await asyncio.to_thread(second, folder, rounds, specs, builds=builds)
+            rows.append(row(LINE, found["second"], "s", FIRST_LINE, found["first"]))
     return [one for one in rows if one["name"] in wanted.names]
 
 

@@ -57,6 +57,7 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
     "warm_conda_build": (None, 1.3),
     "second_conda_build": (None, 0.15),
     "second_conda_build_disk": (None, 0.15),
+    "second_conda_build_line": (None, 0.15),
 }
 
 

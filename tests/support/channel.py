@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tarfile
 import threading
+import time
 import zipfile
 from base64 import b64encode
 from collections import defaultdict
@@ -34,6 +35,7 @@ PLACEHOLDER = "/opt/a_prefix_that_is_replaced" + "_placehold" * 10
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SITE = f"lib/python{MINOR}/site-packages"
 LONG_AGO = "2015-01-01"
+PART = 2**16  # bytes that a slow line takes at once
 LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip",
             "site-packages", "dist-packages", "__pycache__"}  # fmt: skip
 
@@ -46,9 +48,14 @@ class Link:
 
 
 class Channel:
-    """Serves what was added to it, from ``url``, until the end of the with block."""
+    """Serves what was added to it, from ``url``, until the end of the with block.
+
+    ``rate`` is how many bytes a second all who ask get together; 0: as many as this machine can.
+    """
 
     def __init__(self, host="127.0.0.1", name="lagoon"):
+        self.rate = 0.0
+        self._line = threading.Lock()
         self.files = {}
         self.listing = defaultdict(dict)
         self.asked = []
@@ -176,7 +183,16 @@ class Channel:
         request.send_header("Content-Length", str(len(body or b"")))
         request.end_headers()
         if request.command == "GET":
-            request.wfile.write(body or b"")
+            self._send(request.wfile, body or b"")
+
+    def _send(self, out, body):
+        size = PART if self.rate else max(1, len(body))
+        for start in range(0, len(body), size):
+            part = body[start:][:size]
+            if self.rate:
+                with self._line:
+                    time.sleep(len(part) / self.rate)
+            out.write(part)
 
     def _repodata(self, subdir):
         found = self.listing[subdir]
