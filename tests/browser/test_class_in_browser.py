@@ -7,19 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
-from support.chromium import check_everywhere, keep_picture
+from support.chromium import check_everywhere
 from support.gitservers import make_repo, serve
 from support.real_atoll import RealAtoll
+from support.stories import config_for, signed_in, tell
 
-PATIENCE = 60_000  # milliseconds
-PASSWORD = "a password that is long enough for JupyterHub"
 STUDENTS = ("sam", "sue")
-CONFIG = f"""
-c = get_config()
-c.SharedPasswordAuthenticator.user_password = "{PASSWORD}"
-c.SharedPasswordAuthenticator.allowed_users = {{"admin", "sam", "sue"}}
-c.JupyterHub.load_groups = {{"stat-1": {{"users": ["sam", "sue"]}}}}
-"""
 SAVE = """([path, body]) => {
     const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
     const how = {method: "PUT", body: JSON.stringify(body), headers: {"X-XSRFToken": token}};
@@ -56,7 +49,7 @@ def course(tmp_path_factory):
     repositories = tmp_path_factory.mktemp("repositories")
     publish(repositories / "course", "sum(data) / len(data) - 1")
     config = repositories / "people.py"
-    config.write_text(CONFIG)
+    config.write_text(config_for(*STUDENTS, groups={"stat-1": [*STUDENTS]}))
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("class"),
@@ -70,17 +63,6 @@ def course(tmp_path_factory):
             yield one, repositories / "course", f"{base}/course"
         finally:
             one.end()
-
-
-def signed_in(browser, one, name, password=PASSWORD):
-    page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(one.home)
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password", exact=False).first.fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("heading", name="Open a repository").wait_for()
-    return page
 
 
 def save(page, one, path, body):
@@ -112,7 +94,7 @@ def prepare(page, one, repository):
 
 def test_a_class_gets_its_material_and_then_a_correction(browser, course):
     one, folder, repository = course
-    teacher = signed_in(browser, one, "admin", one.password)
+    teacher = signed_in(browser, one, "admin")
     prepare(teacher, one, repository)
     asks = "volumes=admin/material:data:ro&urlpath=lab/tree/lesson.ipynb"
     link = f"{one.home}/v2/git/{quote(repository, safe='')}/HEAD?{asks}"
@@ -120,7 +102,7 @@ def test_a_class_gets_its_material_and_then_a_correction(browser, course):
     for name, page in students.items():
         page.goto(link)
         page.get_by_text("admin/material").first.wait_for()
-        keep_picture(page, f"class-link-{name}")
+        tell(page, f"class-link-{name}")
         page.get_by_role("button", name="Launch", exact=True).click()
         page.wait_for_url(f"**/user/{name}/course/lab/tree/lesson.ipynb")
         home = one.places.data / "volumes" / name / "course" / "home"
@@ -138,6 +120,7 @@ def test_a_class_gets_its_material_and_then_a_correction(browser, course):
         page.get_by_role("button", name="Update course").click()
         page.get_by_text("both changes are taken").wait_for()
         check_everywhere(page, f"class-correction-{name}")
+        tell(page, f"class-correction-{name}")
         page.get_by_role("button", name="Update it").click()
         page.wait_for_url(f"**/user/{name}/course/lab**")
         home = one.places.data / "volumes" / name / "course" / "home"
@@ -146,7 +129,7 @@ def test_a_class_gets_its_material_and_then_a_correction(browser, course):
         assert found[2:] == [f"# the answer of {name}", "sum(data) / len(data)"]
         page.goto(f"{one.home}/user/{name}/course/lab/tree/lesson.ipynb")
         page.get_by_text("sum(data) / len(data)", exact=True).wait_for()
-        keep_picture(page, f"class-corrected-{name}")
+        tell(page, f"class-corrected-{name}")
         assert one.server(name, "course")["ready"]  # it ran on
     for page in (teacher, *students.values()):
         page.context.close()

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from support import social_hub_config
-from support.chromium import check_everywhere, keep_picture
+from support.chromium import check_everywhere
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
@@ -66,63 +66,6 @@ def sign_in(page, one, name="admin", password=""):
     page.get_by_label("Password", exact=False).first.fill(password or one.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("heading", name="Open a repository").wait_for()
-
-
-def test_from_signing_in_to_finding_yesterdays_work(page, hub):
-    one, repository = hub
-    sign_in(page, one)
-
-    page.get_by_label("Repository", exact=True).fill(repository)
-    page.get_by_label("Open", exact=True).fill("intro.ipynb")
-    page.get_by_role("button", name="Launch", exact=True).click()
-    page.get_by_text("Looking up").first.wait_for()
-    page.wait_for_url("**/user/admin/course/lab/tree/intro.ipynb", timeout=PATIENCE)
-
-    page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=PATIENCE)
-    page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
-    page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-OutputArea-output").first
-    output.get_by_text("six 1.16.0 42").wait_for(timeout=PATIENCE)
-    page.keyboard.press("Control+s")
-    page.get_by_text("Saving completed").wait_for(timeout=PATIENCE)
-    keep_picture(page, "hub-lab")
-
-    page.goto(f"{one.home}/services/atoll/servers")
-    page.get_by_text("Running", exact=True).wait_for()
-    page.get_by_role("button", name="Stop course").click()
-    page.get_by_text("Stopped", exact=True).wait_for(timeout=PATIENCE)
-    page.goto(f"{one.home}/user/admin/course/lab/tree/intro.ipynb")
-    page.get_by_role("heading", name="course is not running").wait_for()
-    check_everywhere(page, "hub-not-running")
-    page.get_by_role("link", name="Start course").click()
-    page.wait_for_url(f"{one.home}/user/admin/course/**", timeout=PATIENCE)
-    page.locator(".jp-OutputArea-output").get_by_text("six 1.16.0 42").wait_for(timeout=PATIENCE)
-
-
-def test_a_course_is_opened_in_the_environment_of_another_repository(page, hub):
-    one, course = hub
-    environment = course.replace("/course", "/env")
-    sign_in(page, one)
-    page.wait_for_load_state()  # by then the script listens to what is typed
-    page.get_by_label("Repository", exact=True).fill(f"{environment} + {course}")
-    page.get_by_text("in the environment of").wait_for()
-    assert "env/HEAD?content=git/" in page.get_by_label("Link", exact=True).input_value()
-    page.get_by_label("Open", exact=True).fill("intro.ipynb")
-    page.get_by_text("Advanced").click()
-    page.get_by_label("Server name").fill("pair")
-    check_everywhere(page, "hub-pair")
-    page.get_by_role("button", name="Launch", exact=True).click()
-    page.wait_for_url("**/user/admin/pair/lab/tree/intro.ipynb", timeout=PATIENCE)
-    page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=PATIENCE)
-    page.get_by_text("| Idle").wait_for(timeout=PATIENCE)
-    page.keyboard.press("Shift+Enter")
-    page.locator(".jp-OutputArea-output").get_by_text("six 1.15.0 42").wait_for(timeout=PATIENCE)
-    page.goto(f"{one.home}/services/atoll/servers")
-    page.locator("li", has_text="pair").get_by_text(f"Git repository {environment[7:]}").wait_for()
-    check_everywhere(page, "hub-pair-server")
-    page.get_by_role("button", name="Stop pair").click()
-    state = page.locator("[data-name=pair]", has_text="Running")
-    state.wait_for(state="detached", timeout=PATIENCE)
 
 
 def authorize(service: str) -> str:

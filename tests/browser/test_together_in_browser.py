@@ -10,14 +10,8 @@ from support.chromium import check_everywhere, keep_picture
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
+from support.stories import config_for, signed_in, tell
 
-PATIENCE = 60_000  # milliseconds
-CONFIG = """
-c = get_config()
-c.SharedPasswordAuthenticator.user_password = "a password that is long enough for JupyterHub"
-c.SharedPasswordAuthenticator.allowed_users = {"admin", "grace", "vera"}
-"""
-PASSWORD = "a password that is long enough for JupyterHub"
 CELL = {
     "cell_type": "code",
     "id": "first",
@@ -43,7 +37,7 @@ def hub(tmp_path_factory):
     files = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(NOTEBOOK)}
     make_repo(repositories / "lab", files)
     config = repositories / "people.py"
-    config.write_text(CONFIG)
+    config.write_text(config_for("grace", "vera"))
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("hub"),
@@ -56,17 +50,6 @@ def hub(tmp_path_factory):
             yield one, f"{base}/lab"
         finally:
             one.end()
-
-
-def sign_in(browser, one, name, password=PASSWORD):
-    page = browser.new_context().new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(one.home)
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password", exact=False).first.fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("heading", name="Open a repository").wait_for()
-    return page
 
 
 def enter(page, one):
@@ -89,6 +72,7 @@ def let_in(admin, one):
     admin.get_by_role("button", name="Make a link").click()
     link = admin.get_by_label("Send this link").input_value()
     check_everywhere(admin, "people")
+    tell(admin, "together-people")
     admin.goto(f"{one.home}/services/atoll/servers/lab/people")
     admin.get_by_role("button", name="Restart it now").click()
     admin.wait_for_url("**/user/admin/lab/lab/tree/intro.ipynb")
@@ -113,8 +97,8 @@ def take_back(admin, grace, vera, one):
 
 def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     one, repository = hub
-    admin = sign_in(browser, one, "admin", one.password)
-    grace, vera = sign_in(browser, one, "grace"), sign_in(browser, one, "vera")
+    admin = signed_in(browser, one, "admin")
+    grace, vera = signed_in(browser, one, "grace"), signed_in(browser, one, "vera")
 
     admin.get_by_label("Repository", exact=True).fill(repository)
     admin.get_by_label("Open", exact=True).fill("intro.ipynb")
@@ -137,7 +121,7 @@ def test_two_people_edit_and_run_one_notebook_and_a_third_looks(browser, hub):
     grace.keyboard.press("Shift+Enter")
     for page, name in ((grace, "grace"), (admin, "admin"), (vera, "vera")):
         page.locator(".jp-OutputArea-output").get_by_text("42").first.wait_for()
-        keep_picture(page, f"together-{name}")
+        tell(page, f"together-{name}")
 
     vera.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
     vera.keyboard.type("# from vera ")

@@ -1,4 +1,4 @@
-"""A hub with two people and three servers is backed up while it runs, lost, and comes back."""
+"""An operator's bad day: what eats the machine is stopped; then the machine is lost, and comes back."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 
@@ -16,14 +16,16 @@ from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.kernels import run_cell
 from support.real_atoll import RealAtoll
+from support.stories import config_for, signed_in, tell
 from support.streams import launching
 
-PASSWORD = "a password that is long enough for JupyterHub"  # Bob's
-CONFIG = f"""
-c.SharedPasswordAuthenticator.user_password = {PASSWORD!r}
-c.SharedPasswordAuthenticator.allowed_users = {{"admin", "bob"}}
+SERVERS = (("admin", "course"), ("bob", "notes"), ("bob", "course"))
+# It goes on when its kernel has ended.
+EATER = """
+import subprocess, sys
+hoard = "hoard = b'x' * 400 * 2**20; import time; time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", hoard], start_new_session=True)
 """
-SERVERS = (("admin", "course"), ("admin", "notes"), ("bob", "course"))
 
 
 def atoll(*words, **environ):
@@ -45,18 +47,6 @@ def token_of(hub, person):
     return hub.api("POST", f"users/{person}/tokens", json={"note": "tests"}).json()["token"]
 
 
-@contextmanager
-def signed_in(hub, person):
-    """Lend a browser in which *person* has signed in by the form."""
-    password = hub.password if person == "admin" else PASSWORD
-    with httpx2.Client(follow_redirects=True, timeout=60, trust_env=False) as http:
-        form = http.get(hub.url("hub/login"))
-        fields = {"username": person, "password": password, "_xsrf": http.cookies["_xsrf"]}
-        http.post(str(form.url), data=fields).raise_for_status()
-        http.get(hub.url("services/atoll/sign-in")).raise_for_status()
-        yield http
-
-
 class Files:
     """The files of a person's running server, through its own interface."""
 
@@ -76,33 +66,40 @@ class Files:
         )
 
     def run(self, code):
-        return asyncio.run(run_cell(self.base, code, headers=self.headers))
+        with ThreadPoolExecutor(1) as pool:  # Playwright's event loop is in our own thread
+            run = pool.submit(lambda: asyncio.run(run_cell(self.base, code, headers=self.headers)))
+            return run.result()
 
 
-def start_from_the_page(hub, person, name):
-    """Press Start on “My servers”, and wait until the server is there."""
-    with signed_in(hub, person) as http:
-        page = http.get(hub.url("services/atoll/servers"))
-        assert re.findall(r'data-state="(\w+)"', page.text)
-        form = re.search(r'name="form_token" value="([^"]+)"', page.text)[1]
-        url = hub.url(f"services/atoll/servers/{name}/start")
-        headers = {"Origin": hub.home, "Referer": str(page.url)}
-        http.post(url, data={"form_token": form}, headers=headers).raise_for_status()
-        eventually(lambda: hub.server(person, name).get("ready"))
+def stop_the_eater(page, hub):
+    """As the operator: see what takes the most memory of all, and stop it."""
+    page.goto(hub.url("services/atoll/admin"))
+
+    def first():
+        page.reload()
+        return page.locator("tbody tr").first.inner_text()
+
+    eventually(lambda: re.match(r"bob/notes\s+4\d\d MB", first()))
+    tell(page, "operator-finds")
+    page.get_by_role("button", name="Stop bob/notes").click()
+    page.get_by_text("Stopped: bob/notes.").wait_for()
+    tell(page, "operator-stops")
+    assert ("bob", "course") in hub.servers()  # nobody else was disturbed
 
 
-def test_every_server_opens_again_with_its_files(tmp_path):
+def test_what_eats_the_machine_is_stopped_and_every_server_opens_again(tmp_path, browser):
     make_repo(tmp_path / "git" / "course", {"requirements.txt": "six==1.16.0\n", "a.txt": "first"})
     make_repo(tmp_path / "git" / "notes", {"requirements.txt": "six==1.16.0\n", "b.txt": "notes"})
     config, backups = tmp_path / "etc" / "hub.py", tmp_path / "backups"
     config.parent.mkdir()
     backups.mkdir()
-    config.write_text(CONFIG)
+    config.write_text(config_for("bob"))
     with serve(tmp_path / "git") as git:
         tables = {
             "config": str(config),
             "sources": {"allow": [git.split("//")[1]]},
             "servers": {"network": "none", "networks": ["none"], "memory": "1G"},
+            "operator": {"sample": 1},
         }
         old = RealAtoll(tmp_path / "old", **tables)
         try:
@@ -111,16 +108,18 @@ def test_every_server_opens_again_with_its_files(tmp_path):
                 with launching(old, f"{git}/{name}", person):
                     pass
                 Files(old, person, name).write("mine.txt", f"{person}'s {name}")
-            old.api("DELETE", "users/admin/servers/notes")
-            eventually(lambda: ("admin", "notes") not in old.servers())
+            Files(old, "bob", "notes").run(EATER)
+            operator = signed_in(browser, old, "admin")
+            stop_the_eater(operator, old)
             password = old.password
             write_settings(old.settings, config.with_name("atoll.toml"))
             backup = atoll("--config", config.with_name("atoll.toml"), "backup", backups)
             assert {(one["person"], one["name"]) for one in backup["servers"]} == {*SERVERS}
-            assert ("bob", "course") in old.servers()  # nobody was disturbed
+            assert ("bob", "course") in old.servers()  # nor by the backup
             Files(old, "bob", "course").write("mine.txt", "later")
         finally:
             old.end()
+        operator.context.close()
         remove(tmp_path / "old")
 
         restored = atoll("restore", backup["file"], ATOLL_DATA=str(tmp_path / "new"))
@@ -133,8 +132,12 @@ def test_every_server_opens_again_with_its_files(tmp_path):
             assert new.port != old.port
             assert new.password == password
             assert new.servers() == []
+            pages = {person: signed_in(browser, new, person) for person in ("admin", "bob")}
             for person, name in SERVERS:
-                start_from_the_page(new, person, name)
+                pages[person].goto(new.url("services/atoll/servers"))
+                tell(pages[person], f"operator-restored-{person}")
+                pages[person].get_by_role("button", name=f"Start {name}").click()
+                pages[person].wait_for_url(f"**/user/{person}/{name}/lab**")
                 files = Files(new, person, name)
                 assert files.read("mine.txt") == f"{person}'s {name}"
                 assert files.run("import six; print(six.__version__)") == "1.16.0"

@@ -1,0 +1,67 @@
+"""Stories: what people do with a hub, in a browser, and the pictures that the documentation keeps.
+
+`make pictures` takes them anew; `docs/tutorial/six-stories.md` shows them.
+"""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, Page
+
+from support.chromium import ARTEFACTS
+from support.real_atoll import RealAtoll
+
+PATIENCE = 60_000  # milliseconds
+PASSWORD = "a password that is long enough for JupyterHub"  # everybody's, but for the operator
+PICTURES = ARTEFACTS / "stories"
+SIZE = {"width": 1100, "height": 720}
+
+
+def config_for(*people: str, groups: dict[str, list[str]] | None = None) -> str:
+    """Return a jupyterhub_config.py that lets *people* in, beside the operator."""
+    members = {name: {"users": users} for name, users in (groups or {}).items()}
+    return f"""
+c = get_config()
+c.SharedPasswordAuthenticator.user_password = {PASSWORD!r}
+c.SharedPasswordAuthenticator.allowed_users = {{"admin", *{people!r}}}
+c.JupyterHub.load_groups = {members!r}
+"""
+
+
+def new_page(browser: Browser) -> Page:
+    """Return a page of somebody who has never been here, and waits for a minute."""
+    page = browser.new_context(viewport=SIZE, reduced_motion="reduce").new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
+def sign_in(page: Page, one: RealAtoll, name: str) -> None:
+    """Fill in JupyterHub's form, to which *page* has come."""
+    page.get_by_label("Username").fill(name)
+    password = one.password if name == "admin" else PASSWORD
+    page.get_by_label("Password", exact=False).first.fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def signed_in(browser: Browser, one: RealAtoll, name: str) -> Page:
+    """Return a page of *name*'s own, on which there is the launch form."""
+    page = new_page(browser)
+    page.goto(one.home)
+    sign_in(page, one, name)
+    page.get_by_role("heading", name="Open a repository").wait_for()
+    return page
+
+
+def run_first_cell(page: Page, says: str) -> None:
+    """Run the first cell of the notebook that is open, and wait until it *says* so."""
+    page.locator(".jp-Notebook .jp-CodeCell").first.click()
+    page.get_by_text("| Idle").wait_for()
+    page.keyboard.press("Shift+Enter")
+    page.locator(".jp-OutputArea-output").get_by_text(says).first.wait_for()
+
+
+def tell(page: Page, name: str) -> None:
+    """Keep a picture of what is to be seen of *page*, as a part of a story."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.wait_for_load_state()
+    page.emulate_media(color_scheme="light")
+    page.screenshot(path=PICTURES / f"{name}.png")
