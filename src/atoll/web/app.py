@@ -159,6 +159,7 @@ def _pages(prefix: str) -> list[Route]:
         post("servers/{server}/update", servers.update),
         post("servers/{server}/delete", servers.delete),
         post("servers/{server}/restart", servers.restart),
+        post("servers/{server}/title", servers.retitle),
         get("servers/{server}/people", people.show_people),
         post("servers/{server}/people/{deed}", people.do),
         get("shared/{owner}/{server}/people", people.show_people),

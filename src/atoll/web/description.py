@@ -104,6 +104,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST launches": {**LAUNCH, "trust": TEXT},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),
+    "POST servers/{server}/title": _texts("title"),
     "GET servers/{server}/people": _texts("done"),
     "GET shared/{owner}/{server}/people": _texts("done"),
     "POST servers/{server}/people/{deed}": SENT_TO_PEOPLE,
