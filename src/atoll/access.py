@@ -322,6 +322,7 @@ DOORS: Mapping[str, Door] = {
         By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]
     ),
     "GET volumes": Door(By.SESSION, SIGNED_IN),
+    "GET volumes/choices": Door(By.SESSION, SIGNED_IN),
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
     "GET api/volumes": _PROGRAM,
     "POST api/volumes/{deed}": _PROGRAM,

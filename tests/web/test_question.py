@@ -57,15 +57,15 @@ async def test_a_link_says_what_it_asks_for_in_vain_and_can_be_launched_without(
     page = await ada.get(f"{LINK}?{wishes}", **ELSEWHERE)
     assert "called“Ma thèse”, as the link has it" in said(page)
     assert "stoppedafter 30 minutes without use, and after 8 hours in any case" in said(page)
-    assert "no GPUs: of the 2 asked for, it gets none." in said(page)
-    assert "it gets none of yours" in said(page)
+    assert "It asks for 2 GPUs; a server here can have none." in said(page)
+    assert "no server here is passed any" in said(page)
     assert "trust" not in page.text
     launch = await ada.launch(f"https://hub.example.org{LINK}?{wishes}")  # pasted
     await ada.events(launch)
     [(plan, _)] = service.store.plans.made.values()
     assert (plan.limits.gpus, plan.title) == (0, "Ma thèse")
     page = await ada.get(f"launches/{launch}")
-    assert "no GPUs: of the 2 asked for" in page.text
+    assert "It asks for 2 GPUs; a server here can have none." in page.text
 
 
 async def test_the_form_says_why_it_offers_no_gpus_and_passes_no_credentials(browse, service):

@@ -11,7 +11,7 @@ from atoll.servers import Limits
 if TYPE_CHECKING:
     from atoll.launching import LaunchRequest
 
-CREDENTIALS = "Servers here are passed no passwords or keys yet: it gets none of yours."
+CREDENTIALS = "It asks for your passwords and keys; no server here is passed any yet."
 
 
 def granted(limits: Limits, gpus: int) -> Limits:
@@ -23,7 +23,7 @@ def lacks(request: LaunchRequest, gpus: int) -> Iterator[str]:
     """Say, a sentence each, what *request* asks for and does not get."""
     asked = request.limits.gpus
     if asked > gpus:
-        have = f"{gpus} GPU{'s' * (gpus > 1)} each" if gpus else "no GPUs"
-        yield f"Servers here have {have}: of the {asked} asked for, it gets {gpus or 'none'}."
+        asks = f"It asks for {asked} GPU{'s' * (asked > 1)}"
+        yield f"{asks}; a server here can have {gpus or 'none'}."
     if request.credentials:
         yield CREDENTIALS

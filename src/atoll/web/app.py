@@ -172,6 +172,7 @@ def _pages(prefix: str) -> list[Route]:
         get("api/servers/{owner}/{server}/people", people.list_for_programs),
         post("api/servers/{owner}/{server}/people/{deed}", people.do_for_programs),
         get("volumes", volumes.show_volumes),
+        get("volumes/choices", volumes.show_choices),
         post("volumes/{deed}", volumes.do),
         get("api/volumes", volumes.list_for_programs),
         post("api/volumes/{deed}", volumes.do_for_programs),
