@@ -128,6 +128,15 @@ async def test_a_server_is_called_otherwise_while_it_runs(ada, service):
     assert "<h2>engine</h2>" in page.text
 
 
+async def test_a_notice_says_what_its_person_calls_it(ada):
+    await ada.post("servers/engine/title", title="Ma thèse")
+    page = await ada.post("servers/engine/delete")
+    assert "Server Ma thèse is running." in page.text
+    await ada.post("servers/engine/stop")
+    page = await ada.post("servers/engine/delete")
+    assert "Server “Ma thèse” and its files were deleted." in page.text
+
+
 async def test_what_is_no_title_changes_nothing(ada, service):
     for title in ("x" * 101, "a\nb", "gpj.\u202eexe"):
         assert (await ada.post("servers/engine/title", title=title)).status_code == 400

@@ -206,7 +206,8 @@ class Desk:
         taken = up | {one.name or one.id for one in earlier}
         most = self.bounds.servers(launch.request.person)
         if launch.name not in taken and len(taken) >= most:
-            raise too_many(most, up)
+            latest = await self.launcher.plans.latest(launch.request.person.name)
+            raise too_many(most, [latest[one][0].called if one in latest else one for one in up])
 
     async def resume(self) -> list[Launch]:
         """Take up again whatever a restart interrupted; return those launches."""

@@ -129,10 +129,11 @@ async def restart(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     server, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
-        message = f"Server {name} is temporary: its files would be gone."
+        message = f"Server {_called(plan, name)} is temporary: its files would be gone."
         raise BadRequest(message, hint="Save what you need elsewhere, then stop it.")
     if server.state in {"starting", "stopping"}:
-        raise BadRequest(f"Server {name} is {server.state}.", hint="Try again in a moment.")
+        message = f"Server {_called(plan, name)} is {server.state}."
+        raise BadRequest(message, hint="Try again in a moment.")
     await site.hub.stop(person.name, name)
     await until_stopped(site, person.name, name)
     return await _start(request, person, name)
@@ -197,7 +198,8 @@ async def update(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
-        raise BadRequest(f"Server {name} keeps no files.", hint="Launch the repository again.")
+        message = f"Server {_called(plan, name)} keeps no files."
+        raise BadRequest(message, hint="Launch the repository again.")
     again = replace(_again(plan, name, moving=True), person=person)
     begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
     return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
@@ -240,13 +242,14 @@ async def delete(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     server, plan, _ = await find(site, person, name)
     if server.state != "stopped":
-        raise BadRequest(f"Server {name} is {server.state}.", hint="Stop it first, then delete it.")
+        message = f"Server {_called(plan, name)} is {server.state}."
+        raise BadRequest(message, hint="Stop it first, then delete it.")
     await site.hub.stop(person.name, name, remove=True)
     await _gone(site, person, name)
     await site.atoll.runner.remove(person.name, name)
     await site.atoll.store.plans.forget(person.name, name)
     await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
-    told = urlencode({"done": plan.called if plan else name})
+    told = urlencode({"done": _called(plan, name)})
     return RedirectResponse(f"{site.place.prefix}servers?{told}", 303)
 
 
@@ -392,6 +395,10 @@ async def _plan(
             same = only_files(was, newest)
             return newest if same else replace(was, title=newest.title, ends=newest.ends)
     return newest
+
+
+def _called(plan: ServerPlan | None, name: str) -> str:
+    return plan.called if plan else name
 
 
 def _person(session: Session) -> Person:
