@@ -2,7 +2,7 @@
 
 import pytest
 
-from atoll.allowances import allowance
+from atoll.allowances import allowance, ends
 from atoll.errors import BadSettings
 from atoll.people import Person
 from atoll.settings import settings_from
@@ -38,6 +38,26 @@ def test_of_several_groups_the_most_generous_word_counts():
     both = of("students", "tutors")
     assert (both.max_memory, both.per_person, both.memory) == (4 * GIB, 2, 2 * GIB)
     assert (both.network, both.networks) == ("full", ["none", "internet", "full"])
+
+
+def test_for_ever_is_the_most_generous_time():
+    times = {"day": {"idle": "8h", "max_age": "12h"}, "night": {"idle": 0, "lifetime": "10h"}}
+    settings = settings_from({"servers": {"idle": "1h", "max_age": "6h"}, "groups": times})
+
+    def found(*groups):
+        return ends(allowance(settings, Person("ada", frozenset(groups))))
+
+    assert found() == (6 * 3600, 3600)
+    assert found("day") == (12 * 3600, 8 * 3600)
+    assert found("night") == (6 * 3600, 0)  # what may be at most is still everybody's
+    assert found("day", "night") == (10 * 3600, 0)
+
+
+def test_what_was_asked_for_counts_as_far_as_it_may():
+    rules = settings_from({"servers": {"idle": "1h", "max_idle": "2h", "max_age": "6h"}}).servers
+    assert ends(rules, 3600, 5400) == (3600, 5400)
+    assert ends(rules, 0, 0) == (6 * 3600, 2 * 3600)
+    assert ends(settings_from({}).servers, 3600, 0) == (3600, 0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub.slugs import is_valid_safe_slug
 
-from atoll.names import default_name, is_slug, new_id, slug
+from atoll.errors import BadRequest
+from atoll.names import default_name, is_slug, new_id, slug, title_of, title_slug
 
 
 @given(st.text())
@@ -42,3 +43,53 @@ def test_ids_are_long_and_never_the_same():
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(one) for one in ids} == {24}
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "name"),
+    [
+        ("  Week  1:\u00a0Sorting ", "Week 1: Sorting", "week-1-sorting"),
+        ("The\u0300se d’été", "Th\u00e8se d’été", "these-d-ete"),
+        ("Занятие 3", "Занятие 3", ""),  # no number begins a name
+        ("演習", "演習", ""),
+        ("👩‍🔬 lab", "👩‍🔬 lab", "lab"),
+        ("می‌خواهم", "می‌خواهم", ""),  # a joiner that is part of the word
+        ("<b>'\"&", "<b>'\"&", "b"),
+        ("x" * 100, "x" * 100, "x" * 30),
+        ("", "", ""),
+        ("   ", "", ""),
+    ],
+)
+def test_a_title_is_in_any_words_and_a_name_is_made_of_it(text, title, name):
+    assert title_of(text) == title
+    assert title_slug(title) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 101,
+        "a\nb",
+        "a\x00",
+        "\x1b[31m",
+        "gpj.\u202eexe",
+        "\u2066a",
+        "\u200b",
+        "\ud800",
+        "\x9b",
+    ],
+)
+def test_what_nobody_would_see_or_read_is_no_title(text):
+    with pytest.raises(BadRequest):
+        title_of(text)
+
+
+@given(st.text(max_size=120))
+def test_a_title_stays_the_same_however_often_it_is_read(text):
+    try:
+        title = title_of(text)
+    except BadRequest:
+        return
+    assert title_of(title) == title
+    assert title.isprintable() or any(ord(one) > 127 for one in title)
+    assert not title_slug(title) or is_slug(title_slug(title))

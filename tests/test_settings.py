@@ -60,8 +60,10 @@ def test_an_anonymous_server_cannot_be_kept_for_no_time_at_all():
 @pytest.mark.parametrize(
     ("rules", "seconds"),
     [
-        ({}, 0),  # nothing is stopped unless the operator says so
-        ({"idle": "8h"}, 300),
+        ({}, 120),  # people may ask for ten minutes
+        ({"idle": "8h"}, 120),
+        ({"lifetime": "5m"}, 60),
+        ({"idle": 0, "max_idle": "1m"}, 12),
         ({"idle": "10m"}, 120),
         ({"idle": 1}, 1),
         ({"max_age": "5m"}, 60),
@@ -69,7 +71,8 @@ def test_an_anonymous_server_cannot_be_kept_for_no_time_at_all():
     ],
 )
 def test_idle_servers_are_looked_for_often_enough_to_overlook_nobodys_last_use(rules, seconds):
-    assert settings_from({"servers": rules}).servers.pause == seconds
+    assert settings_from({"servers": rules}).pause == seconds
+    assert settings_from({"groups": {"maths": rules}}).pause == seconds
 
 
 def test_the_operators_folders_are_checked_one_by_one():

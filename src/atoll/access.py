@@ -305,6 +305,7 @@ DOORS: Mapping[str, Door] = {
     "POST servers/{server}/update": _MINE_FORM,
     "POST servers/{server}/delete": _MINE_FORM,
     "POST servers/{server}/restart": _MINE_FORM,
+    "POST servers/{server}/title": _MINE_FORM,
     "GET servers/{server}/people": Door(By.SESSION, SIGNED_IN, THEIRS),
     "POST servers/{server}/people/{deed}": Door(By.FORM, SIGNED_IN, THEIRS),
     "GET shared/{owner}/{server}/people": Door(By.SESSION, SIGNED_IN, SERVERS[ServerDeed.SHARE]),
@@ -321,6 +322,7 @@ DOORS: Mapping[str, Door] = {
         By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]
     ),
     "GET volumes": Door(By.SESSION, SIGNED_IN),
+    "GET volumes/choices": Door(By.SESSION, SIGNED_IN),
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
     "GET api/volumes": _PROGRAM,
     "POST api/volumes/{deed}": _PROGRAM,

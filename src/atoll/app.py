@@ -125,6 +125,7 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         substitute,
         keeper,
         machine.runner,
+        machine.runner.gpus(),
     )
     parts = (shelves, launcher, machine.builder, machine.runner)
     return Atoll(settings, source, environments, *parts, uploads=source, keeper=keeper)

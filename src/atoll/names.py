@@ -1,11 +1,19 @@
-"""Names: slugs that JupyterHub accepts as server names, and ids that nobody guesses."""
+"""Names: slugs that JupyterHub accepts as server names, titles, and ids that nobody guesses."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
+
+from atoll.errors import BadRequest
 
 LONGEST = 30  # characters of a JupyterHub 6 server name
+LONGEST_TITLE = 100  # characters
+_UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}  # controls, halves of characters, ends of lines
+_BLANK = {"Cf", "Zs", "Mn", "Me"}
+# What turns the text around it, so that it reads otherwise than it is.
+_TURNING = {*"\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 
 
 def new_id() -> str:
@@ -37,3 +45,28 @@ def default_name(locator: str) -> str:
     above, _, last = path.rpartition("/")
     last = last.rsplit(":", 1)[-1].removesuffix(".git")
     return slug(last, fallback="") or slug(f"{above.rpartition('/')[2]}-{last}")
+
+
+def title_of(text: str) -> str:
+    """Return *text*, which people call a server by, as it is kept: trimmed, with single spaces.
+
+    Any script will do. Raises `BadRequest` for what is too long, or has what nobody sees.
+    """
+    kinds = [unicodedata.category(one) for one in text]
+    if not _UNSEEN.isdisjoint(kinds) or not _TURNING.isdisjoint(text):
+        raise BadRequest("A title cannot hold characters that nobody sees.", hint="Type it anew.")
+    if text.strip() and _BLANK.issuperset(kinds):
+        raise BadRequest("A title needs something that can be seen.", hint="Use a letter or two.")
+    title = " ".join(unicodedata.normalize("NFC", text).split())
+    if len(title) > LONGEST_TITLE:
+        raise BadRequest(
+            f"A title has at most {LONGEST_TITLE} characters; this one has {len(title)}.",
+            hint="Say it in fewer words.",
+        )
+    return title
+
+
+def title_slug(title: str) -> str:
+    """Make a server name from *title*, letters without their accents; "" if nothing is left."""
+    apart = unicodedata.normalize("NFKD", title)
+    return slug("".join(one for one in apart if not unicodedata.combining(one)), fallback="")

@@ -51,6 +51,14 @@ def parse_duration(text: object) -> float:
     return seconds
 
 
+def written_duration(seconds: float) -> str:
+    """Write *seconds* as `parse_duration` reads it: "8h", "90m", "45s"."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int | str, AfterValidator(parse_size)]
 SizeOrNone = Annotated[int | str, AfterValidator(parse_size_or_none)]

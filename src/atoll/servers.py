@@ -27,14 +27,27 @@ class Network(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most a server may use: processors, bytes of memory, and processes."""
+    """The most a server may use: processors, bytes of memory, processes, and whole GPUs."""
 
     cpus: float = 2.0
     memory: int = 2 * 1024**3
     processes: int = 512
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When a server is stopped: after seconds of life, and after seconds without use.
+
+    0 is never; ``None`` is whatever the operator has set by then.
+    """
+
+    lifetime: float | None = None
+    idle: float | None = None
 
 
 DEFAULT_LIMITS = Limits()
+NO_ENDS = Ends()
 SHORT = 7  # characters that tell a version from others, as git shows them
 
 
@@ -47,7 +60,9 @@ class ServerPlan:
     of the author's start script, or "". Where the environment is another repository's than the
     content, ``environment_ref`` is that one's version, and ``script`` the text of its start
     script, for bash, or "". ``mounts`` are what its owner could have when the plan was made.
-    A plan never holds a secret.
+    ``title`` is what people call it by, or ""; ``ends`` is when its person wants it stopped. These
+    two are the server's whatever it runs, and those of its newest plan. A plan never holds a
+    secret.
     """
 
     id: str
@@ -63,6 +78,13 @@ class ServerPlan:
     environment_ref: ResolvedRef | None = None
     script: str = ""
     mounts: tuple[Mount, ...] = ()
+    title: str = ""
+    ends: Ends = NO_ENDS
+
+    @property
+    def called(self) -> str:
+        """What people know it by."""
+        return self.title or self.name
 
     @property
     def reference(self) -> str:
@@ -104,7 +126,7 @@ def older_files(plan: ServerPlan, version: str, *, running: bool = False) -> str
     environment = "" if running else ", and so is the environment"
     return (
         f"Your files are of version {version[:SHORT]}, as you left them; {now}{environment}. "
-        f"Updating {plan.name} brings the newer ones in, and loses nothing of yours."
+        f"Updating {plan.called} brings the newer ones in, and loses nothing of yours."
     )
 
 
@@ -205,6 +227,18 @@ class Plans(Protocol):
         """Return *owner*'s newest plan for each server name, and when it was made (UTC)."""
         ...
 
+    async def newest(self, owner: str, name: str) -> ServerPlan | None:
+        """Return the newest plan of *owner*'s server *name*, if there is one."""
+        ...
+
+    async def any_ends(self) -> bool:
+        """Say whether anybody's plan says when its server is stopped."""
+        ...
+
+    async def retitle(self, owner: str, name: str, title: str) -> None:
+        """Have the newest plan of *owner*'s server *name* say *title*, or raise `NotFound`."""
+        ...
+
     async def kept(self) -> list[ServerPlan]:
         """Return the newest plan of every server of everybody's that is not temporary."""
         ...
@@ -242,6 +276,10 @@ class Runner(Protocol):
 
     async def clear(self, owner: str, name: str) -> None:
         """Stop and clear up whatever is left of *owner*'s server *name*, be it half started."""
+        ...
+
+    def gpus(self) -> int:
+        """Return how many GPUs one of its servers can have; at once."""
         ...
 
     def memory(self) -> Memory:

@@ -24,7 +24,7 @@ from atoll.errors import BadSettings
 from atoll.quantities import Duration, Size, SizeOrNone
 from atoll.sign_in import KINDS, Password, SignIn
 
-RARELY = 300  # seconds between two looks at who was active, JupyterHub's own
+SOONEST = 600  # seconds, the shortest lifetime and idle time that people may ask for
 
 
 def _absolute(text: str) -> str:
@@ -207,8 +207,21 @@ class ServerSettings(_Section):
     idle: Duration = Field(
         0, ge=0, description="How long a server may be unused until it is stopped; 0: for ever"
     )
+    max_idle: Duration | None = Field(
+        None,
+        ge=0,
+        description="The longest idle time that may be asked for; 0: for ever; empty: as `idle`",
+    )
     max_age: Duration = Field(
         0, ge=0, description="How long a server may run, used or not; 0: for ever"
+    )
+    lifetime: Duration | None = Field(
+        None,
+        ge=0,
+        description=(
+            "How long a server runs for which nobody asks for another lifetime, up to `max_age`; "
+            "0: for ever; empty: as `max_age`"
+        ),
     )
     idle_kernels: Duration = Field(
         0,
@@ -218,16 +231,6 @@ class ServerSettings(_Section):
             "is open in somebody's browser, is in use"
         ),
     )
-
-    @property
-    def pause(self) -> int:
-        """Seconds that may pass between two looks at what nobody uses, 0 if all may stay.
-
-        They are a small part of the time that may pass without use, so that no stop comes much too
-        late and nobody's last use is overlooked.
-        """
-        limits = [one for one in (self.idle, self.max_age) if one]
-        return max(1, min(RARELY, int(min(limits) / 5))) if limits else 0
 
 
 def _is_address(text: str) -> str:
@@ -317,6 +320,18 @@ class GroupSettings(_Section):
     per_person: int | None = Field(
         None, ge=1, description="Servers that each of them may have running"
     )
+    idle: Duration | None = Field(
+        None, ge=0, description="How long a server may be unused until it is stopped; 0: for ever"
+    )
+    max_idle: Duration | None = Field(
+        None, ge=0, description="The longest idle time that may be asked for; 0: for ever"
+    )
+    max_age: Duration | None = Field(
+        None, ge=0, description="How long a server may run, used or not; 0: for ever"
+    )
+    lifetime: Duration | None = Field(
+        None, ge=0, description="How long a server runs for which nobody asks for another lifetime"
+    )
 
 
 class OperatorSettings(_Section):
@@ -356,6 +371,29 @@ class Settings(_Section):
             "of somebody's several groups, the most generous word counts"
         ),
     )
+
+    @property
+    def pause(self) -> int:
+        """Seconds that may pass between two looks at what nobody uses.
+
+        They are a small part of the time that may pass without use, so that no stop comes much too
+        late and nobody's last use is overlooked.
+        """
+        return max(1, int(min([SOONEST, *self._ends]) / 5))
+
+    @property
+    def any_ends(self) -> bool:
+        """Whether servers are stopped of which nobody has asked for it."""
+        return bool(self._ends)
+
+    @property
+    def _ends(self) -> list[float]:
+        said: list[ServerSettings | GroupSettings] = [self.servers, *self.groups.values()]
+        return [end for one in said for end in _ends(one) if end]
+
+
+def _ends(one: ServerSettings | GroupSettings) -> tuple[float | None, ...]:
+    return one.idle, one.max_idle, one.max_age, one.lifetime
 
 
 def default_data() -> Path:

@@ -185,7 +185,7 @@ def test_servers_are_stopped_started_and_deleted(page, url, service):
     page.get_by_role("link", name="Delete engine").click()
     check_everywhere(page, "delete")
     page.get_by_role("button", name="Delete engine").click()
-    page.get_by_text("Server engine and its files were deleted.").wait_for()
+    page.get_by_text("Server “engine” and its files were deleted.").wait_for()
 
 
 def test_the_list_of_servers_follows_what_happens(page, url, service):

@@ -153,6 +153,21 @@ def test_two_servers_have_one_volume_and_find_it_again(atoll, repo):
         atoll("remove", name, "--yes")
 
 
+def test_a_server_has_a_title_and_says_what_it_cannot_have(atoll, repo):
+    words = ("run", repo, "--title", "Ma [b]thèse", "--lifetime", "8h", "--gpus", "1")
+    ran = atoll(*words, "--credentials", "--detach", "--json")
+    assert json.loads(ran.stdout)["name"] == "ma-b-these"
+    assert "It asks for 1 GPU; a server here can have none." in ran.stderr
+    assert "It asks for your passwords and keys; no server here is passed any yet." in ran.stderr
+    assert "Ma [b]thèse" in ran.stderr  # which starts
+    rows = {row["name"]: row for row in json.loads(atoll("list", "--json").stdout)}
+    assert rows["ma-b-these"]["title"] == "Ma [b]thèse"
+    assert "Ma [b]thèse" in atoll("list").stdout
+    atoll("stop", "--now", "ma-b-these")
+    atoll("remove", "ma-b-these", "--yes")
+    assert atoll("run", repo, "--title", "a\nb", check=False).returncode == 2
+
+
 def test_an_archive_on_the_web_is_opened_with_its_files(atoll, web):
     files = {"requirements.txt": b"six==1.16.0\n", "index.ipynb": json.dumps(NOTEBOOK).encode()}
     url = web.put("/course.zip", make_zip(files, "course-main/", (2025, 3, 4, 5, 6, 8)))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from traitlets.config import Config
 
 from atoll.engines.local import cgroups, runner
+from atoll.engines.local.commands import INSIDE
 from atoll.engines.local.forking.client import place as client_place
 from atoll.engines.local.runner import LocalRunner, open_gate
 from atoll.engines.local.volumes import kept_home
@@ -131,6 +133,25 @@ async def test_stopping_leaves_no_process_no_socket_and_no_group(settings, serve
     assert cgroups.find(server.handle).folders == ()
     assert servers.log(server.handle) == ""
     await servers.stop(server.handle)  # stopping what is gone is fine
+
+
+async def test_where_no_hub_looks_after_it_a_server_ends_by_itself(settings, servers):
+    server = await servers.start(make_plan(settings.data, {}), ENVIRON | {"ATOLL_LIFETIME": "3"})
+    async with asyncio.timeout(60):
+        while await servers.status(server.handle) is None:
+            await asyncio.sleep(0.1)
+    await servers.stop(server.handle)
+
+
+def test_an_idle_time_of_its_own_is_jupyters_to_keep(monkeypatch):
+    monkeypatch.setenv("ATOLL_IDLE", "3600")
+    path = INSIDE / "jupyter_server_config.py"
+    found = {"get_config": Config, "__file__": str(path)}
+    exec(compile(path.read_text(), "config", "exec"), found)
+    assert found["c"].ServerApp.shutdown_no_activity_timeout == 3600
+    # It waits for kernels and terminals, so that these end, too, if nobody uses them.
+    assert found["c"].MappingKernelManager.cull_idle_timeout == 3600
+    assert found["c"].TerminalManager.cull_inactive_timeout == 3600
 
 
 async def test_a_killed_server_is_seen_to_be_gone_and_keeps_its_files(settings, servers):

@@ -33,6 +33,23 @@ def test_a_file_of_a_version_that_its_owners_make_may_be_trusted(path):
 
 
 @pytest.mark.parametrize(
+    ("wishes", "trusted"),
+    [
+        ({"title": "Mine"}, True),
+        ({"lifetime": "1h", "idle": "30m"}, True),  # less than is usual
+        ({"lifetime": "never"}, False),
+        ({"idle": "8h"}, False),
+        ({"gpus": "1"}, False),
+        ({"credentials": "yes"}, False),
+    ],
+)
+def test_so_is_what_asks_for_a_longer_life_or_what_is_not_to_be_had(wishes, trusted):
+    usual = {"idle": "1h", "max_idle": 0, "lifetime": "8h"}
+    rules = settings_from({"servers": usual}).servers
+    assert may_be_trusted(parse("gh:ada/engine@v1"), Wishes(**wishes), rules) is trusted
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "gh/ada/engine/refs%2Fpull%2F7%2Fhead",

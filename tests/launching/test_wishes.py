@@ -5,14 +5,17 @@ import pytest
 from atoll.errors import BadRequest
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
-from atoll.servers import Limits, Network
+from atoll.servers import Ends, Limits, Network
 from atoll.settings import settings_from
 from atoll.sources.parsing import parse
 from atoll.volumes import Wish
 
 RULES = settings_from({"servers": {"max_memory": "8G", "max_cpus": 4}}).servers
 TARGET = parse("gh:ada/engine@v1")
-ALL = Wishes("mine", "yes", "4G", "1.5", "none", "2020-01-01", "thesis:data:ro, bob/x:x")
+ALL = Wishes(
+    *("mine", "yes", "4G", "1.5", "none", "2020-01-01", "thesis:data:ro, bob/x:x"),
+    *("Thèse, 2ᵉ", "8h", "never", "2", "yes"),
+)
 
 
 def asked(wishes: Wishes):
@@ -22,9 +25,11 @@ def asked(wishes: Wishes):
 def test_what_is_wished_for_is_what_is_launched():
     request = asked(ALL)
     assert (request.name, request.temporary, request.at) == ("mine", True, "2020-01-01")
-    assert request.limits == Limits(1.5, 4 * 1024**3, RULES.processes)
+    assert request.limits == Limits(1.5, 4 * 1024**3, RULES.processes, 2)
     assert request.network is Network.NONE
     assert request.repo == TARGET.repo
+    assert (request.title, request.ends) == ("Thèse, 2ᵉ", Ends(8 * 3600, 0))
+    assert request.credentials
     assert request.mounts == (Wish("data", "thesis", read_only=True), Wish("x", "bob/x"))
 
 
@@ -84,9 +89,46 @@ def test_only_texts_that_are_known_are_read_and_no_more_of_them_than_is_sensible
         {"at": "2024-13-01"},
         {"at": "9999-01-01"},
         {"volumes": "a:b:c"},
+        {"title": "a\nb"},
+        {"title": "x" * 101},
+        {"lifetime": "long"},
+        {"lifetime": "-1h"},
+        {"lifetime": "1e400"},
+        {"lifetime": "5m"},  # it would hardly have started
+        {"idle": "0.1"},
+        {"gpus": "-1"},
+        {"gpus": "1.5"},
+        {"gpus": "100"},
+        {"gpus": "²"},
+        {"credentials": "perhaps"},
     ],
 )
 def test_a_wish_that_cannot_be_is_refused_with_a_hint(wish):
     with pytest.raises(BadRequest) as caught:
         asked(Wishes(**wish))
     assert caught.value.hint or "size" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"lifetime": "9h"}, "at most 8h"),
+        ({"lifetime": "never"}, "at most 8h"),
+        ({"lifetime": "0"}, "at most 8h"),
+        ({"idle": "never"}, "at most 2h"),
+        ({"idle": "121m"}, "at most 2h"),
+        ({"idle": "599"}, "10m at least"),
+    ],
+)
+def test_no_server_lives_longer_than_the_operator_lets_it(wish, said):
+    bounded = settings_from({"servers": {"idle": "1h", "max_idle": "2h", "max_age": "8h"}}).servers
+    with pytest.raises(BadRequest, match=said):
+        Wishes(**wish).request(TARGET, Person("ada"), bounded, typed="it")
+    asked = Wishes(lifetime="8H", idle="2h").request(TARGET, Person("ada"), bounded, typed="it")
+    assert asked.ends == Ends(8 * 3600, 2 * 3600)
+
+
+def test_where_the_operators_own_bound_is_short_it_may_be_asked_for():
+    short = settings_from({"servers": {"max_age": "2m"}}).servers
+    asked = Wishes(lifetime="2m").request(TARGET, Person("ada"), short, typed="it")
+    assert asked.ends.lifetime == 120

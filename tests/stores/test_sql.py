@@ -15,7 +15,7 @@ from atoll.errors import AtollError, BuildFailed, NotFound
 from atoll.launching import LaunchRequest
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
-from atoll.servers import Limits, Network, ServerPlan, Stop, Why
+from atoll.servers import NO_ENDS, Ends, Limits, Network, ServerPlan, Stop, Why
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.stores.sql import open_store
 from atoll.stores.sql.schema import environments
@@ -41,8 +41,10 @@ PLAN = ServerPlan(
     content=Content("/data/checkouts/c", temporary=True),
     opening="lab/tree/a/b.ipynb",
     start=".binder/start",
-    limits=Limits(1.5, 123456789012, 77),
+    limits=Limits(1.5, 123456789012, 77, 1),
     network=Network.NONE,
+    title="Ma thèse",
+    ends=Ends(3600, 0),
 )
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 LAUNCH = Launch("l1", LaunchRequest(Person("ada"), REPO), NOON, facts={"origin": "example.org"})
@@ -211,6 +213,30 @@ async def test_the_newest_plans_of_everybodys_kept_servers_are_found(store):
     await store.plans.put(replace(kept, id="p2", owner=Person("eve")))
     await store.plans.put(replace(PLAN, id="p3", name="gone"))
     assert {plan.id for plan in await store.plans.kept()} == {"p1", "p2"}
+
+
+async def test_a_servers_newest_plan_gets_another_title_and_nothing_else_changes(store):
+    for number in range(3):
+        await store.plans.put(replace(PLAN, id=f"p{number}"))
+    (_, made) = (await store.plans.latest("ada"))["notes"]
+    await store.plans.retitle("ada", "notes", "Mein <b>Heft</b>")
+    renamed = replace(PLAN, id="p2", title="Mein <b>Heft</b>")
+    assert await store.plans.newest("ada", "notes") == renamed
+    assert await store.plans.latest("ada") == {"notes": (renamed, made)}
+    assert (await store.plans.get("p1", "ada")).title == PLAN.title
+    assert await store.plans.newest("eve", "notes") is None
+    for owner, name in (("eve", "notes"), ("ada", "other")):
+        with pytest.raises(NotFound):
+            await store.plans.retitle(owner, name, "x")
+
+
+@pytest.mark.parametrize("ends", [Ends(lifetime=600), Ends(idle=0)])
+async def test_it_is_known_whether_anybody_has_said_when_a_server_ends(store, ends):
+    assert not await store.plans.any_ends()
+    await store.plans.put(replace(PLAN, ends=NO_ENDS))
+    assert not await store.plans.any_ends()
+    await store.plans.put(replace(PLAN, id="other", ends=ends))
+    assert await store.plans.any_ends()
 
 
 async def test_forgetting_a_server_forgets_its_owners_plans_only(store):

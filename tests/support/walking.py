@@ -164,7 +164,7 @@ class Walker:
         if "admin" in row:
             return {"server": "ada"}  # all of hers
         if not deed:
-            return {"repository": REPO, "how": "new", "what": "x"}
+            return {"repository": REPO, "how": "new", "what": "x", "title": "other"}
         if deed == "make":
             return {"volume": "mine" if "api/" in row else "own"}
         whom = {"share": "yan", "unshare": "zoe", "hand-over": "zed"}.get(deed, "")

@@ -6,6 +6,7 @@ import pytest
 
 from atoll.errors import BuildFailed
 from atoll.launching.desk import State
+from atoll.servers import Ends
 from support.browsing import parse_stream, running, until
 from support.web_service import REPO, make_service
 
@@ -47,6 +48,26 @@ async def test_a_program_with_a_token_gets_a_server(browse, service):
         "ada/engine/main",
         "success",
     )
+
+
+async def test_a_program_says_what_a_server_is_called_when_it_ends_and_asks_in_vain(
+    browse, service
+):
+    token = f"Bearer {service.hub.token_of('ada')}"
+    first = f"{SPEC}?title=Ma+th%C3%A8se&lifetime=8h&idle=never&gpus=2&credentials=yes"
+    answer = await ask(browse(), first, Authorization=token)
+    told = parse_stream(answer.text)
+    assert told[-1][2]["url"] == "http://atoll.example.org/user/ada/ma-these/"
+    said = " ".join(data["message"] for _, _, data in told)
+    assert "It asks for 2 GPUs; a server here can have none." in said
+    assert "no server here is passed any" in said
+    again = f"{SPEC}?name=ma-these&title=Fertig&idle=1h"  # as it runs
+    assert phases(await ask(browse(), again, Authorization=token))[-1] == "ready"
+    plan = await service.store.plans.newest("ada", "ma-these")
+    assert (plan.title, plan.ends) == ("Fertig", Ends(8 * 3600, 3600))
+    assert len(service.hub.started) == 1
+    wrong = await ask(browse(), f"{SPEC}?lifetime=1m", Authorization=token)
+    assert "10m at least" in wrong.text
 
 
 async def test_the_token_is_nowhere_but_in_the_answer(browse, service):

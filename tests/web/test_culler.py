@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+import jupyterhub_idle_culler
 import pytest
 
 from atoll.acts import ATOLL, Way
 from atoll.errors import Unreachable
-from atoll.servers import Why
-from atoll.settings import ServerSettings
+from atoll.people import Person
+from atoll.servers import Ends, Why
+from atoll.settings import Settings, settings_from
 from atoll.stores.sql import open_store
-from atoll.testing.stores import MemoryActs, MemoryStops
-from atoll.web import culler
-from atoll.web.culler import Arbiter, Culler
+from atoll.testing.stores import MemoryActs, MemoryPlans, MemoryStops
+from atoll.web.culler import NEVER, Arbiter, Culler
 from support.hub import Installation, a_plan, eventually
 
 SECONDS = 6
@@ -75,6 +77,20 @@ def test_what_nobody_uses_is_stopped_and_what_is_used_stays(quick):
     assert answer.status_code in {201, 202}, answer.text
 
 
+def test_a_server_ends_as_its_person_asked_whatever_is_usual_and_used_or_not(quick):
+    token = quick.person("emil")
+    plan = replace(a_plan("emil", "short"), ends=Ends(lifetime=SECONDS))
+    quick.put(plan)
+    quick.run(plan, token)
+
+    def used_and_stopped():
+        quick.visit("user/emil/short/")
+        return quick.server("emil", "short").get("stopped")
+
+    eventually(used_and_stopped, seconds=60)
+    assert stops(quick, "emil")["short"].why is Why.AGE
+
+
 def test_the_log_says_which_server_was_stopped_and_nothing_is_said_aloud(quick):
     running(quick, "bob", "lonely")
     eventually(lambda: quick.server("bob", "lonely").get("stopped"), seconds=60)
@@ -105,7 +121,14 @@ def test_it_goes_on_after_hub_and_service_were_killed(quick):
     eventually(lambda: quick.server("dora", "lonely").get("stopped"), seconds=60)
 
 
-RULES = ServerSettings(idle=60, max_age="2d")
+RULES = settings_from({"servers": {"idle": 60, "max_age": "2d"}})
+
+
+def culler(settings, plans=None):
+    return Culler("http://127.0.0.1:1/under/", "token", settings, plans or MemoryPlans(), STOPS)
+
+
+STOPS = MemoryStops()
 
 
 async def test_whatever_breaks_it_it_looks_again_and_nobody_is_disturbed(monkeypatch, caplog):
@@ -115,26 +138,61 @@ async def test_whatever_breaks_it_it_looks_again_and_nobody_is_disturbed(monkeyp
         looks.append(options)
         raise [ConnectionRefusedError("no hub"), KeyError("servers")][len(looks) % 2]
 
-    monkeypatch.setattr(culler, "cull_idle", broken)
-    monkeypatch.setattr(ServerSettings, "pause", 0)
-    one = Culler("http://127.0.0.1:1/under/", "token", RULES, MemoryStops())
-    async with one.culling():
+    monkeypatch.setattr(jupyterhub_idle_culler, "cull_idle", broken)
+    monkeypatch.setattr(Settings, "pause", 0)
+    async with culler(RULES).culling():
         while len(looks) < 4:
             await asyncio.sleep(0)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert looks[0]["url"] == "http://127.0.0.1:1/under/hub/api"
-    assert (looks[0]["inactive_limit"], looks[0]["max_age"]) == (60, 172_800)
 
 
-async def test_without_an_idle_time_only_age_stops_a_server(monkeypatch):
-    asked = {}
+async def test_it_does_not_even_look_where_nobody_has_said_when_a_server_ends(monkeypatch):
+    looks = []
 
     async def note(**options):
-        asked.update(options)
+        looks.append(options)
 
-    monkeypatch.setattr(culler, "cull_idle", note)
-    await Culler("http://h/", "token", ServerSettings(max_age=5), MemoryStops()).look()
-    assert (asked["inactive_limit"], asked["max_age"]) == (culler.NEVER, 5)
+    monkeypatch.setattr(jupyterhub_idle_culler, "cull_idle", note)
+    plans = MemoryPlans()
+    await plans.put(a_plan("ada", "x"))
+    await culler(Settings(), plans).look()
+    assert looks == []
+    await plans.put(replace(a_plan("ada", "x"), ends=Ends(idle=900)))
+    await culler(Settings(), plans).look()
+    assert len(looks) == 1
+
+
+GROUPS = {"night": {"max_age": "12h", "idle": 0, "max_idle": 0}}
+BOUNDED = {"idle": "1h", "max_idle": "4h", "max_age": "8h", "lifetime": "6h"}
+SOMEBODY, OF_THE_NIGHT = Person("ada"), Person("ada", frozenset({"night"}))
+
+
+@pytest.mark.parametrize(
+    ("owner", "own", "hours"),
+    [
+        (SOMEBODY, Ends(), (6, 1)),  # as is usual
+        (SOMEBODY, Ends(7 * 3600, 2 * 3600), (7, 2)),  # as was asked
+        (SOMEBODY, Ends(3600), (1, 1)),
+        (SOMEBODY, Ends(0, 0), (8, 4)),  # by now they may not have as much
+        (SOMEBODY, Ends(9 * 3600, 5 * 3600), (8, 4)),
+        (OF_THE_NIGHT, Ends(), (6, 0)),
+        (OF_THE_NIGHT, Ends(0, 3600), (12, 1)),
+    ],
+)
+async def test_each_server_ends_as_its_person_asked_within_what_they_may(owner, own, hours):
+    plans = MemoryPlans()
+    await plans.put(replace(a_plan("ada", "x"), owner=owner, ends=own))
+    one = culler(settings_from({"servers": BOUNDED, "groups": GROUPS}), plans)
+    assert await one.ends("ada", "x") == tuple(3600 * hour for hour in hours)
+    assert await one.ends("ada", "unheard-of") == (6 * 3600, 3600)
+
+
+async def test_a_new_word_counts_for_a_server_that_runs():
+    plans = MemoryPlans()
+    await plans.put(a_plan("ada", "x"))
+    await plans.put(replace(a_plan("ada", "x"), id="later", ends=Ends(600, 0)))
+    assert await culler(Settings(), plans).ends("ada", "x") == (600, 0)
 
 
 HOUR = timedelta(hours=1)
@@ -154,10 +212,14 @@ async def decide(kernels, *, inactive=60.0, limit=30, max_age=0.0, stops=None, a
             raise kernels
         return kernels
 
+    async def ends(owner, name):
+        assert (owner, name) == ("a/da", "x")
+        return max_age, limit
+
     stops = MemoryStops() if stops is None else stops
-    arbiter = Arbiter(ask, stops, max_age, acts)
+    arbiter = Arbiter(ask, stops, ends, acts)
     unused = None if inactive is None else timedelta(seconds=inactive)
-    return await arbiter(inactive=unused, inactive_limit=limit, server=server), stops, asked
+    return await arbiter(inactive=unused, inactive_limit=NEVER, server=server), stops, asked
 
 
 BUSY, FREE = {"execution_state": "busy"}, {"execution_state": "idle"}
@@ -190,9 +252,9 @@ async def test_that_nobody_asked_for_it_is_written_down():
     assert act.way is Way.ITSELF
 
 
-@pytest.mark.parametrize("inactive", [None, 29.9])
-async def test_one_that_was_used_is_not_even_asked(inactive):
-    stopped, _, asked = await decide([], inactive=inactive)
+@pytest.mark.parametrize(("inactive", "limit"), [(None, 30), (29.9, 30), (10**8, 0)])
+async def test_one_that_was_used_or_may_rest_for_ever_is_not_even_asked(inactive, limit):
+    stopped, _, asked = await decide([], inactive=inactive, limit=limit)
     assert not stopped
     assert asked == []
 

@@ -6,6 +6,7 @@ import re
 
 from atoll.errors import NotFound
 from atoll.launching.desk import State
+from atoll.servers import Ends
 from atoll.volumes.renewal import Fate, FileChange, Renewal
 from support.web_service import REPO
 
@@ -25,7 +26,7 @@ async def asked(ada, service, **fields):
     last = (await ada.events(launch))[-1]
     assert (last[1], last[2]["state"]) == ("over", "asking")
     page = await ada.get(f"launches/{launch}")
-    rows = re.findall(r'<th scope="row">(\w+)</th><td>(.*?)</td><td>(.*?)</td>', page.text)
+    rows = re.findall(r'<th scope="row">([\w ]+)</th><td>(.*?)</td><td>(.*?)</td>', page.text)
     return launch, rows, page
 
 
@@ -166,3 +167,30 @@ async def test_nobody_answers_for_somebody_else(browse, service):
     await bob.get("")
     assert (await bob.post(f"launches/{launch}/answer", how="update")).status_code == 404
     assert len(service.hub.started) == 1
+
+
+async def test_a_title_and_ends_change_while_the_server_runs(browse, service):
+    ada = browse()
+    await ready(ada, service)
+    _, rows, page = await asked(ada, service, name="engine", title="Ma thèse", lifetime="8h")
+    assert rows[0] == ("Title", "none", "Ma thèse")
+    assert rows[1] == ("Lifetime", "as is usual here", "8h")
+    assert "It is updated as it runs" in page.text
+    launch = page.url.path.rsplit("/", 1)[-1]
+    begun = await answered(ada, service, launch, "update")
+    assert len(service.hub.started) == 1
+    assert (begun.name, begun.called) == ("engine", "Ma thèse")
+    page = await ada.get("servers")
+    assert "<h2>Ma thèse</h2>" in page.text
+    assert "<code>engine</code>" in page.text
+    again = await ready(ada, service)  # what is not said stays as it was
+    assert plan_of(service, service.store.launches.kept[again]).ends == Ends(lifetime=8 * 3600)
+
+
+async def test_one_more_server_of_a_title_has_a_number_in_both(browse, service):
+    ada = browse()
+    await ready(ada, service, title="Ma thèse")
+    launch, _, page = await asked(ada, service, title="Ma thèse", memory="1G")
+    assert "Your server “Ma thèse” is not quite the same" in page.text
+    begun = await answered(ada, service, launch, "new")
+    assert (begun.name, begun.called) == ("ma-these-2", "Ma thèse 2")

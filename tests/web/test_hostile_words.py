@@ -85,7 +85,9 @@ async def pages_of(folder, word: str) -> dict[str, str]:
         said = quote(word, safe="")
         shown["asked"] = await ada.get(
             f"?repository={said}&version={said}&opening={said}&name={said}"
+            f"&title={said}&lifetime={said}&idle={said}&gpus={said}&volumes={said}"
         )
+        shown["gone"] = await ada.get(f"servers?done={said}")
         shown["link"] = await ada.get(
             f"v2/git/{quote(REPO, safe='')}/HEAD?urlpath={said}&name={said}"
         )
@@ -101,7 +103,7 @@ def _launches(service, launch, word):
     repo = replace(made.request.repo, locator=f"https://example.org/{word}", version=word)
     asked = replace(made.request, repo=repo, opening=word, typed=word)
     hostile = replace(
-        made, request=asked, name=word, error=word, hint=word, ref=word, proposal=word
+        made, request=asked, name=word, error=word, hint=word, ref=word, proposal=word, title=word
     )
     changes = (Change(word, word, word),)
     yield "ready", replace(hostile, id="ready")
@@ -110,7 +112,7 @@ def _launches(service, launch, word):
     yield "building", replace(hostile, id="building", state=State.PREPARING, proposal="")
     [(plan, when)] = service.store.plans.made.values()
     ref = replace(plan.ref, repo=repo, version=word)
-    told = replace(plan, ref=ref, environment_ref=ref, opening=word)
+    told = replace(plan, ref=ref, environment_ref=ref, opening=word, title=word)
     service.store.plans.made[plan.id] = (told, when)
 
 

@@ -83,6 +83,8 @@ def test_the_most_that_is_offered_can_be_had():
         {"name": "mine", "temporary": "yes", "memory": "4G", "cpus": "1.5", "network": "none"},
         {"at": "today"},
         {"at": "date", "date": "2020-01-01"},
+        {"title": "Ma thèse", "lifetime": "8h", "idle": "never"},
+        {"gpus": "1", "credentials": "yes", "volumes": "thesis:data:ro"},
     ],
 )
 def test_the_form_can_be_filled_in_again(fields):

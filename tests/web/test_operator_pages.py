@@ -208,3 +208,14 @@ async def test_the_service_measures_by_itself(tmp_path):
                 await asyncio.sleep(0.01)
         page = await ada.get("admin")
         assert "ada</a>/engine" in page.text
+
+
+async def test_an_operator_sees_what_people_call_their_servers(service, browse, ask):
+    ada = browse()
+    await ada.events(await ada.launch(REPO, title="Ma <b>thèse</b>"))
+    service.store.costs.read = [reading("ada", "ma-b-these-b")]
+    page = await ada.get("admin")
+    assert '<span title="ma-b-these-b">Ma &lt;b&gt;thèse&lt;/b&gt;</span>' in page.text
+    assert "<td>Ma &lt;b&gt;thèse&lt;/b&gt;</td>" in page.text
+    [row] = (await ask("ada", "servers")).json()
+    assert (row["name"], row["title"]) == ("ma-b-these-b", "Ma <b>thèse</b>")

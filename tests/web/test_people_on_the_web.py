@@ -222,3 +222,16 @@ async def test_a_temporary_server_is_not_restarted_as_its_files_would_be_gone(
     answer = await shared.post("servers/passing/restart")
     assert (answer.status_code, "would be gone" in answer.text) == (400, True)
     assert service.hub.users["ada"]["servers"]["passing"]["ready"]
+
+
+async def test_others_see_a_shared_server_by_its_title(service, shared, browse):
+    await shared.get("servers/engine/people")
+    await shared.post("servers/engine/people/give", whom="bob", level="view")
+    await shared.post("servers/engine/title", title="Ma <b>thèse</b>")
+    service.hub.signed_in = "bob"
+    bob = browse()
+    page = await bob.get("servers")
+    assert '<h3 title="engine">Ma &lt;b&gt;thèse&lt;/b&gt;</h3>' in page.text
+    assert (await bob.post("servers/engine/title", title="owned")).status_code == 404
+    [(plan, _)] = service.store.plans.made.values()
+    assert plan.title == "Ma <b>thèse</b>"

@@ -51,6 +51,34 @@ async def test_a_link_that_asks_for_more_than_there_may_be_says_so(browse):
     assert 'value="900G"' in page.text
 
 
+async def test_a_link_says_what_it_asks_for_in_vain_and_can_be_launched_without(browse, service):
+    wishes = "gpus=2&credentials=yes&title=Ma+th%C3%A8se&lifetime=8h&idle=30m"
+    ada = browse()
+    page = await ada.get(f"{LINK}?{wishes}", **ELSEWHERE)
+    assert "called“Ma thèse”, as the link has it" in said(page)
+    assert "stoppedafter 30 minutes without use, and after 8 hours in any case" in said(page)
+    assert "It asks for 2 GPUs; a server here can have none." in said(page)
+    assert "no server here is passed any" in said(page)
+    assert "trust" not in page.text
+    launch = await ada.launch(f"https://hub.example.org{LINK}?{wishes}")  # pasted
+    await ada.events(launch)
+    [(plan, _)] = service.store.plans.made.values()
+    assert (plan.limits.gpus, plan.title) == (0, "Ma thèse")
+    page = await ada.get(f"launches/{launch}")
+    assert "It asks for 2 GPUs; a server here can have none." in page.text
+
+
+async def test_the_form_says_why_it_offers_no_gpus_and_passes_no_credentials(browse, service):
+    page = await browse().get("")
+    assert "Servers of this hub have none." in page.text
+    assert re.search(r'<input[^>]*name="gpus"[^>]* disabled>', page.text)
+    assert re.search(r'<input[^>]*name="credentials"[^>]* disabled', page.text)
+    service.engine.runner.gpus_there = 4
+    page = await browse().get("")
+    assert "At most 4." in page.text
+    assert not re.search(r'<input[^>]*name="gpus"[^>]* disabled>', page.text)
+
+
 async def test_who_has_said_so_is_not_asked_again_about_this_version(browse):
     ada = browse()
     await trusted(ada)

@@ -7,7 +7,7 @@ import pytest
 
 from atoll.errors import NotFound
 from atoll.people import Person
-from atoll.servers import Stop, Why
+from atoll.servers import Ends, Stop, Why
 from atoll.settings import settings_from
 from atoll.web.hub_api import HubServer
 from atoll.web.servers import end_of, ended
@@ -113,6 +113,58 @@ async def test_what_runs_is_shown_and_not_what_was_prepared_last(ada, service):
     assert commit in page.text
 
 
+async def test_a_server_is_called_otherwise_while_it_runs(ada, service):
+    page = await ada.post("servers/engine/title", title="  Ma  <b>thèse</b> ")
+    assert "<h2>Ma &lt;b&gt;thèse&lt;/b&gt;</h2>" in page.text
+    assert "<code>engine</code>" in page.text
+    assert len(service.hub.started) == 1
+    assert service.hub.users["ada"]["servers"]["engine"]["ready"]
+    assert [act.deed for act in service.store.acts.kept][-1] == "retitle"
+    page = await ada.get("servers/engine/delete")
+    assert "<h1>Delete Ma &lt;b&gt;thèse&lt;/b&gt;?</h1>" in page.text
+    page = await ada.get("servers/engine/people")
+    assert "<h1>People in Ma &lt;b&gt;thèse" in page.text
+    page = await ada.post("servers/engine/title", title="")
+    assert "<h2>engine</h2>" in page.text
+
+
+async def test_a_notice_says_what_its_person_calls_it(ada):
+    await ada.post("servers/engine/title", title="Ma thèse")
+    page = await ada.post("servers/engine/delete")
+    assert "Server Ma thèse is running." in page.text
+    await ada.post("servers/engine/stop")
+    page = await ada.post("servers/engine/delete")
+    assert "Server “Ma thèse” and its files were deleted." in page.text
+
+
+async def test_what_is_no_title_changes_nothing(ada, service):
+    for title in ("x" * 101, "a\nb", "gpj.\u202eexe"):
+        assert (await ada.post("servers/engine/title", title=title)).status_code == 400
+    forged = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    assert (await ada.post("servers/engine/title", forged, title="owned")).status_code == 403
+    assert (await ada.post("servers/other/title", title="x")).status_code == 404
+    [(plan, _)] = service.store.plans.made.values()
+    assert plan.title == ""
+
+
+async def test_a_server_gets_its_name_from_its_title(browse, service):
+    ada = browse()
+    launch = await ada.launch(REPO, title="Ma thèse", idle="8h")
+    await ada.events(launch)
+    page = await ada.get(f"launches/{launch}")
+    assert "Ma thèse" in page.text
+    [(plan, _)] = service.store.plans.made.values()
+    assert (plan.name, plan.title, plan.ends) == ("ma-these", "Ma thèse", Ends(idle=8 * 3600))
+    page = await ada.get("servers")
+    assert "if it is not used" in page.text  # which the operator has not set
+
+
+async def test_what_runs_is_called_as_its_newest_plan_has_it(ada, service):
+    await ada.events(await ada.launch(REPO, version="v2"))  # prepared, and not what runs
+    page = await ada.post("servers/engine/title", title="New")
+    assert "<h2>New</h2>" in page.text
+
+
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ADA, VISITOR = Person("ada"), Person("visitor-1-2")
 RUNS = HubServer("x", ready=True, stopped=False, started="2026-05-04T10:00:00Z")
@@ -138,6 +190,20 @@ STOPPED = HubServer("x", last_activity="2026-05-04T12:00:03Z")
 def test_when_a_server_will_be_stopped_is_reckoned_from_its_last_use(server, person, rules, end):
     found = end_of(server, person, settings_from({"servers": rules}))
     assert (found and (f"{found[0]:%H:%M:%S}", found[1])) == end
+
+
+@pytest.mark.parametrize(
+    ("own", "end"),
+    [
+        (Ends(lifetime=9000), ("12:30:00", Why.AGE)),
+        (Ends(idle=7200), ("13:59:00", Why.IDLE)),
+        (Ends(idle=0), ("15:59:00", Why.IDLE)),  # no longer than it may
+    ],
+)
+def test_what_its_person_asked_for_is_reckoned_with(own, end):
+    rules = settings_from({"servers": {"idle": "1h", "max_idle": "4h"}})
+    found = end_of(USED, ADA, rules, own)
+    assert (f"{found[0]:%H:%M:%S}", found[1]) == end
 
 
 def test_why_a_server_was_stopped_is_said_until_something_happens_to_it():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from atoll.access import Kind, Party
+from atoll.access import Kind, Party, Share
 from atoll.volumes import Volume
 from support.browsing import PREFIX, running, until
 from support.web_service import REPO, make_service
@@ -209,3 +209,35 @@ async def test_a_form_mounts_them_and_a_link_that_asks_for_one_says_so_each_time
     again = answer.url.path.rsplit("/", 1)[-1]
     await ada.events(again)
     assert "no volume “bob/secret”" in (await ada.get(f"launches/{again}")).text
+
+
+async def test_the_launch_page_offers_what_somebody_may_read_and_nothing_else(service, browse):
+    ada = browse()
+    await ada.get("volumes")
+    await ada.post("volumes/make", volume="thesis")
+    await ada.post("volumes/make", volume="gone")
+    await ada.post("volumes/delete", volume="gone")
+    for name, shares in (("secret", ()), ("atlas", (Share(Party(Kind.PERSON, "ada")),))):
+        grace = Party(Kind.PERSON, "grace")
+        one = Volume(name, grace, name, datetime.now(UTC), HOSTILE, shares=shares)
+        service.store.volumes.kept[name] = one
+        service.engine.files.kept.append(name)
+    found = (await ada.get("volumes/choices")).json()
+    assert found == [
+        {
+            "volume": "thesis",
+            "whole": "ada/thesis",
+            "said": "thesis, yours, 0 bytes",
+            "write": True,
+        },
+        {
+            "volume": "grace/atlas",
+            "whole": "grace/atlas",
+            "said": "grace/atlas, of grace, 0 bytes",
+            "write": False,
+        },
+    ]
+    page = await ada.get("volumes")
+    assert 'href="/services/atoll/?volumes=grace%2Fatlas%3Aro"' in page.text
+    page = await ada.get("?volumes=grace%2Fatlas%3Aro")
+    assert 'name="volumes" value="grace/atlas:ro"' in page.text

@@ -34,6 +34,7 @@ from atoll.sources import Target
 from atoll.sources.pairs import halves
 from atoll.sources.parsing import check_opening, parse
 
+WISHED = ("name", "memory", "cpus", "network", "at", "title", "lifetime", "idle", "gpus")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # without all of these there is no browser
 
 
@@ -69,6 +70,7 @@ class Opened:
 @click.option("--at", default="", metavar="DATE", help="Build as of DATE (2021-03-04) or 'today'.")
 @click.option("--open", "opening", default="", metavar="PATH", help="File or URL path to open.")
 @click.option("--name", default="", help="Name of the server; made from the repository if absent.")
+@click.option("--title", default="", help="What you call it by; free text.")
 @click.option("--temporary", is_flag=True, help="Discard the files when the server stops.")
 @click.option("--memory", metavar="SIZE", help="Memory it may use, such as 2G.")
 @click.option("--cpus", metavar="NUMBER", help="Processors it may use, such as 1.5.")
@@ -79,6 +81,10 @@ class Opened:
     metavar="VOLUME[:FOLDER][:ro]",
     help="Have VOLUME at FOLDER, its name if absent; see `atoll volumes`.",
 )
+@click.option("--lifetime", metavar="TIME", help="How long it may run: 8h, 30m or never.")
+@click.option("--idle", metavar="TIME", help="How long it may be unused: 8h, 30m or never.")
+@click.option("--gpus", metavar="NUMBER", help="GPUs it may use; this machine's servers have none.")
+@click.option("--credentials", is_flag=True, help="Pass yours on; nothing can be passed yet.")
 @click.option("--no-volumes", is_flag=True, help="Have no volumes, not even those of before.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
@@ -117,7 +123,8 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
     if opening:
         target = replace(target, opening=check_opening(opening))
     given = {"temporary": "yes" if options["temporary"] else ""}
-    given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
+    given |= {name: options[name] or "" for name in WISHED}
+    given["credentials"] = "yes" if options["credentials"] else ""
     given["volumes"] = ",".join(options["volumes"])
     wishes = Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
     asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
@@ -128,9 +135,8 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
 
 def _all_there_is(rules: ServerSettings) -> ServerSettings:
     """Return *rules* without an operator's bounds: this is the person's own machine."""
-    return rules.model_copy(
-        update={"max_memory": sys.maxsize, "max_cpus": math.inf, "networks": [*Network]}
-    )
+    bounds = {"max_memory": sys.maxsize, "max_cpus": math.inf, "networks": [*Network]}
+    return rules.model_copy(update={**bounds, "max_age": 0, "max_idle": 0})
 
 
 def understood(reference: str) -> Target:
@@ -181,14 +187,14 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
         prepared = await machine.atoll.launcher.prepare(request, progress.tell, clock)
         plan = prepared.plan
         if running := _running(machine, plan.name, temporary=plan.content.temporary):
-            progress.tell(Event("start", f"Your server {plan.name} is running already"))
+            progress.tell(Event("start", f"Your server {plan.called} is running already"))
             for note in await _differences(machine, running, plan):
                 progress.tell(Event("start", note, note=True))
             return reopen(machine, running, plan.opening, clock.seconds)
         token = secrets.token_urlsafe(24)
         async with _turn(machine, plan, progress, clock):
-            progress.tell(Event("start", f"Starting server {plan.name}"))
-            server = await machine.atoll.start(plan, {"JUPYTER_TOKEN": token})
+            progress.tell(Event("start", f"Starting server {plan.called}"))
+            server = await machine.atoll.start(plan, {"JUPYTER_TOKEN": token, **_ends(plan)})
         for note in server.notes:
             progress.tell(Event("start", note, note=True))
         record = machine.runner.find(server.handle)
@@ -196,6 +202,12 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
             raise Cancelled("The server was stopped while it started.")
         machine.runner.keep_token(record.handle, token)
         return reopen(machine, record, plan.opening, clock.seconds)
+
+
+def _ends(plan: ServerPlan) -> dict[str, str]:
+    """Return what has the server stop by itself: nobody else looks after it here."""
+    ends = {"ATOLL_LIFETIME": plan.ends.lifetime, "ATOLL_IDLE": plan.ends.idle}
+    return {name: str(int(seconds)) for name, seconds in ends.items() if seconds}
 
 
 @contextlib.asynccontextmanager

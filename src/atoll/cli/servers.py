@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from atoll.app import opened
@@ -44,9 +45,8 @@ def list_servers(settings: Settings, *, as_json: bool) -> None:
             version = " → ".join(one[:SHORT] for one in (row["version"], row["launched"]) if one)
             size = human_size(row["bytes"])
             repository = " + ".join(one for one in (row["environment"], row["repository"]) if one)
-            table.add_row(
-                row["name"], row["state"], repository, version, size, f"{since:%d %b %H:%M}"
-            )
+            name = f"{row['name']}\n{escape(row['title'])}" if row["title"] else row["name"]
+            table.add_row(name, row["state"], repository, version, size, f"{since:%d %b %H:%M}")
         print_table(table)
 
     show(rows, as_json=as_json, text=text)
@@ -61,6 +61,7 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
                 continue
             rows[name] = {
                 "name": name,
+                "title": plan.title,
                 "state": "stopped",
                 "repository": plan.ref.repo.locator,
                 "environment": str(plan.environment_ref.repo) if plan.environment_ref else "",
@@ -72,7 +73,7 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
     for record, alive in machine.runner.all():
         if not alive or record.owner != mine:
             continue
-        unknown = dict.fromkeys(("environment", "version", "launched"), "")
+        unknown = dict.fromkeys(("title", "environment", "version", "launched"), "")
         nothing = {"name": record.name, **unknown, "bytes": 0}
         row = rows.setdefault(record.name, nothing)
         row |= {"state": "temporary" if record.temporary else "running", "since": record.started}

@@ -117,15 +117,13 @@ def _trust(c: Any, places: Places) -> None:
 
 
 def _stop(c: Any, places: Places, settings: Settings) -> None:
-    environ = {}
-    if seconds := settings.servers.pause:
-        token = places.secret("idle_token")
-        c.JupyterHub.services.append({"name": IDLE, "api_token": token, "display": False})
-        c.JupyterHub.load_roles.append({"name": IDLE, "scopes": IDLE_SCOPES, "services": [IDLE]})
-        # The hub must hear of a use well before the culler looks.
-        c.JupyterHub.last_activity_interval = seconds
-        c.JupyterHub.activity_resolution = min(30, seconds)
-        environ["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(seconds)
+    seconds, token = settings.pause, places.secret("idle_token")
+    c.JupyterHub.services.append({"name": IDLE, "api_token": token, "display": False})
+    c.JupyterHub.load_roles.append({"name": IDLE, "scopes": IDLE_SCOPES, "services": [IDLE]})
+    # The hub must hear of a use well before the culler looks.
+    c.JupyterHub.last_activity_interval = seconds
+    c.JupyterHub.activity_resolution = min(30, seconds)
+    environ = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(seconds)}
     if kernels := settings.servers.idle_kernels:
         environ["ATOLL_IDLE_KERNELS"] = str(math.ceil(kernels))
     c.Spawner.environment = environ

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from atoll.allowances import ends
 from atoll.app import Atoll
 from atoll.hub.spawner import AtollSpawner, installation
 from atoll.launching.room import Room, queue_for
@@ -39,11 +40,11 @@ class Line:
         return None if first is None else max(0.0, (first - now).total_seconds())
 
     def _ends(self, spawner: AtollSpawner) -> list[datetime]:
-        known, idle = spawner.orm_spawner, self._rules.idle
+        known, (lifetime, idle) = spawner.orm_spawner, ends(self._rules)
         if spawner.user.name.startswith(VISITOR):
             idle = min(idle or self._access.idle, self._access.idle)
-        ends = [(known.last_activity, idle), (known.started, self._rules.max_age)]
-        return [since + timedelta(seconds=most) for since, most in ends if since and most]
+        stops = [(known.last_activity, idle), (known.started, lifetime)]
+        return [since + timedelta(seconds=most) for since, most in stops if since and most]
 
 
 @cache

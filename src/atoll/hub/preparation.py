@@ -74,7 +74,7 @@ def become_supervisor(
         Part(
             "service",
             [*PYTHON, *service],
-            {**environ, **_service_environ(settings, places)},
+            {**environ, **_service_environ(places)},
             places.web_socket,
         ),
         tuple(Part(one.name, one.command, one.environ, one.socket) for one in companions),
@@ -129,11 +129,11 @@ def _proxy_options(places: Places) -> list[str]:
     ]
 
 
-def _service_environ(settings: Settings, places: Places) -> dict[str, str]:
+def _service_environ(places: Places) -> dict[str, str]:
     """Return what JupyterHub tells a service that it starts itself, and what its culler needs."""
-    culler = {"ATOLL_PROXY_URL": places.url, "ATOLL_IDLE_TOKEN": places.secret("idle_token")}
     return {
-        **(culler if settings.servers.pause else {}),
+        "ATOLL_PROXY_URL": places.url,
+        "ATOLL_IDLE_TOKEN": places.secret("idle_token"),
         "JUPYTERHUB_API_TOKEN": places.secret("service_token"),
         "JUPYTERHUB_API_URL": places.hub_api,
         "JUPYTERHUB_BASE_URL": places.base,

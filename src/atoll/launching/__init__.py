@@ -22,13 +22,13 @@ from atoll.environments.imports import Proposal
 from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
-from atoll.launching import kernels, mounts, pairs, proposals
-from atoll.launching.changes import Changed, Wanted, as_it_was, changes, only_files
+from atoll.launching import kernels, lacks, mounts, pairs, proposals
+from atoll.launching.changes import Changed, Terms, Wanted, as_it_was, changes, only_files
 from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
-from atoll.names import LONGEST, default_name, is_slug, new_id
+from atoll.names import LONGEST, default_name, is_slug, new_id, title_slug
 from atoll.people import Person
-from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
+from atoll.servers import DEFAULT_LIMITS, NO_ENDS, Ends, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
 from atoll.volumes import Content, Mount, Wish
@@ -55,12 +55,13 @@ class LaunchRequest:
 
     ``environment`` is the repository whose specification is built, where that is not ``repo``'s.
     ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
-    be "": then it is made from the repository. ``at`` is "" (the date of the specification),
-    "today" or an ISO date. ``retry`` asks to build again what failed before, ``rebuild`` also what
-    did not. ``infer`` takes what the code imports where nothing says what to build. ``typed`` is
-    what the person wrote, for records and pages. ``wished`` are the names of what is asked for by
-    itself: all else stays as it was with a server that is there. ``existing`` says what happens to
-    such a server if it differs.
+    be "": then it is made from ``title``, which people call it by, or the repository. ``at`` is ""
+    (the date of the specification), "today" or an ISO date. ``retry`` asks to build again what
+    failed before, ``rebuild`` also what did not. ``infer`` takes what the code imports where
+    nothing says what to build. ``typed`` is what the person wrote, for records and pages.
+    ``wished`` are the names of what is asked for by itself: all else stays as it was with a server
+    that is there. ``existing`` says what happens to such a server if it differs. ``credentials``
+    asks for its person's, which none gets yet.
     """
 
     person: Person
@@ -79,6 +80,15 @@ class LaunchRequest:
     wished: frozenset[str] = frozenset({"memory", "cpus", "network"})
     existing: Existing = Existing.LEAVE
     mounts: tuple[Wish, ...] | None = None
+    title: str = ""
+    ends: Ends = NO_ENDS
+    credentials: bool = False
+
+    @property
+    def wanted_name(self) -> str:
+        """The server's name, if nothing is in its way."""
+        made = title_slug(self.title) or default_name(self.repo.locator)
+        return self.name or made
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,8 @@ class Launcher:
 
     ``substitute`` makes another specification of one whose conda channels cannot be reached;
     without it, that is an error. ``keeper`` knows the volumes; without it, there are none.
-    ``homes`` are where files are kept; without these, newer ones reach nobody.
+    ``homes`` are where files are kept; without these, newer ones reach nobody. ``gpus`` is how many
+    a server can have.
     """
 
     source: Source
@@ -154,6 +165,7 @@ class Launcher:
     substitute: Callable[[EnvSpec], EnvSpec] | None = None
     keeper: Keeper | None = None
     homes: Homes | None = None
+    gpus: int = 0
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
     _naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -173,10 +185,14 @@ class Launcher:
         with clock.phase("build"):
             spec, proposal = await self._specify(checkout, request)
             kept = await self._kept(request)
-            limits, network = as_it_was(kept, request.limits, request.network, request.wished)
+            for lack in lacks.lacks(request, self.gpus):
+                tell(Event("build", lack, note=True))
+            limits = lacks.granted(request.limits, self.gpus)
+            asked = Terms(limits, request.network, request.title, request.ends)
+            terms = as_it_was(kept, asked, request.wished)
             if kept and request.existing is Existing.ASK:
                 key = await self._key(spec, checkout)
-                await self._ask(kept, content, Wanted(content.ref, key, limits, network, wanted))
+                await self._ask(kept, content, Wanted(content.ref, key, terms, wanted))
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
@@ -200,9 +216,11 @@ class Launcher:
                 opening=request.opening or opening_of(content),
                 start=start_script(content.files) if content is checkout else "",
                 script=pairs.script(content, checkout),
-                limits=limits,
-                network=network,
+                limits=terms.limits,
+                network=terms.network,
                 mounts=wanted,
+                title=terms.title,
+                ends=terms.ends,
             )
             await self.plans.put(plan)
         text = proposal.text if proposal else ""
@@ -253,7 +271,7 @@ class Launcher:
     async def free_name(self, request: LaunchRequest) -> str:
         """Return a name for one more server of *request*'s repository: the next with a number."""
         taken = await self.plans.latest(request.person.name)
-        base = (request.name or default_name(request.repo.locator))[: LONGEST - 4].rstrip("-")
+        base = request.wanted_name[: LONGEST - 4].rstrip("-")
         return next(name for n in range(2, 1000) if (name := f"{base}-{n}") not in taken)
 
     async def name_for(self, request: LaunchRequest) -> str:
@@ -262,7 +280,7 @@ class Launcher:
         Launching a repository again leads to the server that it has; a name that another
         repository's server has is numbered if we made it, and refused if the person did.
         """
-        wanted = request.name or default_name(request.repo.locator)
+        wanted = request.wanted_name
         if not is_slug(wanted):
             message = f"“{wanted}” cannot be a server's name."
             raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")

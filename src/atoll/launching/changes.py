@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from atoll.environments import EnvKey
 from atoll.errors import AtollError
-from atoll.servers import SHORT, Limits, Network, ServerPlan
+from atoll.quantities import written_duration
+from atoll.servers import NO_ENDS, SHORT, Ends, Limits, Network, ServerPlan
 from atoll.sources import ResolvedRef
 from atoll.volumes import Mount
 from atoll.volumes.renewal import NOTHING, Renewal
@@ -33,10 +34,30 @@ class Changed(AtollError):
         self, plan: ServerPlan, changes: tuple[Change, ...], renewal: Renewal = NOTHING
     ) -> None:
         """Say so of *plan*'s server, and keep how it differs, and what becomes of its files."""
-        super().__init__(f"You have a server “{plan.name}” already, and it is not quite this one.")
+        super().__init__(
+            f"You have a server “{plan.called}” already, and it is not quite this one."
+        )
         self.plan = plan
         self.changes = changes
         self.renewal = renewal
+
+
+LIVE = ("Version", "Title", "Lifetime", "Idle time")  # what changes while a server runs
+
+
+def needs_stop(found: Iterable[Change]) -> bool:
+    """Say whether a server must be stopped for any of these changes."""
+    return any(one.what not in LIVE for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a server is given beside its files, environment and volumes; and what it is called."""
+
+    limits: Limits
+    network: Network
+    title: str = ""
+    ends: Ends = NO_ENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +66,27 @@ class Wanted:
 
     ref: ResolvedRef
     key: EnvKey
-    limits: Limits
-    network: Network
+    terms: Terms
     mounts: tuple[Mount, ...]
 
 
-def as_it_was(
-    plan: ServerPlan | None, limits: Limits, network: Network, wished: Container[str]
-) -> tuple[Limits, Network]:
-    """Return *limits* and *network*, but for what nobody has *wished*: that stays as in *plan*."""
+def as_it_was(plan: ServerPlan | None, now: Terms, wished: Container[str]) -> Terms:
+    """Return *now*, but for what nobody has *wished*: that stays as in *plan*."""
     if plan is None:
-        return limits, network
-    memory = limits.memory if "memory" in wished else plan.limits.memory
-    cpus = limits.cpus if "cpus" in wished else plan.limits.cpus
-    return replace(limits, memory=memory, cpus=cpus), (
-        network if "network" in wished else plan.network
+        return now
+    asked, was = now.limits, plan.limits
+    limits = replace(
+        asked,
+        memory=asked.memory if "memory" in wished else was.memory,
+        cpus=asked.cpus if "cpus" in wished else was.cpus,
+        gpus=asked.gpus if "gpus" in wished else was.gpus,
     )
+    ends = Ends(
+        now.ends.lifetime if "lifetime" in wished else plan.ends.lifetime,
+        now.ends.idle if "idle" in wished else plan.ends.idle,
+    )
+    network = now.network if "network" in wished else plan.network
+    return Terms(limits, network, now.title if "title" in wished else plan.title, ends)
 
 
 def changes(plan: ServerPlan, files: str, now: Wanted) -> tuple[Change, ...]:
@@ -68,20 +94,25 @@ def changes(plan: ServerPlan, files: str, now: Wanted) -> tuple[Change, ...]:
 
     The server's files are of version *files*.
     """
-    was, limits = plan.limits, now.limits
+    was, terms = plan.limits, now.terms
+    limits, ends = terms.limits, terms.ends
     found = (
         Change("Version", files[:SHORT], now.ref.version[:SHORT]),
         Change("Environment", plan.environment.key[:SHORT], now.key[:SHORT]),
         Change("Memory", f"{was.memory / GIB:g}G", f"{limits.memory / GIB:g}G"),
         Change("Processors", f"{was.cpus:g}", f"{limits.cpus:g}"),
-        Change("Network", plan.network.value, now.network.value),
+        Change("Network", plan.network.value, terms.network.value),
         Change("Volumes", _written(plan.mounts), _written(now.mounts)),
+        Change("Title", plan.title or "none", terms.title or "none"),
+        Change("Lifetime", _said(plan.ends.lifetime), _said(ends.lifetime)),
+        Change("Idle time", _said(plan.ends.idle), _said(ends.idle)),
+        Change("GPUs", str(was.gpus), str(limits.gpus)),
     )
     return tuple(one for one in found if one.was != one.now)
 
 
 def only_files(one: ServerPlan, other: ServerPlan) -> bool:
-    """Say whether two plans of a server differ in nothing but the version of its files."""
+    """Say whether two plans of a server differ in nothing that it must be stopped for."""
     return all(
         getattr(one, name) == getattr(other, name)
         for name in ("environment", "limits", "network", "mounts", "start", "script")
@@ -91,3 +122,9 @@ def only_files(one: ServerPlan, other: ServerPlan) -> bool:
 def _written(mounts: Iterable[Mount]) -> str:
     found = (f"{one.name} at {one.point}" for one in mounts)
     return ", ".join(sorted(found)) or "none"
+
+
+def _said(seconds: float | None) -> str:
+    if seconds is None:
+        return "as is usual here"
+    return written_duration(seconds) if seconds else "no end"

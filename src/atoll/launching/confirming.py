@@ -11,9 +11,10 @@ import re
 from collections.abc import Collection
 from typing import Protocol
 
+from atoll.allowances import ends, shorter
 from atoll.launching.wishes import Wishes, usual_limits
 from atoll.people import Person
-from atoll.servers import Network
+from atoll.servers import Ends, Network
 from atoll.settings import ServerSettings
 from atoll.sources import RepoRef, Target
 
@@ -62,7 +63,14 @@ def may_be_trusted(target: Target, wishes: Wishes, rules: ServerSettings) -> boo
     theirs = any(
         _ANYBODYS.fullmatch(one.version) for one in (target.repo, target.environment) if one
     )
-    return not (more or reach or theirs or request.mounts) and bool(plain)
+    beyond = limits.gpus or request.credentials or _lives_longer(request.ends, rules)
+    return not (more or beyond or reach or theirs or request.mounts) and bool(plain)
+
+
+def _lives_longer(asked: Ends, rules: ServerSettings) -> bool:
+    """Say whether *asked* has a server run on for longer than one that nobody asks for."""
+    longer = zip(ends(rules, asked.lifetime, asked.idle), ends(rules), strict=True)
+    return any(now != usual == shorter(now, usual) for now, usual in longer)
 
 
 def _mark(repo: RepoRef) -> str:

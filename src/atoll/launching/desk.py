@@ -56,7 +56,8 @@ class Launch:
     ``environment_ref`` that of a pair's environment, ``proposal`` a ``requirements.txt`` that could
     have been taken. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells more.
     ``url`` is where the person goes once it is ready. ``changes`` are how their server ``name``
-    differs, if they are asked, and ``renewal`` is what would become of its files.
+    differs, if they are asked, and ``renewal`` is what would become of its files. ``title`` is the
+    server's, if it has one.
     """
 
     id: str
@@ -78,6 +79,12 @@ class Launch:
     proposal: str = ""
     changes: tuple[Change, ...] = ()
     renewal: Renewal = NOTHING
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """What people know its server by, "" as long as it has no name."""
+        return self.title or self.request.title or self.name
 
 
 class Launches(Protocol):
@@ -199,7 +206,8 @@ class Desk:
         taken = up | {one.name or one.id for one in earlier}
         most = self.bounds.servers(launch.request.person)
         if launch.name not in taken and len(taken) >= most:
-            raise too_many(most, up)
+            latest = await self.launcher.plans.latest(launch.request.person.name)
+            raise too_many(most, [latest[one][0].called if one in latest else one for one in up])
 
     async def resume(self) -> list[Launch]:
         """Take up again whatever a restart interrupted; return those launches."""
@@ -284,7 +292,9 @@ class Desk:
             await self._abandon(launch)
             launch = replace(launch, state=State.CANCELLED, error="Cancelled.")
         except Changed as error:
-            launch = replace(launch, state=State.ASKING, name=error.plan.name, error=str(error))
+            plan = error.plan
+            launch = replace(launch, state=State.ASKING, name=plan.name, error=str(error))
+            launch = replace(launch, title=plan.called)
             await self.launches.put(replace(launch, changes=error.changes, renewal=error.renewal))
             story.end()
             self._forget_later(launch.id)
@@ -329,11 +339,12 @@ class Desk:
             environment_ref=plan.environment_ref.version if plan.environment_ref else "",
             key=plan.environment.key,
             proposal=prepared.proposal,
+            title=plan.title,
             cached=prepared.cached,
         )
         await self.launches.put(launch)
         with clock.phase("start"):
-            story.tell(Event("start", f"Starting server {plan.name}"))
+            story.tell(Event("start", f"Starting server {plan.called}"))
             if launch.request.existing is Existing.UPDATE:
                 if not prepared.only_files:
                     await self.starter.halt(plan.owner.name, plan.name)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from atoll.allowances import longest_idle
 from atoll.environments.reading import index_day
 from atoll.errors import BadRequest
 from atoll.launching import LaunchRequest
-from atoll.names import is_slug
+from atoll.names import is_slug, title_of
 from atoll.people import Person
-from atoll.quantities import parse_size
-from atoll.servers import Limits, Network
-from atoll.settings import ServerSettings
+from atoll.quantities import parse_duration, parse_size, written_duration
+from atoll.servers import Ends, Limits, Network
+from atoll.settings import SOONEST, ServerSettings
 from atoll.sources import Target
 from atoll.sources.binder import query_of
 from atoll.volumes import Wish
@@ -25,7 +26,9 @@ from atoll.volumes.points import wish
 GIB = 1024**3
 YES = ("yes", "true", "1")
 NO = ("", "no", "false", "0")
+NEVER = "never"
 LONGEST = 1000  # characters of one wish that we look at
+MOST_DIGITS = 2  # of a number of GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Wishes:
     ``name`` is the server's; ``temporary`` is yes or no; ``memory`` a size such as "4G"; ``cpus``
     a number; ``network`` one of the policies; ``at`` is "today" or an ISO date, of the package
     index; ``volumes`` are some, with commas between them, each as `atoll.volumes.points` reads it.
+    ``title`` is what people call the server by; ``lifetime`` and ``idle``, after which it is
+    stopped, are durations such as "8h", or "never"; ``gpus`` is a number; ``credentials`` is yes
+    or no.
     """
 
     name: str = ""
@@ -44,14 +50,20 @@ class Wishes:
     network: str = ""
     at: str = ""
     volumes: str = ""
+    title: str = ""
+    lifetime: str = ""
+    idle: str = ""
+    gpus: str = ""
+    credentials: str = ""
 
     @classmethod
     def read(cls, sent: Mapping[str, object]) -> Wishes:
         """Take what we know out of *sent*, a form's or an address's fields."""
         known = {one.name: sent.get(one.name) for one in fields(cls)}
         found = {name: text[:LONGEST] for name, text in known.items() if isinstance(text, str)}
-        if found.get("temporary", "").lower() in NO:
-            found.pop("temporary", None)
+        for name in ("temporary", "credentials"):
+            if found.get(name, "").lower() in NO:
+                found.pop(name, None)
         return cls(**found)
 
     @classmethod
@@ -71,6 +83,11 @@ class Wishes:
             network="" if request.network == rules.network else request.network.value,
             at=request.at,
             volumes=", ".join(map(str, request.mounts or ())),
+            title=request.title,
+            lifetime=_duration(request.ends.lifetime),
+            idle=_duration(request.ends.idle),
+            gpus=str(limits.gpus or ""),
+            credentials="yes" if request.credentials else "",
         )
 
     def asked(self) -> dict[str, str]:
@@ -93,6 +110,8 @@ class Wishes:
             )
         if self.temporary.lower() not in (*YES, *NO):
             raise BadRequest("A server is either kept or temporary.", hint="Say yes or no.")
+        if self.credentials.lower() not in (*YES, *NO):
+            raise BadRequest("Your credentials are passed or not.", hint="Say yes or no.")
         index_day(self.at)
         return LaunchRequest(
             person=person,
@@ -107,6 +126,9 @@ class Wishes:
             environment=target.environment,
             wished=frozenset(self.asked()),
             mounts=self._mounts(),
+            title=title_of(self.title),
+            ends=self._ends(rules),
+            credentials=self.credentials.lower() in YES,
         )
 
     def _mounts(self) -> tuple[Wish, ...] | None:
@@ -131,7 +153,20 @@ class Wishes:
         if cpus > rules.max_cpus:
             message = f"A server may have at most {rules.max_cpus:g} processors here."
             raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
-        return Limits(cpus=cpus, memory=memory, processes=rules.processes)
+        return Limits(cpus, memory, rules.processes, self._gpus())
+
+    def _gpus(self) -> int:
+        text = self.gpus.strip() or "0"
+        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+            message = f"“{self.gpus[:20]}” is not a number of GPUs."
+            raise BadRequest(message, hint="Ask for 1, or for none.")
+        return int(text)
+
+    def _ends(self, rules: ServerSettings) -> Ends:
+        return Ends(
+            _end(self.lifetime, rules.max_age, "may run for"),
+            _end(self.idle, longest_idle(rules), "may be unused for"),
+        )
 
     def _network(self, rules: ServerSettings) -> Network:
         if not self.network:
@@ -147,3 +182,26 @@ class Wishes:
 def usual_limits(rules: ServerSettings) -> Limits:
     """Return what a server gets when nobody asks for anything else."""
     return Limits(rules.cpus, parse_size(rules.memory), rules.processes)
+
+
+def _end(text: str, most: float, may: str) -> float | None:
+    """Return the seconds that *text* asks for, ``None`` if for none; of *most*, 0 is for ever."""
+    if not text.strip():
+        return None
+    try:
+        seconds = 0.0 if text.strip().lower() == NEVER else parse_duration(text)
+    except ValueError as error:
+        raise BadRequest(f"{error}, or never.", hint="Try 8h.") from None
+    if most and not 0 < seconds <= most:
+        message = f"A server {may} at most {written_duration(most)} here."
+        raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
+    if seconds and seconds < min(SOONEST, most or SOONEST):
+        message = f"A server {may} {written_duration(SOONEST)} at least."
+        raise BadRequest(message, hint="Ask for more; you can stop it yourself at any time.")
+    return seconds
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return written_duration(seconds) if seconds else NEVER

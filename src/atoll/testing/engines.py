@@ -69,6 +69,7 @@ class FakeRunner:
     started: list[ServerPlan] = field(default_factory=list)
     uses: dict[str, Usage] = field(default_factory=dict)
     removed: list[tuple[str, str]] = field(default_factory=list)
+    gpus_there: int = 0
     engine: str = "fake"
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:  # noqa: ARG002
@@ -89,6 +90,10 @@ class FakeRunner:
 
     async def forget(self, owner: str) -> None:
         """Nothing is kept."""
+
+    def gpus(self) -> int:
+        """Return what ``gpus_there`` says."""
+        return self.gpus_there
 
     def memory(self) -> Memory:
         """There is a lot."""

@@ -87,6 +87,10 @@ class TinyRunner:
     async def forget(self, owner: str) -> None:
         """Nothing is kept."""
 
+    def gpus(self) -> int:
+        """There are none."""
+        return 0
+
     def memory(self) -> Memory:
         """Return what a file says; without it, there is a lot."""
         file = self.folder / "free-memory"

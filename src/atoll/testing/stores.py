@@ -13,7 +13,7 @@ from atoll.acts import Act, Search
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
 from atoll.launching.desk import Launch
-from atoll.servers import ServerPlan, Stop
+from atoll.servers import Ends, ServerPlan, Stop
 from atoll.volumes import Volume
 
 
@@ -90,6 +90,22 @@ class MemoryPlans:
         """Return the newest plan of every server of everybody's that is not temporary."""
         newest = {(plan.owner.name, plan.name): plan for plan, _ in self.made.values()}
         return [plan for plan in newest.values() if not plan.content.temporary]
+
+    async def newest(self, owner: str, name: str) -> ServerPlan | None:
+        """Return the newest plan of *owner*'s server *name*, if there is one."""
+        plan, _ = (await self.latest(owner)).get(name, (None, None))
+        return plan
+
+    async def any_ends(self) -> bool:
+        """Say whether anybody's plan says when its server is stopped."""
+        return any(plan.ends != Ends() for plan, _ in self.made.values())
+
+    async def retitle(self, owner: str, name: str, title: str) -> None:
+        """Have the newest plan of *owner*'s server *name* say *title*, or raise `NotFound`."""
+        plan, made = (await self.latest(owner)).get(name, (None, None))
+        if plan is None or made is None:
+            raise NotFound("There is no such server of yours.")
+        self.made[plan.id] = (replace(plan, title=title), made)
 
     async def forget(self, owner: str, name: str) -> None:
         """Forget every plan of *owner*'s server *name*."""

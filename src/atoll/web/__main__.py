@@ -14,6 +14,7 @@ from atoll.app import wire
 from atoll.folders import run_folder
 from atoll.settings import load_settings
 from atoll.web.app import make_app, make_site
+from atoll.web.culler import Culler
 from atoll.web.hub_api import HubApi
 from atoll.web.site import Place
 
@@ -25,15 +26,11 @@ def main() -> None:
     settings = load_settings()
     atoll = wire(settings, trusted=False)
     site = make_site(atoll, HubApi.from_environment(), Place.from_environment())
-    culling = None
-    if settings.servers.pause:
-        from atoll.web.culler import Culler  # most installations do without it
-
-        store = atoll.store
-        culling = Culler.from_environment(settings.servers, store.stops, store.acts).culling()
+    store = atoll.store
+    culler = Culler.from_environment(settings, store.plans, store.stops, store.acts)
     server = uvicorn.Server(
         uvicorn.Config(
-            make_app(site, culling),
+            make_app(site, culler.culling()),
             proxy_headers=False,  # we read the proxies' headers ourselves
             server_header=False,
             access_log=False,

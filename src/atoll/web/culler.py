@@ -1,7 +1,8 @@
 """Culler: JupyterHub's own idle culler, as a task of the service: it stops servers, and says which.
 
 Beyond what JupyterHub knows (requests, websockets, what a server reports), a kernel that computes
-counts: a long computation whose page is closed says nothing for hours.
+counts: a long computation whose page is closed says nothing for hours. And each server has ends of
+its own: what its person asked for, within what they may have.
 """
 
 from __future__ import annotations
@@ -9,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
-from jupyterhub_idle_culler import cull_idle
 
 from atoll.acts import ATOLL, Act, Acts, Way, note
+from atoll.allowances import allowance, ends
 from atoll.errors import AtollError
-from atoll.servers import Stop, Stops, Why
-from atoll.settings import ServerSettings
+from atoll.servers import Plans, Stop, Stops, Why
+from atoll.settings import Settings
 
 NEVER = 10**9  # seconds
 PATIENCE = 10.0  # seconds that a server may take to say what its kernels do
@@ -33,18 +33,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Culler:
-    """Stops what *rules* say is to be stopped, asking the hub behind *url* with *token*."""
+    """Stops what *settings* and *plans* say, asking the hub behind *url* with *token*."""
 
     url: str
     token: str = field(repr=False)
-    rules: ServerSettings
+    settings: Settings
+    plans: Plans
     stops: Stops
     acts: Acts | None = None
 
     @classmethod
     def from_environment(
         cls,
-        rules: ServerSettings,
+        settings: Settings,
+        plans: Plans,
         stops: Stops,
         acts: Acts | None = None,
         environ: Mapping[str, str] = os.environ,
@@ -53,7 +55,8 @@ class Culler:
 
         They name the proxy, since the idle culler knows no unix sockets.
         """
-        return cls(environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"], rules, stops, acts)
+        where = (environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"])
+        return cls(*where, settings, plans, stops, acts)
 
     @contextlib.asynccontextmanager
     async def culling(self) -> AsyncIterator[None]:
@@ -67,7 +70,7 @@ class Culler:
 
     async def _look_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self.rules.pause)
+            await asyncio.sleep(self.settings.pause)
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
@@ -75,16 +78,24 @@ class Culler:
 
     async def look(self) -> None:
         """Stop what is to be stopped now."""
+        if not (self.settings.any_ends or await self.plans.any_ends()):
+            return
+        from jupyterhub_idle_culler import cull_idle  # it brings a web client along: not at rest
+
+        asking = Asking(self.url, self.token)
         await cull_idle(
             url=urljoin(self.url, "hub/api"),
             api_token=self.token,
-            inactive_limit=math.ceil(self.rules.idle) or NEVER,
-            max_age=math.ceil(self.rules.max_age),
+            inactive_limit=NEVER,  # the arbiter knows when
             logger=log,
-            cull_arbiter=Arbiter(
-                Asking(self.url, self.token), self.stops, self.rules.max_age, self.acts
-            ),
+            cull_arbiter=Arbiter(asking, self.stops, self.ends, self.acts),
         )
+
+    async def ends(self, owner: str, name: str) -> tuple[float, float]:
+        """Return after how many seconds of life, and of no use, a server is stopped; 0: never."""
+        plan = await self.plans.newest(owner, name)
+        rules = allowance(self.settings, plan.owner if plan else None)
+        return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
 
 
 class Ask(Protocol):
@@ -99,23 +110,28 @@ class Ask(Protocol):
 class Arbiter:
     """Decides, as the culler's ``cull_arbiter_hook``, and remembers why.
 
-    ``max_age`` is in seconds, 0 if servers may get as old as they like.
+    ``ends`` says of a person's server after how many seconds of life, and of no use, it is stopped;
+    0 is never.
     """
 
     ask: Ask
     stops: Stops
-    max_age: float
+    ends: Callable[[str, str], Awaitable[tuple[float, float]]]
     acts: Acts | None = None
 
     async def __call__(
-        self, *, inactive: timedelta | None, inactive_limit: float, server: dict[str, Any]
+        self,
+        *,
+        inactive: timedelta | None,
+        inactive_limit: float,  # noqa: ARG002 - each server has its own
+        server: dict[str, Any],
     ) -> bool:
         """Say whether *server*, JupyterHub's model of it, is to be stopped now."""
         now = datetime.now(UTC)
-        why = await self._why(now, inactive, inactive_limit, server)
+        owner, _, name = server["full_name"].rpartition("/")
+        why = await self._why(now, inactive, await self.ends(owner, name), server)
         if why is None:
             return False
-        owner, _, name = server["full_name"].rpartition("/")
         try:
             await self.stops.put(Stop(owner, name, now, why))
         except AtollError as error:
@@ -127,11 +143,16 @@ class Arbiter:
         return True
 
     async def _why(
-        self, now: datetime, inactive: timedelta | None, limit: float, server: dict[str, Any]
+        self,
+        now: datetime,
+        inactive: timedelta | None,
+        ends: tuple[float, float],
+        server: dict[str, Any],
     ) -> Why | None:
-        if self.max_age and _seconds(server.get("started"), now) >= self.max_age:
+        lifetime, idle = ends
+        if lifetime and _seconds(server.get("started"), now) >= lifetime:
             return Why.AGE
-        unused = inactive is not None and inactive.total_seconds() >= limit
+        unused = idle and inactive is not None and inactive.total_seconds() >= idle
         return Why.IDLE if unused and not await self._computes(server) else None
 
     async def _computes(self, server: dict[str, Any]) -> bool:

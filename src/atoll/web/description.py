@@ -56,6 +56,7 @@ VOLUME = _object(
 LISTED = _object(
     {**VOLUME["properties"], "bytes": SIZE, "servers": {"type": "array", "items": TEXT}}
 )
+CHOICE = _object(_texts("volume", "whole", "said") | {"write": {"type": "boolean"}})
 WISHES = _texts(*(one.name for one in fields(Wishes)))
 LAUNCH = _texts(*(one.name for one in fields(LaunchForm)))
 SENT_TO_VOLUMES: dict[str, Schema] = {
@@ -104,6 +105,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST launches": {**LAUNCH, "trust": TEXT},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),
+    "POST servers/{server}/title": _texts("title"),
     "GET servers/{server}/people": _texts("done"),
     "GET shared/{owner}/{server}/people": _texts("done"),
     "POST servers/{server}/people/{deed}": SENT_TO_PEOPLE,
@@ -121,6 +123,7 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET launches/{launch}/requirements.txt": (PLAIN, TEXT),
     "GET servers/states": (JSON, {"type": "object", "additionalProperties": TEXT}),
     "GET api/volumes": (JSON, {"type": "array", "items": LISTED}),
+    "GET volumes/choices": (JSON, {"type": "array", "items": CHOICE}),
     "POST api/volumes/{deed}": (JSON, VOLUME),
     "GET admin/costs.csv": ("text/csv", TEXT),
     "GET api/admin/{view}": (JSON, {"type": "array", "items": {"type": "object"}}),

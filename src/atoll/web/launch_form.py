@@ -38,6 +38,11 @@ class LaunchForm:
     at: str = ""
     date: str = ""
     rebuild: str = ""
+    title: str = ""
+    lifetime: str = ""
+    idle: str = ""
+    gpus: str = ""
+    credentials: str = ""
 
     @classmethod
     def read(cls, sent: Mapping[str, object]) -> LaunchForm:

@@ -18,7 +18,9 @@ from atoll.accounting import BINDER_PROVIDERS
 from atoll.errors import AtollError, NotFound
 from atoll.events import Story
 from atoll.launching import Existing, LaunchRequest
+from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
+from atoll.names import LONGEST_TITLE
 from atoll.people import Person
 from atoll.sources.parsing import binder_spec
 from atoll.web import progress
@@ -99,7 +101,9 @@ async def answer(request: Request) -> Response:
     asked = replace(old.request, person=session.person or NOBODY)
     if sent.get("how") == "new":
         name = await site_of(request).atoll.launcher.free_name(asked)
-        asked = replace(asked, name=name)
+        number = name.rpartition("-")[2]
+        title = f"{asked.title[: LONGEST_TITLE - 4]} {number}" if asked.title else ""
+        asked = replace(asked, name=name, title=title)
     else:
         asked = replace(asked, existing=Existing.UPDATE)
     return _to_progress(request, session, await _begin(request, session, asked))
@@ -151,6 +155,7 @@ async def show_progress(request: Request) -> Response:
         seen=f"{progress.mark_of(events)}-{len(events) - 1}" if events else "",
         title=describe(begun.request.repo)[1],
         environment=describe_environment(begun.request.environment, begun.environment_ref),
+        needs_stop=needs_stop(begun.changes),
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
 

@@ -45,6 +45,7 @@ async def show_hub(request: Request) -> Response:
         people=found[:PER_PAGE],
         more=max(0, len(found) - PER_PAGE),
         hub_up=up,
+        titles={(row["owner"], row["name"]): row["title"] for row in running},
         servers=[row for row in running if asked.lower() in row["owner"].lower()],
         launches=overview.launches(site.desk),
         environments=await overview.environments(site.atoll),

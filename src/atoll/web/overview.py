@@ -27,12 +27,13 @@ GROUPED = {"person": Kind.PERSON, "group": Kind.GROUP}
 async def servers(atoll: Atoll) -> list[Row]:
     """Return the servers that ran a moment ago, those first that use most memory."""
     late = timedelta(seconds=3 * atoll.settings.operator.sample)
-    now = datetime.now(UTC)
+    now, plans = datetime.now(UTC), atoll.store.plans
     found = [
         {
             "server": f"{one.owner}/{one.name}",
             "owner": one.owner,
             "name": one.name,
+            "title": plan.title if (plan := await plans.newest(one.owner, one.name)) else "",
             "cpus": round(one.cpus, 2),
             "memory": one.memory,
             "started": one.started.isoformat(timespec="seconds"),

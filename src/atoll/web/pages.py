@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from atoll.allowances import allowance
+from atoll.allowances import allowance, ends, longest_idle
 from atoll.errors import AtollError
 from atoll.launching.prepared import offered
 from atoll.launching.wishes import Wishes
@@ -128,6 +128,9 @@ def launch_page(
         autostart=autostart and found is not None,
         rules=rules_of(request, session),
         most_cpus=most_cpus(rules_of(request, session)),
+        usual_ends=ends(rules_of(request, session)),
+        most_idle=longest_idle(rules_of(request, session)),
+        gpus=site_of(request).atoll.runner.gpus(),
         may_rebuild=_may_rebuild(request, session),
         most_upload=int(site_of(request).atoll.settings.sources.max_size),
     )

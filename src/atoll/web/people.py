@@ -51,6 +51,11 @@ class Room:
         return self.server.name
 
     @property
+    def called(self) -> str:
+        """What people know it by."""
+        return self.plan.called if self.plan else self.name
+
+    @property
     def own_lab(self) -> bool:
         """Whether the repository brings its server: nobody in there can be held to looking."""
         return bool(self.plan and self.plan.environment.own_lab)
@@ -65,7 +70,7 @@ class Room:
     def check(self, deed: ServerDeed) -> None:
         """Raise `Refused` for who may not do that."""
         if not may_in(deed, self.whoever):
-            message = f"You may not {deed} server {self.name} of {self.owner}."
+            message = f"You may not {deed} server {self.called} of {self.owner}."
             raise Refused(message, hint=f"Ask {self.owner} to let you manage it.")
 
     def level(self, sent: Fields) -> Level:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from atoll.allowances import allowance
+from atoll.allowances import allowance, ends
 from atoll.launching import LaunchRequest
 from atoll.launching.confirming import marks, may_be_trusted
+from atoll.launching.lacks import lacks
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
 from atoll.sources import Target
@@ -25,13 +26,18 @@ LONGEST = 2300  # characters of what is trusted
 class Question:
     """What is said of a link: where it was, what it would launch, and whether that is trusted.
 
-    ``may_trust`` is false where the question is to be asked each time.
+    ``may_trust`` is false where the question is to be asked each time. ``lacks`` are sentences
+    about what it asks for and does not get; ``lifetime`` and ``idle`` are the seconds after which
+    its server is stopped, 0 for never.
     """
 
     whence: str
     request: LaunchRequest
     may_trust: bool
     trusted: bool
+    lacks: tuple[str, ...] = ()
+    lifetime: float = 0
+    idle: float = 0
 
 
 async def question_of(
@@ -46,7 +52,9 @@ async def question_of(
     wanted = wishes.request(target, person, rules, typed="")
     may_trust = may_be_trusted(target, wishes, rules)
     trusted = may_trust and {*marks(target)} <= {*await site.atoll.store.trusts.all(person.name)}
-    return Question(whence(request), wanted, may_trust, trusted)
+    lacking = tuple(lacks(wanted, site.atoll.runner.gpus()))
+    stops = ends(rules, wanted.ends.lifetime, wanted.ends.idle)
+    return Question(whence(request), wanted, may_trust, trusted, lacking, *stops)
 
 
 async def trust(request: Request, wanted: LaunchRequest) -> None:

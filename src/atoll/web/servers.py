@@ -7,22 +7,24 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from atoll.allowances import allowance, ends
 from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import only_files
-from atoll.names import is_slug
+from atoll.names import is_slug, title_of
 from atoll.people import Person
-from atoll.servers import ServerPlan, Stop, Why
+from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import Settings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.web.acts import note_act
 from atoll.web.build import launch_facts
+from atoll.web.guard import plain
 from atoll.web.hub_api import HubServer, HubUser
 from atoll.web.launches import go_to
 from atoll.web.pages import page
@@ -42,7 +44,8 @@ class Row:
     """One server on the page. ``size`` is in bytes, ``None`` if it keeps no files.
 
     ``version`` is that of the files; ``launched`` is the one whose environment is used, if that is
-    another. ``environment`` is the repository that it is of, if that is another.
+    another. ``environment`` is the repository that it is of, if that is another. ``title`` is what
+    its person calls it, or "".
 
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
     was stopped, if nobody asked for that. ``moves`` says that its repository may have newer files.
@@ -63,6 +66,12 @@ class Row:
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
     moves: bool = False
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """What its person knows it by."""
+        return self.title or self.name
 
 
 async def show_servers(request: Request) -> Response:
@@ -75,8 +84,7 @@ async def show_servers(request: Request) -> Response:
     if person:
         (rows, late), shared = await asyncio.gather(_rows(site, person), shared_rows(site, person))
     trusted = await site.atoll.store.trusts.all(person.name) if person else ()
-    said = request.query_params.get("done", "")
-    done = said if is_slug(said) else ""
+    done = plain(request.query_params.get("done", "")[:100])
     now = datetime.now(UTC)
     return page(
         request,
@@ -121,10 +129,11 @@ async def restart(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     server, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
-        message = f"Server {name} is temporary: its files would be gone."
+        message = f"Server {_called(plan, name)} is temporary: its files would be gone."
         raise BadRequest(message, hint="Save what you need elsewhere, then stop it.")
     if server.state in {"starting", "stopping"}:
-        raise BadRequest(f"Server {name} is {server.state}.", hint="Try again in a moment.")
+        message = f"Server {_called(plan, name)} is {server.state}."
+        raise BadRequest(message, hint="Try again in a moment.")
     await site.hub.stop(person.name, name)
     await until_stopped(site, person.name, name)
     return await _start(request, person, name)
@@ -174,6 +183,8 @@ def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
         limits=plan.limits,
         network=plan.network,
         existing=Existing.ASK if moving else Existing.LEAVE,
+        title=plan.title,
+        ends=plan.ends,
     )
 
 
@@ -187,7 +198,8 @@ async def update(request: Request) -> Response:
     site, person, name = site_of(request), _person(session), _name(request)
     _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
-        raise BadRequest(f"Server {name} keeps no files.", hint="Launch the repository again.")
+        message = f"Server {_called(plan, name)} keeps no files."
+        raise BadRequest(message, hint="Launch the repository again.")
     again = replace(_again(plan, name, moving=True), person=person)
     begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
     return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
@@ -204,6 +216,18 @@ async def stop(request: Request) -> Response:
     return RedirectResponse(f"{site.place.prefix}servers", 303)
 
 
+async def retitle(request: Request) -> Response:
+    """POST servers/NAME/title: call it otherwise, running or not; by its name if by nothing."""
+    session, sent = await posted(request)
+    site, person, name = site_of(request), _person(session), _name(request)
+    title = title_of(str(sent.get("title", "")))
+    await find(site, person, name)
+    await site.atoll.store.plans.retitle(person.name, name, title)
+    what = f"{person.name}/{name}"
+    await note_act(request, person.name, "retitle", "server", what, detail={"title": title})
+    return RedirectResponse(f"{site.place.prefix}servers#{name}", 303)
+
+
 async def ask_delete(request: Request) -> Response:
     """GET servers/NAME/delete: ask first."""
     session = await session_of(request)
@@ -216,15 +240,17 @@ async def delete(request: Request) -> Response:
     """POST servers/NAME/delete: the server, its files and its plans; never while it runs."""
     session, _ = await posted(request)
     site, person, name = site_of(request), _person(session), _name(request)
-    server, _, _ = await find(site, person, name)
+    server, plan, _ = await find(site, person, name)
     if server.state != "stopped":
-        raise BadRequest(f"Server {name} is {server.state}.", hint="Stop it first, then delete it.")
+        message = f"Server {_called(plan, name)} is {server.state}."
+        raise BadRequest(message, hint="Stop it first, then delete it.")
     await site.hub.stop(person.name, name, remove=True)
     await _gone(site, person, name)
     await site.atoll.runner.remove(person.name, name)
     await site.atoll.store.plans.forget(person.name, name)
     await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
-    return RedirectResponse(f"{site.place.prefix}servers?done={name}", 303)
+    told = urlencode({"done": _called(plan, name)})
+    return RedirectResponse(f"{site.place.prefix}servers?{told}", 303)
 
 
 async def _gone(site: Site, person: Person, name: str) -> None:
@@ -251,7 +277,8 @@ async def _rows(site: Site, person: Person) -> tuple[list[Row], bool]:
         newest, made = latest.get(name, (None, None))
         plan = await _plan(site, person, server, newest)
         row = await _row(site, person, server, plan, made)
-        end = end_of(server, person, site.atoll.settings)
+        own = plan.ends if plan else NO_ENDS
+        end = end_of(server, person, site.atoll.settings, own)
         rows.append(replace(row, end=end, ended=ended(server, stops.get(name))))
     order = {"running": 0, "starting": 0, "stopping": 1}
     return sorted(rows, key=lambda row: order.get(row.state, 2)), answer.late
@@ -281,20 +308,27 @@ async def _row(
         python=plan.environment.python if plan else "",
         environment=describe_environment(theirs.repo, theirs.version) if theirs else "",
         moves=bool(files and plan and not launched.startswith(plan.ref.repo.version)),
+        title=plan.title if plan else "",
     )
 
 
-def end_of(server: HubServer, person: Person, settings: Settings) -> tuple[datetime, Why] | None:
-    """Return when *person*'s *server* is stopped if it is not used any more, and why."""
-    rules, started = settings.servers, moment(server.started)
+def end_of(
+    server: HubServer, person: Person, settings: Settings, own: Ends = NO_ENDS
+) -> tuple[datetime, Why] | None:
+    """Return when *person*'s *server* is stopped if it is not used any more, and why.
+
+    *own* is what they asked for.
+    """
+    lifetime, unused = ends(allowance(settings, person), own.lifetime, own.idle)
+    started = moment(server.started)
     used = moment(server.last_activity) or started
     if server.state != "running" or not used:
         return None
     visitors = settings.access.idle if person.visitor else 0
-    ends = [(used + timedelta(seconds=idle), Why.IDLE) for idle in (rules.idle, visitors) if idle]
-    if rules.max_age and started:
-        ends.append((started + timedelta(seconds=rules.max_age), Why.AGE))
-    return min(ends, default=None)
+    found = [(used + timedelta(seconds=idle), Why.IDLE) for idle in (unused, visitors) if idle]
+    if lifetime and started:
+        found.append((started + timedelta(seconds=lifetime), Why.AGE))
+    return min(found, default=None)
 
 
 def ended(server: HubServer, stop: Stop | None) -> Stop | None:
@@ -351,13 +385,20 @@ async def _plan(
 ) -> ServerPlan | None:
     """Return what the server was last started with; that is not always the *newest* plan.
 
-    What only brought newer files in is: it runs on with these.
+    What only brought newer files in is: it runs on with these. Its title and ends are the newest.
     """
     if server.plan and not (newest and newest.id == server.plan):
         with contextlib.suppress(AtollError):
             was = await site.atoll.store.plans.get(server.plan, person.name)
-            return newest if newest and only_files(was, newest) else was
+            if newest is None:
+                return was
+            same = only_files(was, newest)
+            return newest if same else replace(was, title=newest.title, ends=newest.ends)
     return newest
+
+
+def _called(plan: ServerPlan | None, name: str) -> str:
+    return plan.called if plan else name
 
 
 def _person(session: Session) -> Person:

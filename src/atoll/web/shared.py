@@ -29,6 +29,12 @@ class SharedRow:
     what: str
     where: str
     through: str = ""  # the group, if it is one's as one of a group
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """What people know it by."""
+        return self.title or self.name
 
     @property
     def may(self) -> str:
@@ -52,5 +58,6 @@ async def shared_rows(site: Site, person: Person) -> list[SharedRow]:
         plan, _ = (await site.atoll.store.plans.latest(one.owner)).get(one.server, (None, None))
         what, where = describe(plan.ref.repo) if plan else ("", "")
         through = "" if one.whom.name == person.name else str(one.whom)
-        rows.append(SharedRow(one.owner, one.server, one.level, one.ready, what, where, through))
+        known = (one.owner, one.server, one.level, one.ready, what, where, through)
+        rows.append(SharedRow(*known, title=plan.title if plan else ""))
     return rows

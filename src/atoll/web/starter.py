@@ -109,11 +109,11 @@ class HubStarter:
             plan.ref.version,
         )
         if same:
-            tell(Event("start", f"Server {server.name} is running already"))
+            tell(Event("start", f"Server {plan.called} is running already"))
             return
         version = f" with version {running.ref.version[:10]}" if running else ""
         message = (
-            f"Server {server.name} is running already{version}; it is opened as it is. "
+            f"Server {plan.called} is running already{version}; it is opened as it is. "
             "Stop it first to get the environment of the version you asked for; its files stay as "
             "they are. Give this launch another name to get the files as well."
         )

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from atoll.quantities import written_duration
+from atoll.queue import words
 from atoll.web.guard import plain
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -86,6 +88,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "clock": clock,
     "short": short,
     "gigabytes": gigabytes,
+    "typed_time": written_duration,
+    "words": words,
     "json": as_json,
     "visible": visible,
 }

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from atoll.access import HUB, Deed
 from atoll.errors import BadRequest, NotFound, Refused, TooLarge
 from atoll.people import Person
 from atoll.quantities import parse_size
@@ -97,6 +98,27 @@ async def show_volumes(request: Request) -> Response:
         done=done,
         what=query.get("volume", "")[:100],
     )
+
+
+async def show_choices(request: Request) -> Response:
+    """GET volumes/choices: what the Launch page offers to mount, for its script."""
+    session = await session_of(request)
+    person = signed_in(session.person)
+    rows = await listed(site_of(request).atoll.keeper, person)
+    there = [row for row in rows if Deed.READ in row["may"] and row["bytes"] is not None]
+    return JSONResponse([_choice(row, person) for row in there])
+
+
+def _choice(row: Fields, person: Person) -> dict[str, Any]:
+    owner = "yours" if row["owner"] == person.name else f"of {row['owner']}"
+    if row["owner"] == str(HUB):
+        owner = "of this hub"
+    return {
+        "volume": row["volume"],
+        "whole": f"{row['owner']}/{row['volume'].rpartition('/')[2]}",
+        "said": f"{row['volume']}, {owner}, {written(row['bytes'])}",
+        "write": Deed.WRITE in row["may"],
+    }
 
 
 async def do(request: Request) -> Response:

@@ -143,6 +143,10 @@ class LocalRunner:
             if (left.owner, left.name) == (owner, name):
                 await self.stop(left.handle)
 
+    def gpus(self) -> int:
+        """Return 0: a box sees no device of the machine's, and no driver's libraries."""
+        return 0
+
     def memory(self) -> Memory:
         """Return what the kernel believes can be had, and what a box has for itself on average."""
         at, each = self._each

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select, update
 
 from atoll.errors import NotFound
 from atoll.servers import ServerPlan
@@ -66,6 +67,35 @@ class SqlPlans:
         async with self._database.reading() as connection:
             rows = (await connection.execute(asked)).all()
         return {row.name: (PLAN.validate_python(row.body), row.made) for row in rows}
+
+    async def newest(self, owner: str, name: str) -> ServerPlan | None:
+        """Return the newest plan of *owner*'s server *name*, if there is one."""
+        asked = (
+            select(plans.c.body)
+            .where(plans.c.owner == owner, plans.c.name == name)
+            .order_by(plans.c.number.desc())
+            .limit(1)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(asked)).one_or_none()
+        return None if row is None else PLAN.validate_python(row.body)
+
+    async def any_ends(self) -> bool:
+        """Say whether anybody's plan says when its server is stopped."""
+        ends = plans.c.body["ends"]
+        said = (ends[name].as_string().is_not(None) for name in ("lifetime", "idle"))
+        async with self._database.reading() as connection:
+            found = await connection.execute(select(plans.c.id).where(or_(*said)).limit(1))
+        return found.first() is not None
+
+    async def retitle(self, owner: str, name: str, title: str) -> None:
+        """Have the newest plan of *owner*'s server *name* say *title*, or raise `NotFound`."""
+        plan = await self.newest(owner, name)
+        if plan is None:
+            raise NotFound("There is no such server of yours.")
+        body = PLAN.dump_python(replace(plan, title=title), mode="json")
+        async with self._database.writing() as connection:
+            await connection.execute(update(plans).where(plans.c.id == plan.id).values(body=body))
 
     async def forget(self, owner: str, name: str) -> None:
         """Forget every plan of *owner*'s server *name*."""

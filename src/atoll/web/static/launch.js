@@ -1,5 +1,6 @@
 // The Launch page while one types: what was recognised, and what to copy.
 import { copyButtons } from "./copy.js";
+import { mounts } from "./mounts.js";
 import { uploads } from "./upload.js";
 
 const form = document.querySelector("#launch");
@@ -88,6 +89,11 @@ addEventListener("pageshow", () => {
 });
 
 copyButtons();
+
+// Only who looks at what is advanced waits for the list of volumes.
+const advanced = document.querySelector("#mounts")?.closest("details");
+if (advanced?.open) mounts();
+else advanced?.addEventListener("toggle", mounts, { once: true });
 
 uploads((told) => {
   if (!told.ok) {

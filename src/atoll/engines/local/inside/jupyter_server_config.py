@@ -13,6 +13,7 @@ knows these names). A file in the home says that there may be something to look 
 import importlib.util
 import io
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -177,6 +178,17 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     if "JUPYTERHUB_API_URL" in os.environ:
         patient()
         hospitable(c)
+own_idle = int(os.environ.get("ATOLL_IDLE", "0"))  # seconds, where no hub looks after it
+if own_idle:  # by default it waits for all kernels and terminals to end
+    c.ServerApp.shutdown_no_activity_timeout = own_idle
+    c.MappingKernelManager.cull_idle_timeout = own_idle
+    c.MappingKernelManager.cull_interval = max(1, min(300, own_idle // 5))
+    c.TerminalManager.cull_inactive_timeout = own_idle
+lifetime = int(os.environ.get("ATOLL_LIFETIME", "0"))
+if lifetime:
+    ending = threading.Timer(lifetime, os.kill, (os.getpid(), signal.SIGTERM))
+    ending.daemon = True
+    ending.start()
 idle = int(os.environ.get("ATOLL_IDLE_KERNELS", "0"))  # seconds
 if idle:  # by default one that computes, or that a page is connected to, is not idle
     c.MappingKernelManager.cull_idle_timeout = idle
