@@ -24,6 +24,7 @@ from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, mounts, pairs, proposals
 from atoll.launching.changes import Changed, Wanted, as_it_was, changes, only_files
+from atoll.launching.copies import copy_of
 from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id
@@ -31,7 +32,7 @@ from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
-from atoll.volumes import Content, Mount, Wish
+from atoll.volumes import Content, Copied, Mount, Wish
 from atoll.volumes.keeper import Keeper
 from atoll.volumes.renewal import Renewal
 
@@ -60,7 +61,8 @@ class LaunchRequest:
     did not. ``infer`` takes what the code imports where nothing says what to build. ``typed`` is
     what the person wrote, for records and pages. ``wished`` are the names of what is asked for by
     itself: all else stays as it was with a server that is there. ``existing`` says what happens to
-    such a server if it differs.
+    such a server if it differs. ``copied`` is another person's server of which it is a copy: then
+    nothing is looked up or built.
     """
 
     person: Person
@@ -79,6 +81,7 @@ class LaunchRequest:
     wished: frozenset[str] = frozenset({"memory", "cpus", "network"})
     existing: Existing = Existing.LEAVE
     mounts: tuple[Wish, ...] | None = None
+    copied: Copied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,11 @@ class Prepared:
 
     ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
     none, or "". ``only_files`` says that it differs in nothing but its files from the plan of
-    before, whose server may go on running.
+    before, whose server may go on running. Of a copy there is no ``spec``.
     """
 
     plan: ServerPlan
-    spec: EnvSpec
+    spec: EnvSpec | None
     cached: bool
     seconds: dict[str, float]
     proposal: str = ""
@@ -166,6 +169,9 @@ class Launcher:
         raises; `BadRequest` for a name that JupyterHub would not take, or no date.
         """
         clock = clock or Clock()
+        if request.copied:
+            plan = await self._copy(request, request.copied)
+            return Prepared(plan, None, cached=True, seconds=clock.seconds)
         # What is wrong with these is said before an hour's build.
         wanted = await self._mounts(request, await self.name_for(request))
         index_day(request.at)
@@ -208,6 +214,13 @@ class Launcher:
         text = proposal.text if proposal else ""
         lasting = kept is not None and only_files(kept, plan)
         return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
+
+    async def _copy(self, request: LaunchRequest, copied: Copied) -> ServerPlan:
+        theirs, _ = (await self.plans.latest(copied.owner)).get(copied.server, (None, None))
+        name, how = await self.name_for(request), (request.limits, request.network)
+        plan = copy_of(theirs, copied, request.person, name, *how)
+        await self.plans.put(plan)
+        return plan
 
     async def _specify(
         self, checkout: Checkout, request: LaunchRequest

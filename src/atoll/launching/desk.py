@@ -177,7 +177,7 @@ class Desk:
             server=f"{who}/{launch.name}" if launch.name else "",
             way=Way(facts.get("way", Way.PAGE)),
             address=facts.get("address", ""),
-            detail={"launch": launch.id, **detail},
+            detail={"launch": launch.id, **_original(launch), **detail},
         )
         await note(self.acts, act)
 
@@ -357,6 +357,11 @@ class Desk:
     def _forget_later(self, launch_id: str, seconds: float = 3600) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._stories.pop, launch_id, None)
+
+
+def _original(launch: Launch) -> Mapping[str, str]:
+    copied = launch.request.copied
+    return {"copy of": f"{copied.owner}/{copied.server}"} if copied else {}
 
 
 def _ending(launch: Launch) -> Event:

@@ -25,6 +25,7 @@ from atoll.errors import AtollError
 from atoll.launching.desk import Bounds, Desk
 from atoll.web import (
     build,
+    copies,
     description,
     launches,
     metrics,
@@ -150,6 +151,8 @@ def _pages(prefix: str) -> list[Route]:
         get("launches/{launch}/requirements.txt", launches.show_requirements),
         post("launches/{launch}/accept", launches.accept),
         post("launches/{launch}/answer", launches.answer),
+        get("copies/{key}", copies.show_copy),
+        post("copies/{key}", copies.take_copy),
         get("servers", servers.show_servers),
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),

@@ -44,12 +44,12 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
-        begun = await _begin(request, session, replace(wanted, existing=Existing.ASK))
+        begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
         return launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
         await trust(request, begun.request)
-    return _to_progress(request, session, begun)
+    return to_progress(request, session, begun)
 
 
 async def retry(request: Request) -> Response:
@@ -57,8 +57,8 @@ async def retry(request: Request) -> Response:
     session, _ = await posted(request)
     old = await _launch_of(request, session)
     person = session.person or NOBODY
-    begun = await _begin(request, session, replace(old.request, person=person, retry=True))
-    return _to_progress(request, session, begun)
+    begun = await begin(request, session, replace(old.request, person=person, retry=True))
+    return to_progress(request, session, begun)
 
 
 async def show_requirements(request: Request) -> Response:
@@ -85,8 +85,8 @@ async def accept(request: Request) -> Response:
     if server and old.plan and server.plan == old.plan and not server.stopped:
         await site.hub.stop(person.name, old.name)
     asked = replace(old.request, person=person, infer=True, existing=Existing.LEAVE)
-    begun = await _begin(request, session, asked)
-    return _to_progress(request, session, begun)
+    begun = await begin(request, session, asked)
+    return to_progress(request, session, begun)
 
 
 async def answer(request: Request) -> Response:
@@ -102,10 +102,11 @@ async def answer(request: Request) -> Response:
         asked = replace(asked, name=name)
     else:
         asked = replace(asked, existing=Existing.UPDATE)
-    return _to_progress(request, session, await _begin(request, session, asked))
+    return to_progress(request, session, await begin(request, session, asked))
 
 
-async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
+async def begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
+    """Begin *wanted*, for *session*'s person or as a visitor's."""
     site = site_of(request)
     check_rebuild(wanted, session.person, site.atoll.settings.access)
     provider, spec = binder_spec(wanted.repo)
@@ -118,7 +119,8 @@ async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> L
     return await visitors.open(wanted, where, session.visitor, facts)
 
 
-def _to_progress(request: Request, session: Session, begun: Launch) -> Response:
+def to_progress(request: Request, session: Session, begun: Launch) -> Response:
+    """Return the way to the page of a launch that has just *begun*."""
     # "#go": whoever has just launched goes on by themselves even if it was ready at once; who
     # comes back to the page later does not.
     answer = RedirectResponse(f"{site_of(request).place.prefix}launches/{begun.id}#go", 303)

@@ -21,6 +21,7 @@ from atoll.servers import ServerPlan, Stop, Why
 from atoll.settings import Settings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
+from atoll.volumes import Copied
 from atoll.web.acts import note_act
 from atoll.web.build import launch_facts
 from atoll.web.hub_api import HubServer, HubUser
@@ -46,6 +47,7 @@ class Row:
 
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
     was stopped, if nobody asked for that. ``moves`` says that its repository may have newer files.
+    ``copied`` is what it is a copy of.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Row:
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
     moves: bool = False
+    copied: Copied | None = None
 
 
 async def show_servers(request: Request) -> Response:
@@ -166,18 +169,20 @@ def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
     theirs = plan.environment_ref
     return LaunchRequest(
         person=plan.owner,
-        repo=plan.ref.repo if moving else _pinned(plan.ref),
-        environment=(theirs.repo if moving else _pinned(theirs)) if theirs else None,
+        repo=plan.ref.repo if moving else pinned(plan.ref),
+        environment=(theirs.repo if moving else pinned(theirs)) if theirs else None,
         opening=plan.opening,
         name=name,
         temporary=plan.content.temporary,
+        copied=plan.content.copied,
         limits=plan.limits,
         network=plan.network,
         existing=Existing.ASK if moving else Existing.LEAVE,
     )
 
 
-def _pinned(ref: ResolvedRef) -> RepoRef:
+def pinned(ref: ResolvedRef) -> RepoRef:
+    """Return the reference to just this version."""
     return replace(ref.repo, version=ref.version, path_follows=False)
 
 
@@ -223,6 +228,7 @@ async def delete(request: Request) -> Response:
     await _gone(site, person, name)
     await site.atoll.runner.remove(person.name, name)
     await site.atoll.store.plans.forget(person.name, name)
+    await site.atoll.store.copies.drop(person.name, name)
     await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
     return RedirectResponse(f"{site.place.prefix}servers?done={name}", 303)
 
@@ -280,6 +286,7 @@ async def _row(
         used=used,
         python=plan.environment.python if plan else "",
         environment=describe_environment(theirs.repo, theirs.version) if theirs else "",
+        copied=plan.content.copied if plan else None,
         moves=bool(files and plan and not launched.startswith(plan.ref.repo.version)),
     )
 
