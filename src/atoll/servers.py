@@ -47,6 +47,7 @@ class ServerPlan:
     of the author's start script, or "". Where the environment is another repository's than the
     content, ``environment_ref`` is that one's version, and ``script`` the text of its start
     script, for bash, or "". ``mounts`` are what its owner could have when the plan was made.
+    ``shared`` says that others are let in as it starts.
     A plan never holds a secret.
     """
 
@@ -63,6 +64,7 @@ class ServerPlan:
     environment_ref: ResolvedRef | None = None
     script: str = ""
     mounts: tuple[Mount, ...] = ()
+    shared: bool = False
 
     @property
     def reference(self) -> str:

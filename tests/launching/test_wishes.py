@@ -90,3 +90,14 @@ def test_a_wish_that_cannot_be_is_refused_with_a_hint(wish):
     with pytest.raises(BadRequest) as caught:
         asked(Wishes(**wish))
     assert caught.value.hint or "size" in str(caught.value)
+
+
+def test_people_and_visitors_are_wished_for_and_written_again():
+    wishes = Wishes(people="anna, bob:view, @maths", visitors="yes")
+    request = asked(wishes)
+    assert request.invited.visitors
+    assert len(request.invited.people) == 3
+    assert Wishes.of(request, RULES) == wishes
+    assert not asked(Wishes.read({"visitors": "no"})).invited.anybody
+    with pytest.raises(BadRequest, match="Visitors may have copies, or may not"):
+        asked(Wishes(visitors="perhaps"))

@@ -25,6 +25,7 @@ from atoll.engines.local.runner import Record, open_gate
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
+from atoll.launching.company import Invited, alone, guests
 from atoll.launching.room import Room, queue_for
 from atoll.launching.wishes import Wishes
 from atoll.queue import Place
@@ -80,6 +81,8 @@ class Opened:
     help="Have VOLUME at FOLDER, its name if absent; see `atoll volumes`.",
 )
 @click.option("--no-volumes", is_flag=True, help="Have no volumes, not even those of before.")
+@click.option("--people", default="", metavar="NAMES", help="Let them in; only where others are.")
+@click.option("--visitors", is_flag=True, help="Let visitors have copies; only where others are.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
 @click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
@@ -116,10 +119,15 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         opening = f"lab/tree/{opening.lstrip('/')}"
     if opening:
         target = replace(target, opening=check_opening(opening))
+    if error := alone(Invited(guests(options["people"]), options["visitors"])):
+        raise error
     given = {"temporary": "yes" if options["temporary"] else ""}
     given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
     given["volumes"] = ",".join(options["volumes"])
     wishes = Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
+    if wishes.people or wishes.visitors:
+        click.echo("Nobody else is here whom the link could let in.", err=True)
+        wishes = replace(wishes, people="", visitors="")
     asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
     mounts = () if options["no_volumes"] else asked.mounts
     how = {name: options[name] for name in ("retry", "rebuild", "infer")}

@@ -225,7 +225,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         if plan.owner.visitor:
             # Who cannot sign in has no other way in than a link with a key, as on any Binder.
             environ |= {"JUPYTERHUB_ALLOW_TOKEN_IN_URL": "1"}
-        if self.orm_spawner.shares or self.orm_spawner.share_codes:
+        if plan.shared or self.orm_spawner.shares or self.orm_spawner.share_codes:
             environ |= {"ATOLL_TOGETHER": "1"}
         if origins := self._origins(plan):
             environ |= {"ATOLL_ALLOW_ORIGIN": " ".join(origins)}

@@ -24,6 +24,7 @@ from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, mounts, pairs, proposals
 from atoll.launching.changes import Changed, Wanted, as_it_was, changes, only_files
+from atoll.launching.company import NOBODY, Company, Invited, alone, check_levels
 from atoll.launching.copies import copy_of
 from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
@@ -62,7 +63,7 @@ class LaunchRequest:
     what the person wrote, for records and pages. ``wished`` are the names of what is asked for by
     itself: all else stays as it was with a server that is there. ``existing`` says what happens to
     such a server if it differs. ``copied`` is another person's server of which it is a copy: then
-    nothing is looked up or built.
+    nothing is looked up or built. ``invited`` are to be let in.
     """
 
     person: Person
@@ -82,6 +83,7 @@ class LaunchRequest:
     existing: Existing = Existing.LEAVE
     mounts: tuple[Wish, ...] | None = None
     copied: Copied | None = None
+    invited: Invited = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ class Launcher:
 
     ``substitute`` makes another specification of one whose conda channels cannot be reached;
     without it, that is an error. ``keeper`` knows the volumes; without it, there are none.
-    ``homes`` are where files are kept; without these, newer ones reach nobody.
+    ``homes`` are where files are kept; without these, newer ones reach nobody. ``company`` lets
+    others in; without it, there are none.
     """
 
     source: Source
@@ -157,6 +160,7 @@ class Launcher:
     substitute: Callable[[EnvSpec], EnvSpec] | None = None
     keeper: Keeper | None = None
     homes: Homes | None = None
+    company: Company | None = None
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
     _naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -173,6 +177,7 @@ class Launcher:
             plan = await self._copy(request, request.copied)
             return Prepared(plan, None, cached=True, seconds=clock.seconds)
         # What is wrong with these is said before an hour's build.
+        await self._check_company(request)
         wanted = await self._mounts(request, await self.name_for(request))
         index_day(request.at)
         content, checkout = await self._check_out_both(request, tell, clock)
@@ -182,10 +187,12 @@ class Launcher:
             limits, network = as_it_was(kept, request.limits, request.network, request.wished)
             if kept and request.existing is Existing.ASK:
                 key = await self._key(spec, checkout)
-                await self._ask(kept, content, Wanted(content.ref, key, limits, network, wanted))
+                now = Wanted(content.ref, key, limits, network, wanted)
+                await self._ask(kept, content, now, request.invited)
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
+            check_levels(request.invited, own_lab=built.environment.own_lab)
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
             proposed = (proposals.said(proposal),) if proposal else ()
             for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
@@ -209,6 +216,7 @@ class Launcher:
                 limits=limits,
                 network=network,
                 mounts=wanted,
+                shared=bool(request.invited.people),
             )
             await self.plans.put(plan)
         text = proposal.text if proposal else ""
@@ -241,14 +249,25 @@ class Launcher:
         kept, _ = latest.get(await self.name_for(request), (None, None))
         return None if request.temporary else kept
 
-    async def _ask(self, kept: ServerPlan, content: Checkout, now: Wanted) -> None:
+    async def _check_company(self, request: LaunchRequest) -> None:
+        if self.company:
+            whose = request.person
+            await self.company.check(request.invited, whose, temporary=request.temporary)
+        elif error := alone(request.invited):
+            raise error
+
+    async def _ask(
+        self, kept: ServerPlan, content: Checkout, now: Wanted, invited: Invited
+    ) -> None:
         """Raise `Changed` if *kept*'s server is not as *now*: its person is to be asked first."""
         files, renewal = kept.ref.version, Renewal()
         whose = (kept.owner.name, kept.name)
         if self.homes:
             files = await self.homes.origin(*whose) or files
             renewal = await look(self.homes, self.source, whose, content.ref, content.path)
-        if found := changes(kept, files, now):
+        found = changes(kept, files, now)
+        found += await self.company.changes(invited, *whose) if self.company else ()
+        if found:
             raise Changed(kept, found, renewal)
 
     async def renew(self, plan: ServerPlan, tell: Tell) -> Renewal:

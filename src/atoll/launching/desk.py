@@ -339,6 +339,9 @@ class Desk:
                     await self.starter.halt(plan.owner.name, plan.name)
                 await self.launcher.renew(plan, story.tell)
             url = await self.starter.start(plan, story.tell)
+            if company := self.launcher.company:
+                async for deed, done in company.welcome(launch.request.invited, plan, story.tell):
+                    await self._note(launch, deed, **done)
         return replace(launch, state=State.READY, url=url)
 
     async def _abandon(self, launch: Launch) -> None:

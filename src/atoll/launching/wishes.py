@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from atoll.environments.reading import index_day
 from atoll.errors import BadRequest
 from atoll.launching import LaunchRequest
+from atoll.launching.company import Invited, guests
 from atoll.names import is_slug
 from atoll.people import Person
 from atoll.quantities import parse_size
@@ -35,6 +36,8 @@ class Wishes:
     ``name`` is the server's; ``temporary`` is yes or no; ``memory`` a size such as "4G"; ``cpus``
     a number; ``network`` one of the policies; ``at`` is "today" or an ISO date, of the package
     index; ``volumes`` are some, with commas between them, each as `atoll.volumes.points` reads it.
+    ``people`` are those to let in, as `atoll.launching.company.guests` reads them; ``visitors``,
+    yes or no, says whether these may have copies.
     """
 
     name: str = ""
@@ -44,14 +47,17 @@ class Wishes:
     network: str = ""
     at: str = ""
     volumes: str = ""
+    people: str = ""
+    visitors: str = ""
 
     @classmethod
     def read(cls, sent: Mapping[str, object]) -> Wishes:
         """Take what we know out of *sent*, a form's or an address's fields."""
         known = {one.name: sent.get(one.name) for one in fields(cls)}
         found = {name: text[:LONGEST] for name, text in known.items() if isinstance(text, str)}
-        if found.get("temporary", "").lower() in NO:
-            found.pop("temporary", None)
+        for name in ("temporary", "visitors"):
+            if found.get(name, "").lower() in NO:
+                found.pop(name, None)
         return cls(**found)
 
     @classmethod
@@ -71,6 +77,8 @@ class Wishes:
             network="" if request.network == rules.network else request.network.value,
             at=request.at,
             volumes=", ".join(map(str, request.mounts or ())),
+            people=", ".join(map(str, request.invited.people)),
+            visitors="yes" if request.invited.visitors else "",
         )
 
     def asked(self) -> dict[str, str]:
@@ -93,6 +101,8 @@ class Wishes:
             )
         if self.temporary.lower() not in (*YES, *NO):
             raise BadRequest("A server is either kept or temporary.", hint="Say yes or no.")
+        if self.visitors.lower() not in (*YES, *NO):
+            raise BadRequest("Visitors may have copies, or may not.", hint="Say yes or no.")
         index_day(self.at)
         return LaunchRequest(
             person=person,
@@ -107,6 +117,7 @@ class Wishes:
             environment=target.environment,
             wished=frozenset(self.asked()),
             mounts=self._mounts(),
+            invited=Invited(guests(self.people), self.visitors.lower() in YES),
         )
 
     def _mounts(self) -> tuple[Wish, ...] | None:

@@ -20,6 +20,7 @@ from atoll.events import Story
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
+from atoll.sources import Target
 from atoll.sources.parsing import binder_spec
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
@@ -28,7 +29,7 @@ from atoll.web.guard import address, plain
 from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
 from atoll.web.pages import launch_page, page, rules_of
-from atoll.web.question import trust
+from atoll.web.question import question_of, trust
 from atoll.web.recognition import describe, describe_environment, version_and_opening
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
@@ -44,12 +45,23 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
+        if form.invites_unseen:
+            return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
         return launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
         await trust(request, begun.request)
     return to_progress(request, session, begun)
+
+
+async def _ask(
+    request: Request, session: Session, form: LaunchForm, wanted: LaunchRequest
+) -> Response:
+    """Return the question about a link that was pasted: whom it lets in was in no field."""
+    target = Target(wanted.repo, wanted.opening, wanted.environment)
+    asked = await question_of(request, session, target, form.wishes)
+    return launch_page(request, session, form.wishing(form.wishes), asked=asked)
 
 
 async def retry(request: Request) -> Response:

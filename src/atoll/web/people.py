@@ -237,7 +237,7 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
         address=_address(room),
         given=given,
         codes=codes,
-        at_once=at_once(room.server, [*given, *codes]),
+        at_once=at_once(room, [*given, *codes]),
         may=MAY,
         days=DAYS,
         moment=moment,
@@ -254,9 +254,11 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
     )
 
 
-def at_once(server: HubServer, shared: list[Given | Code]) -> bool:
-    """Whether people can edit one notebook of *server* at once: it was shared when it started."""
-    started = moment(server.started)
+def at_once(room: Room, shared: list[Given | Code]) -> bool:
+    """Whether people can edit one notebook there at once: it was shared when it started."""
+    started, plan = moment(room.server.started), room.plan
+    if plan and plan.shared and plan.id == room.server.plan:
+        return room.server.state == "running"
     return bool(started) and any(
         since <= started for one in shared if (since := moment(one.since)) and started
     )
@@ -353,7 +355,7 @@ async def _facts(request: Request, room: Room) -> dict[str, Any]:
             {"id": one.id, "level": one.level, "until": one.until, "used": one.used}
             for one in codes
         ],
-        "at_once": at_once(room.server, [*given, *codes]),
+        "at_once": at_once(room, [*given, *codes]),
         "copies": copy_address(request, copies.key) if copies else "",
     }
 
