@@ -43,7 +43,8 @@ ATTACK = "open('data/numbers.csv', 'w')"
 def hub(tmp_path_factory):
     """The real Atoll, which lets visitors in, and the address of a repository."""
     repositories = tmp_path_factory.mktemp("repositories")
-    make_repo(repositories / "lab", {"runtime.txt": "python-3.11\n", "intro.ipynb": "{}"})
+    files = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(NOTEBOOK)}
+    make_repo(repositories / "lab", files)
     config = repositories / "people.py"
     config.write_text(CONFIG)
     with serve(repositories) as base:
@@ -94,18 +95,25 @@ def launch(admin, one, repository):
     admin.get_by_role("button", name="Launch", exact=True).click()
     admin.wait_for_url("**/user/admin/lab/lab/tree/intro.ipynb")
     home = one.places.data / "volumes" / "admin" / "lab" / "home"
-    (home / "intro.ipynb").write_text(json.dumps(NOTEBOOK))
     (home / ".netrc").write_text("password")
     return home, numbers
 
 
-def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
-    one, repository = hub
-    sign_in(browser, one, "grace").context.close()  # whom the hub knows from now on
-    admin = sign_in(browser, one, "admin", one.password)
-    home, numbers = launch(admin, one, repository)
-    before = (home / "intro.ipynb").read_bytes()
+def watch_together(admin, grace, one, notebook):
+    """Type in the notebook, which grace sees at once, as the server was shared from its start."""
+    grace.goto(f"{one.home}/services/atoll/servers")
+    grace.get_by_role("link", name="Open lab of admin").click()
+    grace.get_by_role("button", name="Authorize").click()
+    cell = ".jp-Notebook .jp-CodeCell .cm-content"
+    grace.locator(cell).first.wait_for()
+    admin.locator(cell).first.click()
+    admin.keyboard.type("# of admin")
+    grace.locator(cell).get_by_text("# of admin").wait_for()
+    eventually(lambda: "# of admin" in notebook.read_text(), 20)
 
+
+def show(admin, one):
+    """Let visitors have copies; return their link."""
     admin.goto(f"{one.home}/services/atoll/servers/lab/people")
     admin.get_by_text("grace may look at it").wait_for()
     assert admin.get_by_text("from the next start of this server on").count() == 0
@@ -116,8 +124,19 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     check_everywhere(admin, "people-visitors")
     link = admin.get_by_label("Visitors’ link", exact=True).input_value()
     assert f"]({link})" in admin.get_by_label("Badge in Markdown", exact=True).input_value()
+    return link
+
+
+def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
+    one, repository = hub
+    grace = sign_in(browser, one, "grace")  # whom the hub knows from now on
+    admin = sign_in(browser, one, "admin", one.password)
+    home, numbers = launch(admin, one, repository)
+    watch_together(admin, grace, one, home / "intro.ipynb")
+    link = show(admin, one)
     one.api("DELETE", "users/admin/servers/lab")  # a copy can be had of what does not run
     eventually(lambda: one.server("admin", "lab").get("stopped"))
+    before = (home / "intro.ipynb").read_bytes()
 
     visitor = browser.new_context().new_page()
     visitor.set_default_timeout(PATIENCE)
@@ -129,6 +148,8 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     cell = visitor.locator(".jp-Notebook .jp-CodeCell .cm-content").first
     cell.click()
     visitor.get_by_text("| Idle").wait_for()
+    assert "# of admin" in cell.inner_text()
+    visitor.keyboard.press("Control+a")
     visitor.keyboard.type(ATTACK)
     visitor.keyboard.press("Control+Enter")
     visitor.locator(".jp-OutputArea-output").get_by_text("Read-only file system").first.wait_for()
@@ -150,7 +171,7 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     visitor.goto(link)
     visitor.get_by_text("There is no copy to be had here.").wait_for()
     check_everywhere(visitor, "copy-taken-back")
-    for page in (admin, visitor):
+    for page in (admin, grace, visitor):
         page.context.close()
 
 

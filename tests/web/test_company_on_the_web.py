@@ -129,9 +129,12 @@ async def test_a_pasted_link_and_a_filled_in_form_let_nobody_in_unseen(ada, serv
     assert not service.store.launches.kept
     fields = dict(re.findall(r'type="text"[^>]*name="(\w+)" value="([^"]*)"', page.text))
     assert fields["people"] == "anna"
-    seen = await ada.post("launches", **{**fields, "repository": html.unescape(link)})
-    await over(ada, service, seen.url.path.rsplit("/", 1)[-1])
-    assert shares(service) == {"anna": RUNS}
+    page = await ada.post("launches", **{**fields, "people": ""})  # who has thought better of it
+    await over(ada, service, page.url.path.rsplit("/", 1)[-1])
+    assert shares(service) == {}
+    page = await ada.post("launches", **{**fields, "repository": link, "name": "two"})
+    await over(ada, service, page.url.path.rsplit("/", 1)[-1])
+    assert shares(service, "two") == {"anna": RUNS}
     page = await ada.get(f"?repository={quote(REPO)}&people=carl&visitors=yes")
     assert "carl" not in page.text
 

@@ -25,7 +25,6 @@ from atoll.engines.local.runner import Record, open_gate
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
-from atoll.launching.company import Invited, alone, guests
 from atoll.launching.room import Room, queue_for
 from atoll.launching.wishes import Wishes
 from atoll.queue import Place
@@ -119,15 +118,15 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
         opening = f"lab/tree/{opening.lstrip('/')}"
     if opening:
         target = replace(target, opening=check_opening(opening))
-    if error := alone(Invited(guests(options["people"]), options["visitors"])):
-        raise error
     given = {"temporary": "yes" if options["temporary"] else ""}
     given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
     given["volumes"] = ",".join(options["volumes"])
-    wishes = Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
-    if wishes.people or wishes.visitors:
+    linked = Wishes.of_link(reference)
+    if linked.people or linked.visitors:
         click.echo("Nobody else is here whom the link could let in.", err=True)
-        wishes = replace(wishes, people="", visitors="")
+        linked = replace(linked, people="", visitors="")
+    given |= {"people": options["people"], "visitors": "yes" if options["visitors"] else ""}
+    wishes = Wishes(**linked.asked() | Wishes.read(given).asked())
     asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
     mounts = () if options["no_volumes"] else asked.mounts
     how = {name: options[name] for name in ("retry", "rebuild", "infer")}

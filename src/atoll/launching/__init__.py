@@ -24,7 +24,7 @@ from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, mounts, pairs, proposals
 from atoll.launching.changes import Changed, Wanted, as_it_was, changes, only_files
-from atoll.launching.company import NOBODY, Company, Invited, alone, check_levels
+from atoll.launching.company import NOBODY, Company, Invited, check, check_levels
 from atoll.launching.copies import copy_of
 from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
@@ -177,7 +177,7 @@ class Launcher:
             plan = await self._copy(request, request.copied)
             return Prepared(plan, None, cached=True, seconds=clock.seconds)
         # What is wrong with these is said before an hour's build.
-        await self._check_company(request)
+        await check(self.company, request.invited, request.person, temporary=request.temporary)
         wanted = await self._mounts(request, await self.name_for(request))
         index_day(request.at)
         content, checkout = await self._check_out_both(request, tell, clock)
@@ -248,13 +248,6 @@ class Launcher:
         latest = await self.plans.latest(request.person.name)
         kept, _ = latest.get(await self.name_for(request), (None, None))
         return None if request.temporary else kept
-
-    async def _check_company(self, request: LaunchRequest) -> None:
-        if self.company:
-            whose = request.person
-            await self.company.check(request.invited, whose, temporary=request.temporary)
-        elif error := alone(request.invited):
-            raise error
 
     async def _ask(
         self, kept: ServerPlan, content: Checkout, now: Wanted, invited: Invited

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from atoll.access import Kind, Level, Party, party
-from atoll.errors import AtollError, BadRequest, Refused
+from atoll.errors import BadRequest, Refused
 from atoll.events import Event, Tell
 from atoll.launching.changes import Change
 from atoll.launching.copies import CopyLinks, new_link
@@ -171,12 +171,15 @@ class Company:
         return [one for one in people if one.level not in now.get(one.whom, ())]
 
 
-def alone(invited: Invited) -> AtollError | None:
-    """Return what somebody is told who has invited others to where there are none."""
-    if not invited.anybody:
-        return None
-    message = "Nobody else is here who could be let in."
-    return Refused(message, hint="Launch it on a hub, where others sign in, too.")
+async def check(
+    company: Company | None, invited: Invited, person: Person, *, temporary: bool
+) -> None:
+    """Raise, before anything is built, where *person* cannot have *invited* whom they name."""
+    if company:
+        await company.check(invited, person, temporary=temporary)
+    elif invited.anybody:
+        message = "Nobody else is here who could be let in."
+        raise Refused(message, hint="Launch it on a hub, where others sign in, too.")
 
 
 def check_levels(invited: Invited, *, own_lab: bool) -> None:

@@ -61,7 +61,8 @@ async def _ask(
     """Return the question about a link that was pasted: whom it lets in was in no field."""
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     asked = await question_of(request, session, target, form.wishes)
-    return launch_page(request, session, form.wishing(form.wishes), asked=asked)
+    said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
+    return launch_page(request, session, said, asked=asked)
 
 
 async def retry(request: Request) -> Response:
