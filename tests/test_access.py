@@ -149,17 +149,17 @@ def test_what_is_no_name_is_no_party(text):
         party(text)
 
 
-INSIDE = {  # of a server: Open, Run, sTart, Stop, sHare, Appoint, Delete
+INSIDE = {  # of a server: Open, Run, sTart, Stop, sHare, Appoint, show to Visitors, Delete
     "nobody": "",
     "visitor": "",
     "stranger": "",
     "view": "O",
     "run": "OR",
     "manage": "ORTSH",
-    "owner": "ORTSHAD",
+    "owner": "ORTSHAVD",
     "operator": "ORS",
 }
-LETTERS = dict(zip("ORTSHAD", ServerDeed, strict=True))
+LETTERS = dict(zip("ORTSHAVD", ServerDeed, strict=True))
 
 
 @pytest.mark.parametrize("who", INSIDE)

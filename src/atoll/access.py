@@ -143,6 +143,7 @@ class ServerDeed(StrEnum):
     STOP = "stop"
     SHARE = "share"
     APPOINT = "appoint"
+    SHOW = "show"
     DELETE = "delete"
 
 
@@ -160,6 +161,7 @@ SERVERS: Mapping[ServerDeed, frozenset[Role]] = {
     ServerDeed.STOP: frozenset({Role.MANAGER, Role.OWNER, Role.OPERATOR}),
     ServerDeed.SHARE: frozenset({Role.MANAGER, Role.OWNER}),
     ServerDeed.APPOINT: frozenset({Role.OWNER}),
+    ServerDeed.SHOW: frozenset({Role.OWNER}),  # to visitors, who get copies
     ServerDeed.DELETE: frozenset({Role.OWNER}),
 }
 
@@ -286,6 +288,8 @@ DOORS: Mapping[str, Door] = {
     "GET recognise": _PAGE,
     "POST launches": _FORM,
     "PUT uploads/{name}": Door(By.FORM, SIGNED_IN),
+    "GET copies/{key}": _PAGE,
+    "POST copies/{key}": _FORM,
     "GET launches/{launch}": _WATCHED,
     "GET launches/{launch}/events": _WATCHED,
     "GET launches/{launch}/log": _WATCHED,

@@ -21,6 +21,7 @@ from atoll.errors import AtollError, Lacking
 from atoll.folders import data_folder
 from atoll.launching import Launcher, prepared
 from atoll.launching.confirming import Trusts
+from atoll.launching.copies import CopyLinks, taken_back
 from atoll.launching.desk import Launches
 from atoll.people import Person
 from atoll.servers import Plans, Runner, Server, ServerPlan, Stops
@@ -47,6 +48,7 @@ class Store(Protocol):
     launches: Launches
     stops: Stops
     trusts: Trusts
+    copies: CopyLinks
     volumes: volumes.Records
     acts: Acts
     costs: Costs
@@ -75,13 +77,25 @@ class Atoll:
     keeper: Keeper
 
     async def start(
-        self, plan: ServerPlan, environ: Mapping[str, str], person: Person | None = None
+        self,
+        plan: ServerPlan,
+        environ: Mapping[str, str],
+        person: Person | None = None,
+        host: Person | None = None,
     ) -> Server:
         """Start *plan* with those of its mounts that *person*, its owner as of now, may have now.
 
-        Raises what `Runner.start` does.
+        Of a copy, *host* is the owner of its original, as of now. Raises what `Runner.start` does,
+        and `NotFound` where there is no copy to be had any more.
         """
-        mounts, notes = await self.keeper.granted(person or plan.owner, plan.mounts)
+        person, copied = person or plan.owner, plan.content.copied
+        if copied:
+            link = await self.store.copies.of(copied.owner, copied.server)
+            if link is None or link.copied != copied:
+                raise taken_back()
+            mounts, notes = await self.keeper.shown(host, person, plan.mounts, link.volumes)
+        else:
+            mounts, notes = await self.keeper.granted(person, plan.mounts)
         server = await self.runner.start(replace(plan, mounts=mounts), environ)
         return replace(server, notes=(*notes, *server.notes))
 

@@ -61,8 +61,8 @@ class ServerPlan:
     content, ``environment_ref`` is that one's version, and ``script`` the text of its start
     script, for bash, or "". ``mounts`` are what its owner could have when the plan was made.
     ``title`` is what people call it by, or ""; ``ends`` is when its person wants it stopped. These
-    two are the server's whatever it runs, and those of its newest plan. A plan never holds a
-    secret.
+    two are the server's whatever it runs, and those of its newest plan. ``shared`` says that
+    others are let in as it starts. A plan never holds a secret.
     """
 
     id: str
@@ -78,6 +78,7 @@ class ServerPlan:
     environment_ref: ResolvedRef | None = None
     script: str = ""
     mounts: tuple[Mount, ...] = ()
+    shared: bool = False
     title: str = ""
     ends: Ends = NO_ENDS
 

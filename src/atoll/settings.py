@@ -74,6 +74,10 @@ class AccessSettings(_Section):
     idle: Duration = Field(
         1200, gt=0, description="How long an anonymous server may be unused until it is removed"
     )
+    copy_size: Size = Field(
+        "1G",
+        description="The most that a server's files may take of which visitors get copies",
+    )
     launches: int = Field(
         5, ge=1, description="Launches in progress at once of one person who has signed in"
     )

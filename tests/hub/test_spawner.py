@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from atoll.access import Kind, Party
+from atoll.launching.copies import new_link
 from atoll.names import new_id
 from atoll.volumes import Mount, Volume
 from support.hub import a_plan, eventually
@@ -233,6 +234,46 @@ def test_deleting_a_server_deletes_the_files_it_kept_and_its_plans(installation)
     eventually(lambda: removed.exists() and "nina/gone" in removed.read_text())
     options = {"user_options": {"plan": plan.id}}
     assert installation.api("POST", path, nina, json=options).status_code == 404
+
+
+def test_a_server_that_is_to_be_shared_knows_it_from_the_start(installation):
+    olga = installation.person("olga")
+    for name, shared in (("company", True), ("alone", False)):
+        plan = replace(a_plan("olga", name), shared=shared)
+        installation.put(plan)
+        installation.run(plan, olga)
+        environ = installation.visit(f"user/olga/{name}/").json()["environ"]
+        assert ("ATOLL_TOGETHER" in environ) == shared
+
+
+def test_a_copy_starts_while_its_link_is_there_with_what_the_owner_may_show_now(installation):
+    for name in ("paul", "pia"):
+        installation.person(name)
+    mine = Volume(new_id(), Party(Kind.PERSON, "paul"), "mine", datetime.now(UTC))
+    ours = Volume(new_id(), Party(Kind.GROUP, "left"), "ours", datetime.now(UTC))
+    installation.volumes(mine, ours)
+    mounts = (Mount("mine", mine.id, "mine"), Mount("ours", ours.id, "@left/ours"))
+    link = new_link("paul", "notes", (mine.id, ours.id))
+    installation.copies(link)
+    plan = replace(a_plan("pia", "copy"), mounts=mounts)
+    content = replace(plan.content, temporary=True, copied=link.copied)
+    plan = replace(plan, content=content)
+    installation.put(plan)
+    installation.run(plan)
+    told = installation.api("GET", "users/pia/servers/copy/progress").text
+    ready = next(line for line in told.splitlines() if '"ready": true' in line)
+    notes = json.loads(ready.removeprefix("data: "))["notes"]
+    lacking = [note for note in notes if "is not in this copy: visitors may not" in note]
+    assert [note.partition(" is not")[0] for note in lacking] == [
+        "The volume “@left/ours” (at ours)"  # whose group he is not in any more
+    ]
+    installation.api("DELETE", "users/pia/servers/copy")
+    eventually(lambda: installation.server("pia", "copy").get("stopped"))
+    installation.copies(None, "paul", "notes")
+    options = {"user_options": {"plan": plan.id}}
+    answer = installation.api("POST", "users/pia/servers/copy", json=options)
+    assert answer.status_code == 404
+    assert "no copy to be had" in answer.text
 
 
 @contextmanager

@@ -132,3 +132,14 @@ def test_where_the_operators_own_bound_is_short_it_may_be_asked_for():
     short = settings_from({"servers": {"max_age": "2m"}}).servers
     asked = Wishes(lifetime="2m").request(TARGET, Person("ada"), short, typed="it")
     assert asked.ends.lifetime == 120
+
+
+def test_people_and_visitors_are_wished_for_and_written_again():
+    wishes = Wishes(people="anna, bob:view, @maths", visitors="yes")
+    request = asked(wishes)
+    assert request.invited.visitors
+    assert len(request.invited.people) == 3
+    assert Wishes.of(request, RULES) == wishes
+    assert not asked(Wishes.read({"visitors": "no"})).invited.anybody
+    with pytest.raises(BadRequest, match="Visitors may have copies, or may not"):
+        asked(Wishes(visitors="perhaps"))

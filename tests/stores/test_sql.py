@@ -13,6 +13,7 @@ from atoll.accounting import LaunchRecord
 from atoll.environments import Environment, EnvKey
 from atoll.errors import AtollError, BuildFailed, NotFound
 from atoll.launching import LaunchRequest
+from atoll.launching.copies import new_link
 from atoll.launching.desk import Launch, State
 from atoll.people import Person
 from atoll.servers import NO_ENDS, Ends, Limits, Network, ServerPlan, Stop, Why
@@ -367,3 +368,18 @@ async def test_what_needs_no_question_is_one_persons_until_they_say_otherwise(st
     await store.trusts.drop("ada", "c@main")
     assert list(await store.trusts.all("ada")) == ["a@v1"]
     assert list(await store.trusts.all("eve")) == ["c@main"]
+
+
+async def test_a_server_has_one_link_to_its_copies_until_it_is_dropped(store):
+    first, second = new_link("ada", "notes", ()), new_link("ada", "notes", ("v1", "v2"))
+    await store.copies.put(first)
+    await store.copies.put(second)
+    await store.copies.put(new_link("ada", "other", ()))
+    assert await store.copies.get(first.key) is None
+    assert await store.copies.get(second.key) == second
+    assert await store.copies.of("ada", "notes") == second
+    assert await store.copies.get("x" * 5000 + "\0") is None
+    await store.copies.drop("ada", "notes")
+    await store.copies.drop("ada", "notes")
+    assert await store.copies.of("ada", "notes") is None
+    assert await store.copies.of("ada", "other")

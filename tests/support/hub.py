@@ -19,6 +19,7 @@ import httpx2
 
 from atoll.environments import Environment, EnvKey
 from atoll.hub.places import find_places, write_settings
+from atoll.launching.copies import CopyLink
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan
@@ -168,6 +169,17 @@ class Installation:
             return found
 
         return asyncio.run(put())
+
+    def copies(self, link: CopyLink | None, *gone: str) -> None:
+        """Record *link*, or drop the one of the owner and server *gone*."""
+
+        async def put() -> None:
+            store = open_store(self.settings)
+            await store.open()
+            await (store.copies.put(link) if link else store.copies.drop(*gone))
+            await store.close()
+
+        asyncio.run(put())
 
     def run(self, plan: ServerPlan, token: str = "") -> None:
         """Have *plan* started and wait until its server is ready."""

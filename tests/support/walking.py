@@ -26,6 +26,7 @@ from atoll.access import (
     roles,
     roles_in,
 )
+from atoll.launching.copies import new_link
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.sources import FakeSource
@@ -37,6 +38,7 @@ from support.web_service import REPO, Service, make_service
 
 MARKS = ("words-of-ada", "log-of-ada", "proposal-of-ada")
 LINK = f"git/{quote('https://github.com/ada/engine', safe='')}/HEAD"
+KEY = "key-of-the-copies-of-ada"
 DEEDS = {
     "make": None,  # of one's own
     "change": Deed.CHANGE,
@@ -47,7 +49,8 @@ DEEDS = {
     "restore": Deed.RESTORE,
     "hand-over": Deed.HAND_OVER,
 }
-PEOPLE_DEEDS = ("give", "take", "link", "unlink")
+PEOPLE_DEEDS = ("give", "take", "link", "unlink", "show", "hide")
+OWNERS_DEEDS = {"show", "hide"}  # with people, of whom a manager may do the others
 DEEDS_OF = {
     row: PEOPLE_DEEDS if "people" in row else DEEDS for row in DOORS if row.endswith("{deed}")
 }
@@ -103,6 +106,8 @@ class Walker:
         door = DOORS[row]
         if door.to.isdisjoint(self._to_the_service()):
             return False
+        if deed in OWNERS_DEEDS and Role.OWNER not in roles_in(self.person, "ada", None):
+            return False
         if "{owner}" in row:
             return not door.whose.isdisjoint(roles_in(self.person, "ada", GUESTS.get(self.who)))
         if door.whose:
@@ -133,7 +138,7 @@ class Walker:
         url = path if path.startswith("/") else PREFIX + path
         url = url.replace("{rest:path}", LINK).replace("{path:path}", "atoll.css")
         url = url.replace("{owner}", "ada").replace("{deed}", deed).replace("{name}", "x.zip")
-        url = url.replace("{view}", "people")
+        url = url.replace("{view}", "people").replace("{key}", KEY)
         url = url.replace("{server}", self.service.store.launches.kept[self.launch].name)
         url = url.replace(
             "{launch}", self.failed if path.endswith(("log", "retry")) else self.launch
@@ -182,6 +187,7 @@ class Walker:
         """Return all that could have changed, to be compared."""
         store, hub = self.service.store, self.service.hub
         kept = (store.launches.kept, store.plans.made, store.volumes.kept, store.trusts.kept)
+        kept += (store.copies.kept,)
         kept += (hub.sharing.shares, hub.sharing.codes)
         return repr((*kept, hub.users, hub.started, self.service.engine.runner.removed))
 
@@ -222,6 +228,8 @@ async def walking(folder, who: str):
         walker = Walker(who, service, open_browser(), person=WALKERS[who])
         walker.launch, walker.failed = list(service.store.launches.kept)
         _share_volumes(walker)
+        link = new_link("ada", service.store.launches.kept[walker.launch].name, ())
+        await service.store.copies.put(replace(link, key=KEY))
         _share_server(service.hub, service.store.launches.kept[walker.launch].name)
         await _arrive(walker)
         yield walker

@@ -86,6 +86,8 @@ class Opened:
 @click.option("--gpus", metavar="NUMBER", help="GPUs it may use; this machine's servers have none.")
 @click.option("--credentials", is_flag=True, help="Pass yours on; nothing can be passed yet.")
 @click.option("--no-volumes", is_flag=True, help="Have no volumes, not even those of before.")
+@click.option("--people", default="", metavar="NAMES", help="Let them in; only where others are.")
+@click.option("--visitors", is_flag=True, help="Let visitors have copies; only where others are.")
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
 @click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
@@ -126,7 +128,12 @@ def _request(settings: Settings, reference: str, options: dict[str, Any]) -> Lau
     given |= {name: options[name] or "" for name in WISHED}
     given["credentials"] = "yes" if options["credentials"] else ""
     given["volumes"] = ",".join(options["volumes"])
-    wishes = Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
+    linked = Wishes.of_link(reference)
+    if linked.people or linked.visitors:
+        click.echo("Nobody else is here whom the link could let in.", err=True)
+        linked = replace(linked, people="", visitors="")
+    given |= {"people": options["people"], "visitors": "yes" if options["visitors"] else ""}
+    wishes = Wishes(**linked.asked() | Wishes.read(given).asked())
     asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
     mounts = () if options["no_volumes"] else asked.mounts
     how = {name: options[name] for name in ("retry", "rebuild", "infer")}

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
 
-from jupyterhub.orm import APIToken
+from jupyterhub.orm import APIToken, User
 from jupyterhub.spawner import Spawner, SpawnException
 from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
 from traitlets import Callable, Instance, default
@@ -103,7 +103,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         try:
             atoll = await installation(self.wiring).opened()
             plan = await self._plan(atoll)
-            server = await atoll.start(plan, self._environ(plan), self._person())
+            server = await atoll.start(plan, self._environ(plan), self._person(), self._host(plan))
         except AtollError as error:
             raise refusal(error) from error
         self.handle, self.socket, self.notes = server.handle, server.socket, server.notes
@@ -148,6 +148,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
             atoll = await installation(self.wiring).opened()
             await atoll.runner.remove(self.user.name, self.name)
             await atoll.store.plans.forget(self.user.name, self.name)
+            await atoll.store.copies.drop(self.user.name, self.name)
 
     async def rename(self, old_name: str, new_name: str) -> None:  # noqa: ARG002
         """Refuse: the plan and the kept files are the old name's."""
@@ -206,6 +207,12 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         groups = frozenset(group.name for group in self.user.groups)
         return Person(self.user.name, groups, admin=bool(self.user.admin))
 
+    def _host(self, plan: ServerPlan) -> Person | None:
+        """Return whose server *plan* copies, if it does and they are still here."""
+        copied = plan.content.copied
+        user = User.find(self.user.db, copied.owner) if copied else None
+        return user and Person(user.name, frozenset(group.name for group in user.groups))
+
     def _environ(self, plan: ServerPlan) -> dict[str, str]:
         environ: dict[str, str] = self.get_env()
         environ |= {
@@ -218,7 +225,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         if plan.owner.visitor:
             # Who cannot sign in has no other way in than a link with a key, as on any Binder.
             environ |= {"JUPYTERHUB_ALLOW_TOKEN_IN_URL": "1"}
-        if self.orm_spawner.shares or self.orm_spawner.share_codes:
+        if plan.shared or self.orm_spawner.shares or self.orm_spawner.share_codes:
             environ |= {"ATOLL_TOGETHER": "1"}
         if origins := self._origins(plan):
             environ |= {"ATOLL_ALLOW_ORIGIN": " ".join(origins)}

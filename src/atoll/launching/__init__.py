@@ -24,6 +24,8 @@ from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, lacks, mounts, pairs, proposals
 from atoll.launching.changes import Changed, Terms, Wanted, as_it_was, changes, only_files
+from atoll.launching.company import NOBODY, Company, Invited, check, check_levels
+from atoll.launching.copies import copy_of
 from atoll.launching.renewal import Homes, bring, look
 from atoll.launching.room import party
 from atoll.names import LONGEST, default_name, is_slug, new_id, title_slug
@@ -31,7 +33,7 @@ from atoll.people import Person
 from atoll.servers import DEFAULT_LIMITS, NO_ENDS, Ends, Limits, Network, Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
-from atoll.volumes import Content, Mount, Wish
+from atoll.volumes import Content, Copied, Mount, Wish
 from atoll.volumes.keeper import Keeper
 from atoll.volumes.renewal import Renewal
 
@@ -61,7 +63,8 @@ class LaunchRequest:
     nothing says what to build. ``typed`` is what the person wrote, for records and pages.
     ``wished`` are the names of what is asked for by itself: all else stays as it was with a server
     that is there. ``existing`` says what happens to such a server if it differs. ``credentials``
-    asks for its person's, which none gets yet.
+    asks for its person's, which none gets yet. ``copied`` is another person's server of which it is
+    a copy: then nothing is looked up or built. ``invited`` are to be let in.
     """
 
     person: Person
@@ -80,6 +83,8 @@ class LaunchRequest:
     wished: frozenset[str] = frozenset({"memory", "cpus", "network"})
     existing: Existing = Existing.LEAVE
     mounts: tuple[Wish, ...] | None = None
+    copied: Copied | None = None
+    invited: Invited = NOBODY
     title: str = ""
     ends: Ends = NO_ENDS
     credentials: bool = False
@@ -97,11 +102,11 @@ class Prepared:
 
     ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
     none, or "". ``only_files`` says that it differs in nothing but its files from the plan of
-    before, whose server may go on running.
+    before, whose server may go on running. Of a copy there is no ``spec``.
     """
 
     plan: ServerPlan
-    spec: EnvSpec
+    spec: EnvSpec | None
     cached: bool
     seconds: dict[str, float]
     proposal: str = ""
@@ -155,7 +160,7 @@ class Launcher:
     ``substitute`` makes another specification of one whose conda channels cannot be reached;
     without it, that is an error. ``keeper`` knows the volumes; without it, there are none.
     ``homes`` are where files are kept; without these, newer ones reach nobody. ``gpus`` is how many
-    a server can have.
+    a server can have. ``company`` lets others in; without it, there are none.
     """
 
     source: Source
@@ -166,6 +171,7 @@ class Launcher:
     keeper: Keeper | None = None
     homes: Homes | None = None
     gpus: int = 0
+    company: Company | None = None
     _unreachable: dict[EnvKey, float] = field(default_factory=dict)
     _naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -178,7 +184,11 @@ class Launcher:
         raises; `BadRequest` for a name that JupyterHub would not take, or no date.
         """
         clock = clock or Clock()
+        if request.copied:
+            plan = await self._copy(request, request.copied)
+            return Prepared(plan, None, cached=True, seconds=clock.seconds)
         # What is wrong with these is said before an hour's build.
+        await check(self.company, request.invited, request.person, temporary=request.temporary)
         wanted = await self._mounts(request, await self.name_for(request))
         index_day(request.at)
         content, checkout = await self._check_out_both(request, tell, clock)
@@ -192,10 +202,12 @@ class Launcher:
             terms = as_it_was(kept, asked, request.wished)
             if kept and request.existing is Existing.ASK:
                 key = await self._key(spec, checkout)
-                await self._ask(kept, content, Wanted(content.ref, key, terms, wanted))
+                now = Wanted(content.ref, key, terms, wanted)
+                await self._ask(kept, content, now, request.invited)
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
+            check_levels(request.invited, own_lab=built.environment.own_lab)
             tell(Event("build", "The environment is there already" if built.cached else "Built"))
             proposed = (proposals.said(proposal),) if proposal else ()
             for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
@@ -221,11 +233,19 @@ class Launcher:
                 mounts=wanted,
                 title=terms.title,
                 ends=terms.ends,
+                shared=bool(request.invited.people),
             )
             await self.plans.put(plan)
         text = proposal.text if proposal else ""
         lasting = kept is not None and only_files(kept, plan)
         return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
+
+    async def _copy(self, request: LaunchRequest, copied: Copied) -> ServerPlan:
+        theirs, _ = (await self.plans.latest(copied.owner)).get(copied.server, (None, None))
+        name, how = await self.name_for(request), (request.limits, request.network)
+        plan = copy_of(theirs, copied, request.person, name, *how)
+        await self.plans.put(plan)
+        return plan
 
     async def _specify(
         self, checkout: Checkout, request: LaunchRequest
@@ -246,14 +266,18 @@ class Launcher:
         kept, _ = latest.get(await self.name_for(request), (None, None))
         return None if request.temporary else kept
 
-    async def _ask(self, kept: ServerPlan, content: Checkout, now: Wanted) -> None:
+    async def _ask(
+        self, kept: ServerPlan, content: Checkout, now: Wanted, invited: Invited
+    ) -> None:
         """Raise `Changed` if *kept*'s server is not as *now*: its person is to be asked first."""
         files, renewal = kept.ref.version, Renewal()
         whose = (kept.owner.name, kept.name)
         if self.homes:
             files = await self.homes.origin(*whose) or files
             renewal = await look(self.homes, self.source, whose, content.ref, content.path)
-        if found := changes(kept, files, now):
+        found = changes(kept, files, now)
+        found += await self.company.changes(invited, *whose) if self.company else ()
+        if found:
             raise Changed(kept, found, renewal)
 
     async def renew(self, plan: ServerPlan, tell: Tell) -> Renewal:

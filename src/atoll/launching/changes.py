@@ -42,7 +42,8 @@ class Changed(AtollError):
         self.renewal = renewal
 
 
-LIVE = ("Version", "Title", "Lifetime", "Idle time")  # what changes while a server runs
+# What changes while a server runs.
+LIVE = ("Version", "Title", "Lifetime", "Idle time", "People", "Visitors")
 
 
 def needs_stop(found: Iterable[Change]) -> bool:

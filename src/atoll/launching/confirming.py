@@ -51,9 +51,9 @@ def marks(target: Target) -> tuple[str, ...]:
 def may_be_trusted(target: Target, wishes: Wishes, rules: ServerSettings) -> bool:
     """Whether a link to *target* with *wishes* asks for nothing beyond what is trusted.
 
-    What asks for more than is usual, or for a volume, is asked about each time; so is an address
-    in the server that is not a file's, and a version that others than the repository's owners can
-    move.
+    What asks for more than is usual, for a volume, or for others to be let in, is asked about each
+    time; so is an address in the server that is not a file's, and a version that others than the
+    repository's owners can move.
     """
     request = wishes.request(target, Person(""), rules, typed="")
     usual, limits = usual_limits(rules), request.limits
@@ -64,7 +64,8 @@ def may_be_trusted(target: Target, wishes: Wishes, rules: ServerSettings) -> boo
         _ANYBODYS.fullmatch(one.version) for one in (target.repo, target.environment) if one
     )
     beyond = limits.gpus or request.credentials or _lives_longer(request.ends, rules)
-    return not (more or beyond or reach or theirs or request.mounts) and bool(plain)
+    opens_up = request.mounts or request.invited.anybody
+    return not (more or beyond or reach or theirs or opens_up) and bool(plain)
 
 
 def _lives_longer(asked: Ends, rules: ServerSettings) -> bool:

@@ -184,7 +184,7 @@ class Desk:
             server=f"{who}/{launch.name}" if launch.name else "",
             way=Way(facts.get("way", Way.PAGE)),
             address=facts.get("address", ""),
-            detail={"launch": launch.id, **detail},
+            detail={"launch": launch.id, **_original(launch), **detail},
         )
         await note(self.acts, act)
 
@@ -350,6 +350,9 @@ class Desk:
                     await self.starter.halt(plan.owner.name, plan.name)
                 await self.launcher.renew(plan, story.tell)
             url = await self.starter.start(plan, story.tell)
+            if company := self.launcher.company:
+                async for deed, done in company.welcome(launch.request.invited, plan, story.tell):
+                    await self._note(launch, deed, **done)
         return replace(launch, state=State.READY, url=url)
 
     async def _abandon(self, launch: Launch) -> None:
@@ -368,6 +371,11 @@ class Desk:
     def _forget_later(self, launch_id: str, seconds: float = 3600) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._stories.pop, launch_id, None)
+
+
+def _original(launch: Launch) -> Mapping[str, str]:
+    copied = launch.request.copied
+    return {"copy of": f"{copied.owner}/{copied.server}"} if copied else {}
 
 
 def _ending(launch: Launch) -> Event:

@@ -13,6 +13,7 @@ from atoll.allowances import longest_idle
 from atoll.environments.reading import index_day
 from atoll.errors import BadRequest
 from atoll.launching import LaunchRequest
+from atoll.launching.company import Invited, guests
 from atoll.names import is_slug, title_of
 from atoll.people import Person
 from atoll.quantities import parse_duration, parse_size, written_duration
@@ -41,6 +42,8 @@ class Wishes:
     ``title`` is what people call the server by; ``lifetime`` and ``idle``, after which it is
     stopped, are durations such as "8h", or "never"; ``gpus`` is a number; ``credentials`` is yes
     or no.
+    ``people`` are those to let in, as `atoll.launching.company.guests` reads them; ``visitors``,
+    yes or no, says whether these may have copies.
     """
 
     name: str = ""
@@ -55,13 +58,15 @@ class Wishes:
     idle: str = ""
     gpus: str = ""
     credentials: str = ""
+    people: str = ""
+    visitors: str = ""
 
     @classmethod
     def read(cls, sent: Mapping[str, object]) -> Wishes:
         """Take what we know out of *sent*, a form's or an address's fields."""
         known = {one.name: sent.get(one.name) for one in fields(cls)}
         found = {name: text[:LONGEST] for name, text in known.items() if isinstance(text, str)}
-        for name in ("temporary", "credentials"):
+        for name in ("temporary", "credentials", "visitors"):
             if found.get(name, "").lower() in NO:
                 found.pop(name, None)
         return cls(**found)
@@ -88,6 +93,8 @@ class Wishes:
             idle=_duration(request.ends.idle),
             gpus=str(limits.gpus or ""),
             credentials="yes" if request.credentials else "",
+            people=", ".join(map(str, request.invited.people)),
+            visitors="yes" if request.invited.visitors else "",
         )
 
     def asked(self) -> dict[str, str]:
@@ -112,6 +119,8 @@ class Wishes:
             raise BadRequest("A server is either kept or temporary.", hint="Say yes or no.")
         if self.credentials.lower() not in (*YES, *NO):
             raise BadRequest("Your credentials are passed or not.", hint="Say yes or no.")
+        if self.visitors.lower() not in (*YES, *NO):
+            raise BadRequest("Visitors may have copies, or may not.", hint="Say yes or no.")
         index_day(self.at)
         return LaunchRequest(
             person=person,
@@ -129,6 +138,7 @@ class Wishes:
             title=title_of(self.title),
             ends=self._ends(rules),
             credentials=self.credentials.lower() in YES,
+            invited=Invited(guests(self.people), self.visitors.lower() in YES),
         )
 
     def _mounts(self) -> tuple[Wish, ...] | None:

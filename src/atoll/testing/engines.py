@@ -20,7 +20,8 @@ from atoll.volumes.renewal import NOTHING, Renewal, Tree
 class FakeBuilder:
     """Says ``lines``, one every ``pause`` seconds, and then has an environment, or ``error``.
 
-    ``ill`` are handles that are not healthy any more; ``built`` counts.
+    ``ill`` are handles that are not healthy any more; ``own_lab`` says that repositories bring
+    theirs; ``built`` counts.
     """
 
     lines: Sequence[str] = ("Resolved 3 packages", "Installed 3 packages")
@@ -29,6 +30,7 @@ class FakeBuilder:
     ill: set[str] = field(default_factory=set)
     built: int = 0
     engine: str = "fake"
+    own_lab: bool = False
 
     async def build(self, spec: EnvSpec, tree: Path, say: Say) -> Environment:  # noqa: ARG002
         """Pretend."""
@@ -39,7 +41,8 @@ class FakeBuilder:
             raise self.error
         self.built += 1
         python, made = spec.python or "3.12.4", str(self.built)
-        return Environment(spec.key, self.engine, f"fake:{spec.key}", python, made=made)
+        handle, own_lab = f"fake:{spec.key}", self.own_lab
+        return Environment(spec.key, self.engine, handle, python, made=made, own_lab=own_lab)
 
     async def healthy(self, handle: str) -> bool:
         """Whether *handle* is not in ``ill``."""

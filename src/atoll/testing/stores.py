@@ -12,6 +12,7 @@ from atoll.accounting.costs import Cost, Reading, Thing
 from atoll.acts import Act, Search
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
+from atoll.launching.copies import CopyLink
 from atoll.launching.desk import Launch
 from atoll.servers import Ends, ServerPlan, Stop
 from atoll.volumes import Volume
@@ -189,6 +190,29 @@ class MemoryTrusts:
 
 
 @dataclass(slots=True)
+class MemoryCopies:
+    """Links to copies, by server."""
+
+    kept: dict[tuple[str, str], CopyLink] = field(default_factory=dict)
+
+    async def put(self, link: CopyLink) -> None:
+        """Remember *link*, instead of the one before of the same server."""
+        self.kept[link.owner, link.server] = link
+
+    async def get(self, key: str) -> CopyLink | None:
+        """Return the link that has *key*, if there is one."""
+        return next((one for one in self.kept.values() if one.key == key), None)
+
+    async def of(self, owner: str, server: str) -> CopyLink | None:
+        """Return the link to *server* of *owner*'s, if there is one."""
+        return self.kept.get((owner, server))
+
+    async def drop(self, owner: str, server: str) -> None:
+        """Forget the link to it."""
+        self.kept.pop((owner, server), None)
+
+
+@dataclass(slots=True)
 class MemoryVolumes:
     """Volumes by id, with their shares."""
 
@@ -330,6 +354,7 @@ class MemoryStore:
     launches: MemoryLaunches = field(default_factory=MemoryLaunches)
     stops: MemoryStops = field(default_factory=MemoryStops)
     trusts: MemoryTrusts = field(default_factory=MemoryTrusts)
+    copies: MemoryCopies = field(default_factory=MemoryCopies)
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     acts: MemoryActs = field(default_factory=MemoryActs)
     costs: MemoryCosts = field(default_factory=MemoryCosts)

@@ -12,16 +12,30 @@ from atoll.people import Person
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """A server of *owner*'s whose work files somebody gets a copy of.
+
+    ``link`` marks the address by which they came: once that is taken back, no copy is started.
+    """
+
+    owner: str
+    server: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """The files that a server opens with.
 
     ``checkout`` is a folder that only the engine reads; its copy becomes the server's home.
     A temporary server's copy is made afresh at each start and discarded at the stop; otherwise
-    it is made once and kept, with all changes, until the server is removed.
+    it is made once and kept, with all changes, until the server is removed. Where it is ``copied``,
+    the files are those of another person's server as they are saved when it starts.
     """
 
     checkout: str
     temporary: bool = False
+    copied: Copied | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -204,6 +204,34 @@ class Keeper:
             given += [now] if now else []
             notes += [note] if note else []
         return tuple(given), tuple(notes)
+
+    async def shown(
+        self, host: Person | None, person: Person, mounts: Iterable[Mount], ids: Container[str]
+    ) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+        """Return *mounts* of *host*'s server as *person*'s copy of it has them, and what it lacks.
+
+        They can be read and no more; and only those that *host* shows, whose *ids* are given, and
+        may share as of now, or that *person* may read without that. ``None`` is nobody any more.
+        """
+        given, notes = [], []
+        for mount in mounts:
+            volume = await self._known(mount.volume)
+            what = f"The volume “{mount.name}” (at {mount.point})"
+            if volume is None or not (
+                (host and mount.volume in ids and volume.lets(host, Deed.SHARE))
+                or volume.lets(person, Deed.READ)
+            ):
+                notes.append(f"{what} is not in this copy: visitors may not read it.")
+            elif not await self.files.has(volume):
+                notes.append(f"{what} is not in this copy: its files are not there now.")
+            else:
+                given.append(replace(mount, writable=False))
+        return tuple(given), tuple(notes)
+
+    async def may_show(self, host: Person, mounts: Iterable[Mount]) -> list[Mount]:
+        """Return those of *mounts* that *host* may let visitors read."""
+        found = [(mount, await self._known(mount.volume)) for mount in mounts]
+        return [mount for mount, volume in found if volume and volume.lets(host, Deed.SHARE)]
 
     async def _grant(
         self, person: Person, mount: Mount, volume: Volume | None

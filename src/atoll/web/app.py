@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -22,9 +23,11 @@ from atoll import __version__
 from atoll.allowances import allowance
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
+from atoll.launching.company import Company
 from atoll.launching.desk import Bounds, Desk
 from atoll.web import (
     build,
+    copies,
     description,
     launches,
     metrics,
@@ -41,6 +44,7 @@ from atoll.web import (
 from atoll.web.doors import door
 from atoll.web.guard import Guard, asked_for, is_navigation, plain
 from atoll.web.hub_api import HubApi
+from atoll.web.hub_shares import HubShares
 from atoll.web.meter import Meter
 from atoll.web.sign_in import Faces, Session, SignInNeeded
 from atoll.web.site import STATIC, Place, Site
@@ -67,8 +71,9 @@ TITLES = {
 def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
     """Put the service's parts together."""
     meters, settings = metrics.Meters(), atoll.settings
+    company = Company(HubShares(hub), atoll.store.copies, atoll.keeper)
     desk = Desk(
-        atoll.launcher,
+        replace(atoll.launcher, company=company),
         metrics.CountedLaunches(atoll.store.launches, meters),
         metrics.CountedRecords(atoll.store.records, meters),
         HubStarter(hub, atoll.store.plans),
@@ -150,6 +155,8 @@ def _pages(prefix: str) -> list[Route]:
         get("launches/{launch}/requirements.txt", launches.show_requirements),
         post("launches/{launch}/accept", launches.accept),
         post("launches/{launch}/answer", launches.answer),
+        get("copies/{key}", copies.show_copy),
+        post("copies/{key}", copies.take_copy),
         get("servers", servers.show_servers),
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),

@@ -66,7 +66,7 @@ SENT_TO_VOLUMES: dict[str, Schema] = {
     "now": {"type": ["boolean", "string"]},
 }
 SENT_TO_PEOPLE: dict[str, Schema] = {
-    **_texts("whom", "link"),
+    **_texts("whom", "link", "volumes"),
     "level": {"enum": [level.value for level in Level]},
     "days": {"type": ["string", "integer"]},
 }
@@ -78,6 +78,7 @@ PEOPLE = _object(
         "people": {"type": "array", "items": LET_IN},
         "links": {"type": "array", "items": LINKS},
         "at_once": {"type": "boolean"},
+        "copies": TEXT,
     }
 )
 COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")

@@ -88,7 +88,7 @@ class HubShares:
         What is too much is taken first: stopped in between, they may do less, not more.
         """
         path, name = _path(owner, server), _whom(whom)
-        await self._exists(whom)
+        await self.exists(whom)
         # Only with its filter does JupyterHub find a scope that is to be taken.
         marks = {one: f"{MARKS[one]}!server={owner}/{server}" for one in Level}
         if rest := [marks[one] for one in Level if one not in level.whole]:
@@ -119,7 +119,8 @@ class HubShares:
     async def _say(self, method: str, url: str, sent: Mapping[str, Any]) -> Any:
         return await self.hub.said("share the server", method, url, json=dict(sent))
 
-    async def _exists(self, whom: Party) -> None:
+    async def exists(self, whom: Party) -> None:
+        """Raise `NotFound` if nobody is called so."""
         kind = "groups" if whom.kind is Kind.GROUP else "users"
         try:
             await self.hub.said("find them", "GET", f"/{kind}/{quote(whom.name, safe='')}")

@@ -35,6 +35,8 @@ class LaunchForm:
     cpus: str = ""
     network: str = ""
     volumes: str = ""
+    people: str = ""
+    visitors: str = ""
     at: str = ""
     date: str = ""
     rebuild: str = ""
@@ -93,6 +95,12 @@ class LaunchForm:
             | ({"at": self.date} if self.at == DATE else {})
         )
         return Wishes(**{**Wishes.of_link(self.repository).asked(), **mine.asked()})
+
+    @property
+    def invites_unseen(self) -> bool:
+        """Whether a link that was pasted lets in others than the form's own fields say."""
+        mine, all_of_it = Wishes(people=self.people, visitors=self.visitors), self.wishes
+        return (all_of_it.people, all_of_it.visitors) != (mine.people, mine.visitors)
 
     @property
     def advanced(self) -> bool:

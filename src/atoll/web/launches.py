@@ -22,6 +22,7 @@ from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
 from atoll.names import LONGEST_TITLE
 from atoll.people import Person
+from atoll.sources import Target
 from atoll.sources.parsing import binder_spec
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
@@ -30,7 +31,7 @@ from atoll.web.guard import address, plain
 from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
 from atoll.web.pages import launch_page, page, rules_of
-from atoll.web.question import trust
+from atoll.web.question import question_of, trust
 from atoll.web.recognition import describe, describe_environment, version_and_opening
 from atoll.web.sign_in import Session, keep, posted, session_of
 from atoll.web.site import Site, site_of
@@ -46,12 +47,24 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
-        begun = await _begin(request, session, replace(wanted, existing=Existing.ASK))
+        if form.invites_unseen:
+            return await _ask(request, session, form, wanted)
+        begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
         return launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
         await trust(request, begun.request)
-    return _to_progress(request, session, begun)
+    return to_progress(request, session, begun)
+
+
+async def _ask(
+    request: Request, session: Session, form: LaunchForm, wanted: LaunchRequest
+) -> Response:
+    """Return the question about a link that was pasted: whom it lets in was in no field."""
+    target = Target(wanted.repo, wanted.opening, wanted.environment)
+    asked = await question_of(request, session, target, form.wishes)
+    said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
+    return launch_page(request, session, said, asked=asked)
 
 
 async def retry(request: Request) -> Response:
@@ -59,8 +72,8 @@ async def retry(request: Request) -> Response:
     session, _ = await posted(request)
     old = await _launch_of(request, session)
     person = session.person or NOBODY
-    begun = await _begin(request, session, replace(old.request, person=person, retry=True))
-    return _to_progress(request, session, begun)
+    begun = await begin(request, session, replace(old.request, person=person, retry=True))
+    return to_progress(request, session, begun)
 
 
 async def show_requirements(request: Request) -> Response:
@@ -87,8 +100,8 @@ async def accept(request: Request) -> Response:
     if server and old.plan and server.plan == old.plan and not server.stopped:
         await site.hub.stop(person.name, old.name)
     asked = replace(old.request, person=person, infer=True, existing=Existing.LEAVE)
-    begun = await _begin(request, session, asked)
-    return _to_progress(request, session, begun)
+    begun = await begin(request, session, asked)
+    return to_progress(request, session, begun)
 
 
 async def answer(request: Request) -> Response:
@@ -106,10 +119,11 @@ async def answer(request: Request) -> Response:
         asked = replace(asked, name=name, title=title)
     else:
         asked = replace(asked, existing=Existing.UPDATE)
-    return _to_progress(request, session, await _begin(request, session, asked))
+    return to_progress(request, session, await begin(request, session, asked))
 
 
-async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
+async def begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
+    """Begin *wanted*, for *session*'s person or as a visitor's."""
     site = site_of(request)
     check_rebuild(wanted, session.person, site.atoll.settings.access)
     provider, spec = binder_spec(wanted.repo)
@@ -122,7 +136,8 @@ async def _begin(request: Request, session: Session, wanted: LaunchRequest) -> L
     return await visitors.open(wanted, where, session.visitor, facts)
 
 
-def _to_progress(request: Request, session: Session, begun: Launch) -> Response:
+def to_progress(request: Request, session: Session, begun: Launch) -> Response:
+    """Return the way to the page of a launch that has just *begun*."""
     # "#go": whoever has just launched goes on by themselves even if it was ready at once; who
     # comes back to the page later does not.
     answer = RedirectResponse(f"{site_of(request).place.prefix}launches/{begun.id}#go", 303)

@@ -59,9 +59,13 @@ def home_of(request: Request) -> str:
 
 
 async def show_launch(request: Request) -> Response:
-    """GET /: the Launch page, filled in as the query says."""
+    """GET /: the Launch page, filled in as the query says, but for whom to let in.
+
+    Who comes by such an address need not look at all fields; a link's page asks about these.
+    """
     session = await session_of(request)
-    return launch_page(request, session, LaunchForm.read(dict(request.query_params)))
+    form = LaunchForm.read(dict(request.query_params))
+    return launch_page(request, session, replace(form, people="", visitors=""))
 
 
 async def show_binder_link(request: Request) -> Response:

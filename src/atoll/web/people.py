@@ -13,10 +13,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from atoll.access import GUESTS, Kind, Level, Party, Role, ServerDeed, may_in, party, roles_in
 from atoll.errors import AtollError, BadRequest, NotFound, Refused
+from atoll.launching.copies import new_link
 from atoll.names import is_slug
 from atoll.people import VISITOR, Person
 from atoll.servers import ServerPlan
 from atoll.web.acts import note_act
+from atoll.web.copies import copy_address
 from atoll.web.guard import origin_of
 from atoll.web.hub_api import HubServer
 from atoll.web.hub_shares import Code, Given
@@ -164,17 +166,45 @@ def _not_run(error: NotFound) -> AtollError:
     return BadRequest("This server has not run yet.", hint="Start it once, then share it.")
 
 
+async def _show(room: Room, sent: Fields) -> Room:
+    room.check(ServerDeed.SHOW)
+    if room.plan is None or room.plan.content.temporary:
+        message = f"Server {room.name} keeps no files that visitors could have copies of."
+        raise BadRequest(message, hint="Launch the repository again, and keep its files.")
+    atoll, named = room.site.atoll, text_of(sent, "volumes").split(",")
+    mine = await atoll.keeper.may_show(room.person, room.plan.mounts)
+    may = {one.name: one.volume for one in mine}
+    wanted = [name for one in named if (name := one.strip())]
+    if strange := [name for name in wanted if name not in may]:
+        message = f"You may not let visitors read “{strange[0][:100]}”."
+        raise BadRequest(message, hint="Name volumes of this server that are yours to share.")
+    shown = tuple(may[name] for name in wanted)
+    await atoll.store.copies.put(new_link(room.owner, room.name, shown))
+    return room
+
+
+async def _hide(room: Room, sent: Fields) -> Room:  # noqa: ARG001 - as all of them
+    room.check(ServerDeed.SHOW)
+    await room.site.atoll.store.copies.drop(room.owner, room.name)
+    return room
+
+
 # What can be done, and how a page says that it was.
 DEEDS: Mapping[str, tuple[Callable[[Room, Fields], Awaitable[Room]], str]] = {
     "give": (_give, "They are let in."),
     "take": (_take, "They are not let in any more."),
     "link": (_link, "The link is made."),
     "unlink": (_unlink, "The link lets nobody in any more. Who came by it is still let in."),
+    "show": (_show, "Whoever has the visitors’ link gets a copy."),
+    "hide": (_hide, "Nobody gets a copy any more. Copies that run go on until they are stopped."),
 }
 
 
 # And how it is written down.
-NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": "unshare link"}
+NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": "unshare link"} | {
+    "show": "let visitors copy",
+    "hide": "let visitors copy no more",
+}
 
 
 async def show_people(request: Request) -> Response:
@@ -202,6 +232,8 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
     shares = room.site.shares
     given = await shares.of(room.owner, room.name)
     codes = await shares.codes(room.owner, room.name)
+    atoll, mounts = room.site.atoll, room.plan.mounts if room.plan else ()
+    copies = await atoll.store.copies.of(room.owner, room.name)
     return page(
         request,
         session,
@@ -210,7 +242,7 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
         address=_address(room),
         given=given,
         codes=codes,
-        at_once=at_once(room.server, [*given, *codes]),
+        at_once=at_once(room, [*given, *codes]),
         may=MAY,
         days=DAYS,
         moment=moment,
@@ -218,12 +250,20 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
         link=origin_of(request) + room.link if room.link else "",
         mine=room.owner == room.person.name,
         appoints=may_in(ServerDeed.APPOINT, room.whoever),
+        shows=may_in(ServerDeed.SHOW, room.whoever),
+        copies=copies and copy_address(request, copies.key),
+        badge=f"{origin_of(request)}{room.site.place.base}badge_logo.svg",
+        shown=[one.name for one in mounts if copies and one.volume in copies.volumes],
+        showable=[one.name for one in await atoll.keeper.may_show(room.person, mounts)],
+        mounts=[one.name for one in mounts],
     )
 
 
-def at_once(server: HubServer, shared: list[Given | Code]) -> bool:
-    """Whether people can edit one notebook of *server* at once: it was shared when it started."""
-    started = moment(server.started)
+def at_once(room: Room, shared: list[Given | Code]) -> bool:
+    """Whether people can edit one notebook there at once: it was shared when it started."""
+    started, plan = moment(room.server.started), room.plan
+    if plan and plan.shared and plan.id == room.server.plan:
+        return room.server.state == "running"
     return bool(started) and any(
         since <= started for one in shared if (since := moment(one.since)) and started
     )
@@ -275,7 +315,7 @@ async def leave(request: Request) -> Response:
 async def list_for_programs(request: Request) -> Response:
     """GET api/servers/OWNER/NAME/people."""
     room = await room_of(request, await by_token(request), ServerDeed.SHARE)
-    return JSONResponse(await _facts(room))
+    return JSONResponse(await _facts(request, room))
 
 
 async def do_for_programs(request: Request) -> Response:
@@ -287,7 +327,7 @@ async def do_for_programs(request: Request) -> Response:
     room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
     await _note(request, room, name, sent)
     made = {"link": origin_of(request) + room.link} if room.link else {}
-    return JSONResponse(await _facts(room) | made)
+    return JSONResponse(await _facts(request, room) | made)
 
 
 async def shared_for_programs(request: Request) -> Response:
@@ -302,15 +342,16 @@ async def shared_for_programs(request: Request) -> Response:
 
 
 async def _note(request: Request, room: Room, deed: str, sent: Fields) -> None:
-    told = {key: text_of(sent, key) for key in ("whom", "level") if sent.get(key)}
+    told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
     what = f"{room.owner}/{room.name}"
     await note_act(request, room.person.name, NOTED[deed], "server", what, detail=told)
 
 
-async def _facts(room: Room) -> dict[str, Any]:
+async def _facts(request: Request, room: Room) -> dict[str, Any]:
     shares = room.site.shares
     given = await shares.of(room.owner, room.name)
     codes = await shares.codes(room.owner, room.name)
+    copies = await room.site.atoll.store.copies.of(room.owner, room.name)
     return {
         "owner": room.owner,
         "server": room.name,
@@ -319,7 +360,8 @@ async def _facts(room: Room) -> dict[str, Any]:
             {"id": one.id, "level": one.level, "until": one.until, "used": one.used}
             for one in codes
         ],
-        "at_once": at_once(room.server, [*given, *codes]),
+        "at_once": at_once(room, [*given, *codes]),
+        "copies": copy_address(request, copies.key) if copies else "",
     }
 
 

@@ -22,6 +22,7 @@ from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import Settings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
+from atoll.volumes import Copied
 from atoll.web.acts import note_act
 from atoll.web.build import launch_facts
 from atoll.web.guard import plain
@@ -49,6 +50,7 @@ class Row:
 
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
     was stopped, if nobody asked for that. ``moves`` says that its repository may have newer files.
+    ``copied`` is what it is a copy of.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Row:
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
     moves: bool = False
+    copied: Copied | None = None
     title: str = ""
 
     @property
@@ -175,11 +178,12 @@ def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
     theirs = plan.environment_ref
     return LaunchRequest(
         person=plan.owner,
-        repo=plan.ref.repo if moving else _pinned(plan.ref),
-        environment=(theirs.repo if moving else _pinned(theirs)) if theirs else None,
+        repo=plan.ref.repo if moving else pinned(plan.ref),
+        environment=(theirs.repo if moving else pinned(theirs)) if theirs else None,
         opening=plan.opening,
         name=name,
         temporary=plan.content.temporary,
+        copied=plan.content.copied,
         limits=plan.limits,
         network=plan.network,
         existing=Existing.ASK if moving else Existing.LEAVE,
@@ -188,7 +192,8 @@ def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
     )
 
 
-def _pinned(ref: ResolvedRef) -> RepoRef:
+def pinned(ref: ResolvedRef) -> RepoRef:
+    """Return the reference to just this version."""
     return replace(ref.repo, version=ref.version, path_follows=False)
 
 
@@ -248,6 +253,7 @@ async def delete(request: Request) -> Response:
     await _gone(site, person, name)
     await site.atoll.runner.remove(person.name, name)
     await site.atoll.store.plans.forget(person.name, name)
+    await site.atoll.store.copies.drop(person.name, name)
     await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
     told = urlencode({"done": _called(plan, name)})
     return RedirectResponse(f"{site.place.prefix}servers?{told}", 303)
@@ -307,6 +313,7 @@ async def _row(
         used=used,
         python=plan.environment.python if plan else "",
         environment=describe_environment(theirs.repo, theirs.version) if theirs else "",
+        copied=plan.content.copied if plan else None,
         moves=bool(files and plan and not launched.startswith(plan.ref.repo.version)),
         title=plan.title if plan else "",
     )

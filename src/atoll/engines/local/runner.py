@@ -33,6 +33,7 @@ from atoll.engines.local import (
     seccomp,
     usage,
 )
+from atoll.engines.local.copying import fill_copy
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
@@ -312,7 +313,10 @@ class LocalRunner:
         give(sockets, owner)
         try:
             home = self._home(handle, plan)
-            fill(home, commands.content(plan), owner)
+            if plan.content.copied:
+                fill_copy(self.settings, plan, home, owner)
+            else:
+                fill(home, commands.content(plan), owner)
             box = commands.box(self.settings, plan, environ, home, sockets, owner)
             mounts = mounting.binds(self.settings, plan, home, owner, box.binds)
             box = replace(box, binds=(*box.binds, *mounts.binds))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from atoll.errors import Unreachable
 from atoll.settings import Settings
 from atoll.stores.sql.acts import SqlActs
+from atoll.stores.sql.copies import SqlCopies
 from atoll.stores.sql.costs import SqlCosts
 from atoll.stores.sql.database import Database
 from atoll.stores.sql.launches import SqlLaunches
@@ -39,6 +40,7 @@ class SqlStore:
         self.launches = SqlLaunches(database)
         self.stops = SqlStops(database)
         self.trusts = SqlTrusts(database)
+        self.copies = SqlCopies(database)
         self.volumes = SqlVolumes(database)
         self.acts = SqlActs(database)
         self.costs = SqlCosts(database)

@@ -140,6 +140,16 @@ trusts = Table(
     Column("at", Moment, nullable=False),
 )
 
+copies = Table(
+    f"{PREFIX}copies",
+    metadata,
+    Column("owner", String(255), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("made", Moment, nullable=False),
+    Column("volumes", JSON, nullable=False),
+)
+
 volumes = Table(
     f"{PREFIX}volumes",
     metadata,

@@ -1,0 +1,82 @@
+"""Copies: the page at which visitors get a copy of somebody's server, and what its button does."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from atoll.allowances import allowance
+from atoll.errors import NotFound
+from atoll.launching import LaunchRequest
+from atoll.launching.copies import CopyLink, taken_back
+from atoll.launching.wishes import usual_limits
+from atoll.people import Person
+from atoll.servers import Network, ServerPlan
+from atoll.web.guard import origin_of
+from atoll.web.launches import begin, to_progress
+from atoll.web.pages import page, rules_of
+from atoll.web.recognition import describe
+from atoll.web.servers import pinned
+from atoll.web.sign_in import posted, session_of
+from atoll.web.site import site_of
+
+
+def copy_address(request: Request, key: str) -> str:
+    """Return the whole address of the page of the copies that *key* opens."""
+    return f"{origin_of(request)}{site_of(request).place.prefix}copies/{key}"
+
+
+async def show_copy(request: Request) -> Response:
+    """GET copies/KEY: whose server there is a copy of, and what becomes of the copy."""
+    session = await session_of(request)
+    link, plan = await _found(request)
+    rules = rules_of(request, session)
+    what, where = describe(plan.ref.repo)
+    reach = min(plan.network, Network(rules.network), key=tuple(Network).index)
+    return page(
+        request,
+        session,
+        "copy.html",
+        link=link,
+        what=what,
+        where=where,
+        read=[one.name for one in plan.mounts if one.volume in link.volumes],
+        network=reach,
+        limits=usual_limits(rules),
+        mine=session.name == link.owner,
+    )
+
+
+async def take_copy(request: Request) -> Response:
+    """POST copies/KEY: begin a copy, and show its progress."""
+    session, _ = await posted(request)
+    link, plan = await _found(request)
+    atoll, person = site_of(request).atoll, session.person or Person("")
+    if not await atoll.builder.healthy(plan.environment.handle):
+        message = "The environment of this server is not here any more."
+        raise NotFound(message, hint=f"Ask {link.owner} to start it: then it is built again.")
+    rules = allowance(atoll.settings, session.person)
+    theirs = plan.environment_ref
+    wanted = LaunchRequest(
+        person=person,
+        repo=pinned(plan.ref),
+        environment=pinned(theirs) if theirs else None,
+        opening=plan.opening,
+        temporary=True,
+        limits=usual_limits(rules),
+        network=Network(rules.network),
+        copied=link.copied,
+    )
+    return to_progress(request, session, await begin(request, session, wanted))
+
+
+async def _found(request: Request) -> tuple[CopyLink, ServerPlan]:
+    """Return the link that the address names, and what it leads to, or raise `NotFound`."""
+    store = site_of(request).atoll.store
+    link = await store.copies.get(request.path_params["key"])
+    if link is None:
+        raise taken_back()
+    plan, _ = (await store.plans.latest(link.owner)).get(link.server, (None, None))
+    if plan is None or plan.content.temporary:
+        raise taken_back()
+    return link, plan
