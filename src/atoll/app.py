@@ -15,6 +15,7 @@ from atoll.access import HUB, Kind, Party, Share
 from atoll.accounting import Records
 from atoll.accounting.costs import Costs
 from atoll.acts import Acts
+from atoll.allowances import Allowances, Rulings
 from atoll.environments import Builder, Environments, Shelf
 from atoll.environments.substitutes import from_pypi
 from atoll.errors import AtollError, Lacking
@@ -22,6 +23,8 @@ from atoll.folders import data_folder
 from atoll.launching import Launcher, prepared
 from atoll.launching.confirming import Trusts
 from atoll.launching.desk import Launches
+from atoll.launching.wishes import GIB, within
+from atoll.messages import Messages
 from atoll.people import Person
 from atoll.servers import Plans, Runner, Server, ServerPlan, Stops
 from atoll.settings import Settings
@@ -50,6 +53,8 @@ class Store(Protocol):
     volumes: volumes.Records
     acts: Acts
     costs: Costs
+    rulings: Rulings
+    messages: Messages
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date."""
@@ -74,15 +79,26 @@ class Atoll:
     uploads: Receiver
     keeper: Keeper
 
+    @property
+    def allowances(self) -> Allowances:
+        """What people may have now."""
+        return Allowances(self.settings, self.store.rulings)
+
     async def start(
         self, plan: ServerPlan, environ: Mapping[str, str], person: Person | None = None
     ) -> Server:
-        """Start *plan* with those of its mounts that *person*, its owner as of now, may have now.
+        """Start *plan* with what *person*, its owner as of now, may have now.
 
-        Raises what `Runner.start` does.
+        Without *person*, who runs this process has it as it is, but for the mounts. Raises what
+        `Runner.start` does.
         """
         mounts, notes = await self.keeper.granted(person or plan.owner, plan.mounts)
-        server = await self.runner.start(replace(plan, mounts=mounts), environ)
+        plan = replace(plan, mounts=mounts)
+        if person and (limits := within(plan.limits, await self.allowances.of(person))):
+            plan = replace(plan, limits=limits)
+            had = f"{limits.memory / GIB:g}G of memory and {limits.cpus:g} processors"
+            notes = (*notes, f"This server has {had}: no more is allowed you now.")
+        server = await self.runner.start(plan, environ)
         return replace(server, notes=(*notes, *server.notes))
 
 
@@ -116,7 +132,8 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         width=settings.builds.at_once,
     )
     substitute = from_pypi if settings.builds.substitute else None
-    keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings))
+    quota = Allowances(settings, shelves.rulings).quota
+    keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings), quota)
     launcher = Launcher(
         source,
         environments,

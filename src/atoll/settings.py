@@ -302,13 +302,15 @@ class VolumeSettings(_Section):
 
 
 class GroupSettings(_Section):
-    """``[groups.NAME]``: what ``[servers]`` says, otherwise for the people of a group."""
+    """``[groups.NAME]``: what ``[servers]`` says, and of volumes, otherwise for a group."""
 
     memory: Size | None = Field(None, description="Memory of a server")
     max_memory: Size | None = Field(None, description="The most memory that may be asked for")
-    cpus: float | None = Field(None, gt=0, description="Processors of a server")
+    cpus: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Processors of a server"
+    )
     max_cpus: float | None = Field(
-        None, gt=0, description="The most processors that may be asked for"
+        None, gt=0, allow_inf_nan=False, description="The most processors that may be asked for"
     )
     network: NetworkName | None = Field(None, description="What a server may reach")
     networks: list[NetworkName] | None = Field(
@@ -316,6 +318,9 @@ class GroupSettings(_Section):
     )
     per_person: int | None = Field(
         None, ge=1, description="Servers that each of them may have running"
+    )
+    volume_quota: Size | None = Field(
+        None, description="What a volume that one of them makes may take, for `[volumes] quota`"
     )
 
 

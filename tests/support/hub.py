@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx2
 
+from atoll.allowances import Ruling
 from atoll.environments import Environment, EnvKey
 from atoll.hub.places import find_places, write_settings
 from atoll.names import new_id
@@ -166,6 +167,19 @@ class Installation:
             found = await store.volumes.all()
             await store.close()
             return found
+
+        return asyncio.run(put())
+
+    def rulings(self, *new: Ruling) -> list[Ruling]:
+        """Set what *new* say, and return all that is set."""
+
+        async def put() -> list[Ruling]:
+            store = open_store(self.settings)
+            await store.open()
+            await store.rulings.put(new)
+            found = await store.rulings.all()
+            await store.close()
+            return [*found]
 
         return asyncio.run(put())
 

@@ -26,6 +26,7 @@ from atoll.access import (
     roles,
     roles_in,
 )
+from atoll.messages import message_from
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.sources import FakeSource
@@ -162,7 +163,10 @@ class Walker:
             link = row.split()[1].split("/", maxsplit=1)[0]
             return {"whom": "grace", "level": "run", "days": "1", "link": link}
         if "admin" in row:
-            return {"server": "ada"}  # all of hers
+            told = {"text": "words", "number": "2" if "api" in row else "1"}
+            return {"server": "ada", "whom": "zoe", "memory": "1G", **told}  # all of hers
+        if row == "POST messages/dismiss":
+            return {"number": "3"}
         if not deed:
             return {"repository": REPO, "how": "new", "what": "x"}
         if deed == "make":
@@ -183,6 +187,7 @@ class Walker:
         store, hub = self.service.store, self.service.hub
         kept = (store.launches.kept, store.plans.made, store.volumes.kept, store.trusts.kept)
         kept += (hub.sharing.shares, hub.sharing.codes)
+        kept += (store.rulings.kept, store.messages.kept, store.messages.away)
         return repr((*kept, hub.users, hub.started, self.service.engine.runner.removed))
 
 
@@ -221,6 +226,8 @@ async def walking(folder, who: str):
         await _belongings(service, ada)
         walker = Walker(who, service, open_browser(), person=WALKERS[who])
         walker.launch, walker.failed = list(service.store.launches.kept)
+        for _ in range(3):  # one for each row that takes one away
+            await service.store.messages.add(message_from("@", "words to all", "boss"))
         _share_volumes(walker)
         _share_server(service.hub, service.store.launches.kept[walker.launch].name)
         await _arrive(walker)

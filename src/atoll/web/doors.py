@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from atoll.access import DOORS, HUB, By, Door, Role, roles
 from atoll.errors import Refused
+from atoll.web.guard import is_navigation
 from atoll.web.sign_in import SignInNeeded, session_of
 
 ASK = "Ask the operator of this hub."
@@ -48,6 +49,8 @@ def _behind(known: Door, handler: Handler) -> Handler:
                 if session.person and not session.person.visitor:
                     raise Refused("Only an operator may come here.", hint=ASK)
                 raise SignInNeeded
+            if is_navigation(request.headers):  # a page, which shows them
+                request.state.told = await request.app.state.board.of(session.person)
         return await handler(request)
 
     return come

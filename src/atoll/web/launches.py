@@ -43,10 +43,10 @@ async def launch(request: Request) -> Response:
     session, fields = await posted(request)
     form = LaunchForm.read(fields)
     try:
-        wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
+        wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
         begun = await _begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
-        return launch_page(request, session, form, error=error)
+        return await launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
         await trust(request, begun.request)
     return _to_progress(request, session, begun)
@@ -220,8 +220,8 @@ async def edit(request: Request) -> Response:
     """GET launches/ID/edit: the form that led to it, to change something."""
     session = await session_of(request)
     begun = await _launch_of(request, session)
-    form = LaunchForm.of(begun.request, rules_of(request, session))
-    return launch_page(request, session, form)
+    form = LaunchForm.of(begun.request, await rules_of(request, session))
+    return await launch_page(request, session, form)
 
 
 async def enter(request: Request) -> Response:
