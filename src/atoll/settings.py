@@ -335,6 +335,12 @@ class OperatorSettings(_Section):
     cost_days: int = Field(
         1100, ge=0, description="Days for which it is kept what servers have cost; 0: for ever"
     )
+    log_days: int = Field(
+        90,
+        ge=0,
+        description="Days for which it is kept what stopped servers, and builds, had printed; "
+        "0: for ever",
+    )
     sample: Duration = Field(
         60, ge=0, description="How often it is measured what servers use; 0: never"
     )

@@ -27,6 +27,7 @@ from atoll.web import (
     description,
     launches,
     limits,
+    logs,
     messages,
     metrics,
     operator,
@@ -230,6 +231,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
+        await stack.enter_async_context(logs.clearing_up(site.atoll.settings))
         if site.atoll.settings.operator.sample:
             await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
         await stack.enter_async_context(app.state.culling)
