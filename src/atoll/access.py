@@ -127,6 +127,7 @@ class Office(StrEnum):
     STOP = "stop other people's servers"
     LIMIT = "set what others may have"
     TELL = "write messages to people"
+    SEE_AS = "see pages as others see them"
 
 
 HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
@@ -135,6 +136,7 @@ HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
     Office.STOP: frozenset({Role.OPERATOR}),
     Office.LIMIT: frozenset({Role.OPERATOR}),
     Office.TELL: frozenset({Role.OPERATOR}),
+    Office.SEE_AS: frozenset({Role.OPERATOR}),
 }
 
 
@@ -338,6 +340,8 @@ DOORS: Mapping[str, Door] = {
     "POST admin/limits": Door(By.FORM, _OFFICE),
     "POST admin/messages": Door(By.FORM, _OFFICE),
     "POST admin/messages/end": Door(By.FORM, _OFFICE),
+    "POST admin/see-as": Door(By.FORM, _OFFICE),
+    "POST see-as/end": Door(By.FORM, SIGNED_IN),
     "GET api/admin/{view}": Door(By.TOKEN, _OFFICE),
     "POST api/admin/stop": Door(By.TOKEN, _OFFICE),
     "POST api/admin/limits": Door(By.TOKEN, _OFFICE),
@@ -365,6 +369,20 @@ DOORS: Mapping[str, Door] = {
     "GET /about": _OPEN,
     "GET /metrics": _MONITOR,
 }
+
+# What an operator reaches while they see the pages as somebody else: what is only looked at and
+# leads nowhere, and the ways out. All else that needs a session is closed to them meanwhile.
+SEEN_AS = frozenset(
+    {
+        "GET ",
+        "GET recognise",
+        "GET servers",
+        "GET servers/states",
+        "GET volumes",
+        "POST see-as/end",
+        "POST sign-out",
+    }
+)
 
 # Commands act as the operator of the installation in whose data folder they act: whoever the
 # operating system lets into that, its owner and root. The others need no folder.

@@ -341,6 +341,14 @@ class OperatorSettings(_Section):
         description="Days for which it is kept what stopped servers, and builds, had printed; "
         "0: for ever",
     )
+    see_as: bool = Field(
+        default=False,
+        description=(
+            "Whether an operator may look at Atoll's pages as somebody else sees them, which is "
+            "written down and told to them"
+        ),
+    )
+    see_as_for: Duration = Field(1800, gt=0, description="How long, until it ends by itself")
     sample: Duration = Field(
         60, ge=0, description="How often it is measured what servers use; 0: never"
     )

@@ -164,7 +164,12 @@ class Walker:
             return {"whom": "grace", "level": "run", "days": "1", "link": link}
         if "admin" in row:
             told = {"text": "words", "number": "2" if "api" in row else "1"}
-            return {"server": "ada", "whom": "zoe", "memory": "1G", **told}  # all of hers
+            return {
+                "server": "ada",
+                "whom": "zoe",
+                "person": "carl",
+                "memory": "1G",
+            } | told  # all of hers
         if row == "POST messages/dismiss":
             return {"number": "3"}
         if not deed:
@@ -214,6 +219,7 @@ async def walking(folder, who: str):
     """Run a service in which ada has much, and give the `Walker` *who*."""
     source = TakingSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
     tables = {"access": {"anonymous": True}} if who in VISITING else {}
+    tables |= {"operator": {"see_as": True}}
     service = make_service(folder, real=source, **tables)
     service.hub.users.clear()
     for person in filter(None, WALKERS.values()):

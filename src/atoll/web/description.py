@@ -109,6 +109,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET admin/limits": _texts("of", "done"),
     "GET admin/messages": _texts("done"),
     "POST admin/stop": _texts("server"),
+    "POST admin/see-as": _texts("person"),
     "POST admin/limits": SENT_LIMITS,
     "POST admin/messages": SENT_MESSAGE,
     "POST admin/messages/end": NUMBER,

@@ -49,6 +49,7 @@ async def show_hub(request: Request) -> Response:
         environments=await overview.environments(site.atoll),
         volumes=await overview.volumes(site.atoll),
         disk=overview.disk(site.atoll),
+        see_as=site.atoll.settings.operator.see_as,
         stopped=_server_name(request.query_params.get("stopped", "")),
     )
 
