@@ -2,7 +2,8 @@
 
 import pytest
 
-from atoll.allowances import allowance, ends
+from atoll.access import Kind, Party
+from atoll.allowances import Ruling, allowance, ends, rulings_from, shown, words
 from atoll.errors import BadSettings
 from atoll.people import Person
 from atoll.settings import settings_from
@@ -58,6 +59,51 @@ def test_what_was_asked_for_counts_as_far_as_it_may():
     assert ends(rules, 3600, 5400) == (3600, 5400)
     assert ends(rules, 0, 0) == (6 * 3600, 2 * 3600)
     assert ends(settings_from({}).servers, 3600, 0) == (3600, 0)
+
+
+ADA = Party(Kind.PERSON, "ada")
+STUDENTS, TUTORS = Party(Kind.GROUP, "students"), Party(Kind.GROUP, "tutors")
+
+
+def with_rulings(*groups, **rulings):
+    known = {"ada": ADA, "students": STUDENTS, "tutors": TUTORS}
+    said = [Ruling(known[key], *one, "boss") for key, many in rulings.items() for one in many]
+    person = Person("ada", frozenset(groups))
+    return words(SETTINGS, person, said), allowance(SETTINGS, person, said)
+
+
+def test_what_an_operator_sets_for_a_group_is_in_place_of_what_the_file_says_of_that_group():
+    found, rules = with_rulings("students", students=[("max_memory", 6 * GIB), ("per_person", 1)])
+    assert (rules.max_memory, rules.per_person, rules.networks) == (6 * GIB, 1, ["none"])
+    assert found["max_memory"].source == "set for @students by boss"
+    assert found["networks"].source == "@students, atoll.toml"
+    assert found["cpus"].source == "everybody, atoll.toml"
+    both, _ = with_rulings("students", "tutors", students=[("max_memory", 6 * GIB)])
+    assert both["max_memory"].value == 6 * GIB
+    less, _ = with_rulings("students", "tutors", tutors=[("max_memory", GIB // 2)])
+    assert (less["max_memory"].value, less["max_memory"].source) == (GIB, "@students, atoll.toml")
+
+
+def test_what_is_set_for_the_person_goes_before_all_of_it_more_or_less():
+    said = [("max_memory", GIB // 4), ("networks", ["full"]), ("volume_quota", 7)]
+    found, rules = with_rulings("tutors", ada=said, tutors=[("max_memory", 9 * GIB)])
+    assert (rules.max_memory, rules.memory) == (GIB // 4, GIB // 4)
+    assert rules.networks == ["full"]
+    assert (found["volume_quota"].value, found["memory"].source) == (7, "set for ada by boss")
+
+
+def test_what_is_set_for_others_counts_for_nobody_else():
+    found, rules = with_rulings(students=[("max_memory", 1)])
+    assert rules == SETTINGS.servers
+    assert words(SETTINGS, None, [Ruling(ADA, "cpus", 1.0, "boss")]) == words(SETTINGS, None)
+    group_called_ada = Person("bob", frozenset({"ada"}))
+    assert words(SETTINGS, group_called_ada, [Ruling(ADA, "cpus", 1.0, "boss")]) == found
+
+
+@pytest.mark.parametrize("value", ["1G", "1536M", "1025K", "7", "2T"])
+def test_a_value_is_shown_as_it_can_be_sent_back(value):
+    [one] = rulings_from(ADA, {"volume_quota": value}, "boss")
+    assert shown("volume_quota", one.value) == value
 
 
 @pytest.mark.parametrize(

@@ -125,12 +125,18 @@ class Office(StrEnum):
     LOOK = "look at everybody's servers and costs"
     READ_LOG = "read who did what"
     STOP = "stop other people's servers"
+    LIMIT = "set what others may have"
+    TELL = "write messages to people"
+    SEE_AS = "see pages as others see them"
 
 
 HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
     Office.LOOK: frozenset({Role.OPERATOR}),
     Office.READ_LOG: frozenset({Role.OPERATOR}),
     Office.STOP: frozenset({Role.OPERATOR}),
+    Office.LIMIT: frozenset({Role.OPERATOR}),
+    Office.TELL: frozenset({Role.OPERATOR}),
+    Office.SEE_AS: frozenset({Role.OPERATOR}),
 }
 
 
@@ -334,9 +340,20 @@ DOORS: Mapping[str, Door] = {
     "GET admin/costs": Door(By.SESSION, _OFFICE),
     "GET admin/costs.csv": Door(By.SESSION, _OFFICE),
     "GET admin/log": Door(By.SESSION, _OFFICE),
+    "GET admin/limits": Door(By.SESSION, _OFFICE),
+    "GET admin/messages": Door(By.SESSION, _OFFICE),
     "POST admin/stop": Door(By.FORM, _OFFICE),
+    "POST admin/limits": Door(By.FORM, _OFFICE),
+    "POST admin/messages": Door(By.FORM, _OFFICE),
+    "POST admin/messages/end": Door(By.FORM, _OFFICE),
+    "POST admin/see-as": Door(By.FORM, _OFFICE),
+    "POST see-as/end": Door(By.FORM, SIGNED_IN),
     "GET api/admin/{view}": Door(By.TOKEN, _OFFICE),
     "POST api/admin/stop": Door(By.TOKEN, _OFFICE),
+    "POST api/admin/limits": Door(By.TOKEN, _OFFICE),
+    "POST api/admin/messages": Door(By.TOKEN, _OFFICE),
+    "POST api/admin/messages/end": Door(By.TOKEN, _OFFICE),
+    "POST messages/dismiss": Door(By.FORM, SIGNED_IN),
     "GET sign-in": _OPEN,
     "GET oauth_callback": _OPEN,
     "POST sign-out": _FORM,
@@ -359,6 +376,20 @@ DOORS: Mapping[str, Door] = {
     "GET /metrics": _MONITOR,
 }
 
+# What an operator reaches while they see the pages as somebody else: what is only looked at and
+# leads nowhere, and the ways out. All else that needs a session is closed to them meanwhile.
+SEEN_AS = frozenset(
+    {
+        "GET ",
+        "GET recognise",
+        "GET servers",
+        "GET servers/states",
+        "GET volumes",
+        "POST see-as/end",
+        "POST sign-out",
+    }
+)
+
 # Commands act as the operator of the installation in whose data folder they act: whoever the
 # operating system lets into that, its owner and root. The others need no folder.
 HOLDER = frozenset({Role.OPERATOR})
@@ -367,7 +398,8 @@ run, build, infer, check, list, open, logs, stop, update, remove, up, backup, re
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,
-admin people, admin servers, admin costs, admin log, admin stop
+admin people, admin servers, admin costs, admin log, admin stop, admin limits,
+admin messages, admin message, admin take-back
 """
 VERBS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),

@@ -1,49 +1,145 @@
-"""Allowances: what somebody may have, by the groups they are in."""
+"""Allowances: what somebody may have, by what is set for them and for the groups they are in.
+
+``atoll.toml`` says what everybody and what the people of a group may have; an operator may set
+something else for a person or a group while the hub runs, which is a `Ruling` each.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
+from pydantic import ValidationError
+
+from atoll.access import Kind, Party, parties
+from atoll.errors import BadRequest
 from atoll.people import Person
+from atoll.quantities import UNITS, written_duration
 from atoll.settings import GroupSettings, ServerSettings, Settings
 
 WIDEST = ("none", "internet", "full")
 FOR_EVER = ("idle", "max_idle", "max_age", "lifetime")  # of these, 0 is the most
+NAMES = tuple(GroupSettings.model_fields)
+SIZES = ("memory", "max_memory", "volume_quota")
+EVERYBODY, OURS = "everybody, atoll.toml", "atoll.toml"
 
 
-def allowance(settings: Settings, person: Person | None) -> ServerSettings:
-    """Return the rules of ``[servers]`` as they are for *person*; ``None`` is somebody unknown.
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """That an operator, *by*, has set *name*, one of `NAMES`, to *value* for *whom*."""
 
-    What their groups say goes before what is said for everybody; of several groups, the most
-    generous word counts.
+    whom: Party
+    name: str
+    value: Any
+    by: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Rulings(Protocol):
+    """Where rulings are kept; the newer one about the same counts."""
+
+    async def of(self, whom: Iterable[Party]) -> Sequence[Ruling]:
+        """Return what is set for any of *whom*."""
+        ...
+
+    async def all(self) -> Sequence[Ruling]:
+        """Return what is set, by whom it is for and by name."""
+        ...
+
+    async def put(self, new: Iterable[Ruling]) -> None:
+        """Keep *new*, all or none; one of which the value is ``None`` takes the old one back."""
+        ...
+
+    async def forget(self, whom: Party) -> None:
+        """Take back all that is set for *whom*, who is no more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A value that counts for somebody, and in half a sentence where it is from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """Says what somebody may have now."""
+
+    settings: Settings
+    rulings: Rulings
+
+    async def of(self, person: Person | None) -> ServerSettings:
+        """Return the rules of ``[servers]`` as they are for *person*; ``None`` is unknown."""
+        return allowance(self.settings, person, await self._about(person))
+
+    async def words(self, person: Person | None) -> Mapping[str, Word]:
+        """Return what counts for *person*, by name, and where it comes from."""
+        return words(self.settings, person, await self._about(person))
+
+    async def servers(self, person: Person) -> int:
+        """Return how many servers *person* may have running."""
+        return (await self.of(person)).per_person
+
+    async def quota(self, person: Person) -> int:
+        """Return what a volume of *person*'s may take, in bytes."""
+        return int((await self.words(person))["volume_quota"].value)
+
+    async def any_ends(self) -> bool:
+        """Whether servers are stopped of which nobody has asked for it."""
+        if self.settings.any_ends:
+            return True
+        return any(one.name in FOR_EVER and one.value for one in await self.rulings.all())
+
+    async def _about(self, person: Person | None) -> Sequence[Ruling]:
+        known = person is not None and not person.visitor
+        return await self.rulings.of(parties(person)) if person and known else ()
+
+
+def allowance(
+    settings: Settings, person: Person | None, rulings: Iterable[Ruling] = ()
+) -> ServerSettings:
+    """Return the rules of ``[servers]`` as they are for *person*; ``None`` is somebody unknown."""
+    known = words(settings, person, rulings)
+    update = {name: one.value for name, one in known.items() if name in ServerSettings.model_fields}
+    return settings.servers.model_copy(update=update)
+
+
+def words(
+    settings: Settings, person: Person | None, rulings: Iterable[Ruling] = ()
+) -> dict[str, Word]:
+    """Return what *person* may have, by name, and where that is from.
+
+    What an operator has set for the person goes before what their groups say, and that before
+    what is said for everybody. A group says what an operator has set for it, else what ``[groups]``
+    does; of several groups, the most generous word counts.
     """
-    rules = settings.servers
-    names = sorted(person.groups) if person else ()
-    found = [settings.groups[name] for name in names if name in settings.groups]
-    said = {
-        field: [value for one in found if (value := getattr(one, field)) is not None]
-        for field in GroupSettings.model_fields
-    }
-    update = {field: _most(field, values) for field, values in said.items() if values}
-    rules = rules.model_copy(update=update)
+    rulings = list(rulings)
+    found = {name: Word(_usual(settings, name), EVERYBODY) for name in NAMES}
+    for name in NAMES:
+        said = [
+            word
+            for group in (sorted(person.groups) if person else ())
+            if (word := _of_group(settings, group, name, rulings))
+        ]
+        if said:
+            found[name] = max(said, key=lambda one: _generous(name, one.value))
+        if name == "networks" and said:
+            offered = {network for one in said for network in one.value}
+            together = ", ".join(one.source for one in said)
+            found[name] = Word([one for one in WIDEST if one in offered], together)
+    for ruling in rulings:
+        if person and ruling.whom == Party(Kind.PERSON, person.name):
+            found[ruling.name] = Word(ruling.value, f"set for {person.name} by {ruling.by}")
     # Who may have little is given no more of it unasked.
-    return rules.model_copy(
-        update={
-            "memory": min(int(rules.memory), int(rules.max_memory)),
-            "cpus": min(rules.cpus, rules.max_cpus),
-        }
-    )
-
-
-def _most(field: str, values: list[object]) -> object:
-    if field == "network":
-        return max(values, key=lambda one: WIDEST.index(str(one)))
-    if field == "networks":
-        offered = {name for value in values for name in (value if isinstance(value, list) else ())}
-        return [name for name in WIDEST if name in offered]
-    if field in FOR_EVER:
-        return max(values, key=lambda one: float(str(one)) or math.inf)
-    return max(values, key=lambda one: float(str(one)))
+    for name in ("memory", "cpus"):
+        if float(found[name].value) > float(found[f"max_{name}"].value):
+            found[name] = found[f"max_{name}"]
+    return found
 
 
 def shorter(seconds: float, most: float) -> float:
@@ -67,3 +163,67 @@ def ends(
         lifetime = rules.max_age if rules.lifetime is None else rules.lifetime
     unused = rules.idle if idle is None else idle
     return shorter(lifetime, rules.max_age), shorter(unused, longest_idle(rules))
+
+
+def rulings_from(whom: Party, sent: Mapping[str, object], by: str) -> list[Ruling]:
+    """Return what *sent*, texts by name, sets for *whom*; an empty text takes it back.
+
+    Raises `BadRequest` with a sentence about the first that cannot be.
+    """
+    if whom.kind is Kind.HUB:
+        raise BadRequest(
+            "What everybody may have is in atoll.toml, in [servers] and [volumes].",
+            hint="Name a person or a group: ada, @maths.",
+        )
+    return [Ruling(whom, name, _value(name, sent[name]), by) for name in NAMES if name in sent]
+
+
+def shown(name: str, value: Any) -> str:
+    """Return *value* as a person writes it, exactly: it may be sent back as it is; "" is none."""
+    if value is None:
+        return ""
+    if name in SIZES:
+        units = (one for one in reversed(UNITS.items()) if int(value) % one[1] == 0)
+        unit, size = next(units)
+        return f"{int(value) // size}{unit}"
+    if name == "networks":
+        return ", ".join(value)
+    if name in FOR_EVER:
+        return written_duration(value) if value else "0"
+    return str(value) if name == "network" else f"{value:g}"
+
+
+def _usual(settings: Settings, name: str) -> Any:
+    if name == "volume_quota":
+        return settings.volumes.quota
+    return getattr(settings.servers, name)
+
+
+def _of_group(settings: Settings, group: str, name: str, rulings: Iterable[Ruling]) -> Word | None:
+    whom = Party(Kind.GROUP, group)
+    for one in rulings:
+        if (one.whom, one.name) == (whom, name):
+            return Word(one.value, f"set for {whom} by {one.by}")
+    value = getattr(settings.groups.get(group), name, None)
+    return None if value is None else Word(value, f"{whom}, {OURS}")
+
+
+def _generous(name: str, value: Any) -> float:
+    if name in FOR_EVER:
+        return value or math.inf
+    return WIDEST.index(value) if name == "network" else len(value) if name == "networks" else value
+
+
+def _value(name: str, sent: object) -> Any:
+    if sent is None or sent == "":
+        return None
+    if not isinstance(sent, str | int | float):
+        raise BadRequest(f"“{name}” is to be text.")
+    text = str(sent).strip()
+    parts = [one.strip() for one in text.split(",") if one.strip()]
+    try:
+        known = GroupSettings.model_validate({name: parts if name == "networks" else text})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadRequest(f"{name}: {said}.", hint="Leave it empty to take it back.") from None
+    return getattr(known, name)

@@ -15,6 +15,7 @@ from atoll.access import HUB, Kind, Party, Share
 from atoll.accounting import Records
 from atoll.accounting.costs import Costs
 from atoll.acts import Acts
+from atoll.allowances import Allowances, Rulings
 from atoll.environments import Builder, Environments, Shelf
 from atoll.environments.substitutes import from_pypi
 from atoll.errors import AtollError, Lacking
@@ -23,6 +24,8 @@ from atoll.launching import Launcher, prepared
 from atoll.launching.confirming import Trusts
 from atoll.launching.copies import CopyLinks, taken_back
 from atoll.launching.desk import Launches
+from atoll.launching.wishes import GIB, within
+from atoll.messages import Messages
 from atoll.people import Person
 from atoll.servers import Plans, Runner, Server, ServerPlan, Stops
 from atoll.settings import Settings
@@ -52,6 +55,8 @@ class Store(Protocol):
     volumes: volumes.Records
     acts: Acts
     costs: Costs
+    rulings: Rulings
+    messages: Messages
 
     async def open(self) -> None:
         """Connect, and bring the tables up to date."""
@@ -76,6 +81,11 @@ class Atoll:
     uploads: Receiver
     keeper: Keeper
 
+    @property
+    def allowances(self) -> Allowances:
+        """What people may have now."""
+        return Allowances(self.settings, self.store.rulings)
+
     async def start(
         self,
         plan: ServerPlan,
@@ -83,20 +93,26 @@ class Atoll:
         person: Person | None = None,
         host: Person | None = None,
     ) -> Server:
-        """Start *plan* with those of its mounts that *person*, its owner as of now, may have now.
+        """Start *plan* with what *person*, its owner as of now, may have now.
 
-        Of a copy, *host* is the owner of its original, as of now. Raises what `Runner.start` does,
-        and `NotFound` where there is no copy to be had any more.
+        Without *person*, who runs this process has it as it is, but for the mounts. Of a copy,
+        *host* is the owner of its original, as of now. Raises what `Runner.start` does, and
+        `NotFound` where there is no copy to be had any more.
         """
-        person, copied = person or plan.owner, plan.content.copied
+        whose, copied = person or plan.owner, plan.content.copied
         if copied:
             link = await self.store.copies.of(copied.owner, copied.server)
             if link is None or link.copied != copied:
                 raise taken_back()
-            mounts, notes = await self.keeper.shown(host, person, plan.mounts, link.volumes)
+            mounts, notes = await self.keeper.shown(host, whose, plan.mounts, link.volumes)
         else:
-            mounts, notes = await self.keeper.granted(person, plan.mounts)
-        server = await self.runner.start(replace(plan, mounts=mounts), environ)
+            mounts, notes = await self.keeper.granted(whose, plan.mounts)
+        plan = replace(plan, mounts=mounts)
+        if person and (limits := within(plan.limits, await self.allowances.of(person))):
+            plan = replace(plan, limits=limits)
+            had = f"{limits.memory / GIB:g}G of memory and {limits.cpus:g} processors"
+            notes = (*notes, f"This server has {had}: no more is allowed you now.")
+        server = await self.runner.start(plan, environ)
         return replace(server, notes=(*notes, *server.notes))
 
 
@@ -130,7 +146,8 @@ def wire(settings: Settings, *, trusted: bool, engine: str = "local", store: str
         width=settings.builds.at_once,
     )
     substitute = from_pypi if settings.builds.substitute else None
-    keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings))
+    quota = Allowances(settings, shelves.rulings).quota
+    keeper = Keeper(shelves.volumes, machine.files, volume_rules(settings), quota)
     launcher = Launcher(
         source,
         environments,

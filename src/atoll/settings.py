@@ -309,13 +309,15 @@ class VolumeSettings(_Section):
 
 
 class GroupSettings(_Section):
-    """``[groups.NAME]``: what ``[servers]`` says, otherwise for the people of a group."""
+    """``[groups.NAME]``: what ``[servers]`` says, and of volumes, otherwise for a group."""
 
     memory: Size | None = Field(None, description="Memory of a server")
     max_memory: Size | None = Field(None, description="The most memory that may be asked for")
-    cpus: float | None = Field(None, gt=0, description="Processors of a server")
+    cpus: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Processors of a server"
+    )
     max_cpus: float | None = Field(
-        None, gt=0, description="The most processors that may be asked for"
+        None, gt=0, allow_inf_nan=False, description="The most processors that may be asked for"
     )
     network: NetworkName | None = Field(None, description="What a server may reach")
     networks: list[NetworkName] | None = Field(
@@ -336,6 +338,9 @@ class GroupSettings(_Section):
     lifetime: Duration | None = Field(
         None, ge=0, description="How long a server runs for which nobody asks for another lifetime"
     )
+    volume_quota: Size | None = Field(
+        None, description="What a volume that one of them makes may take, for `[volumes] quota`"
+    )
 
 
 class OperatorSettings(_Section):
@@ -349,6 +354,20 @@ class OperatorSettings(_Section):
     cost_days: int = Field(
         1100, ge=0, description="Days for which it is kept what servers have cost; 0: for ever"
     )
+    log_days: int = Field(
+        90,
+        ge=0,
+        description="Days for which it is kept what stopped servers, and builds, had printed; "
+        "0: for ever",
+    )
+    see_as: bool = Field(
+        default=False,
+        description=(
+            "Whether an operator may look at Atoll's pages as somebody else sees them, which is "
+            "written down and told to them"
+        ),
+    )
+    see_as_for: Duration = Field(1800, gt=0, description="How long, until it ends by itself")
     sample: Duration = Field(
         60, ge=0, description="How often it is measured what servers use; 0: never"
     )

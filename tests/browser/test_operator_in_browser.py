@@ -17,8 +17,8 @@ PREFIX = "/services/atoll/"
 NAMES = {"bob": "eater", "grace-of-a-rather-long-name": "a-server-with-a-name-as-long-as-this-one"}
 
 
-def filled(folder):
-    service, readings, now = make_service(folder), [], datetime.now(UTC)
+def filled(folder, **tables):
+    service, readings, now = make_service(folder, **tables), [], datetime.now(UTC)
     day = now.date()
     costs = [
         Cost(day, Thing.VOLUME, Party(Kind.GROUP, "maths"), "proofs", disk=3 * 10**9),
@@ -79,4 +79,51 @@ def test_what_eats_the_machine_is_found_and_stopped(browser, tmp_path):
         page.get_by_role("row").nth(20).wait_for()
         page.goto(f"{url}{PREFIX}admin/log?before=13")
         check_everywhere(page, "admin-log")
+    page.context.close()
+
+
+def test_an_operator_sees_as_somebody_does_and_comes_back(browser, tmp_path):
+    service, _ = filled(tmp_path, operator={"see_as": True})
+    page = browser.new_context().new_page()
+    with serving(joined(service)) as url:
+        page.goto(f"{url}{PREFIX}admin")
+        page.get_by_role("button", name="See as bob").press("Enter")
+        page.get_by_text("ada, you see this as bob does. You can only look.").wait_for()
+        check_everywhere(page, "seen-as")
+        page.get_by_role("button", name="Stop eater").press("Enter")
+        page.get_by_role("heading", name="Not allowed").wait_for()
+        check_everywhere(page, "seen-as-refused")
+        assert not service.hub.users["bob"]["servers"]["eater"]["stopped"]
+        page.get_by_role("button", name="End").press("Enter")
+        page.get_by_role("heading", name="This hub now").wait_for()
+    page.context.close()
+
+
+def test_limits_are_set_and_words_said_with_the_keyboard(browser, tmp_path):
+    service, _ = filled(tmp_path)
+    page = browser.new_context().new_page()
+    with serving(joined(service)) as url:
+        page.goto(f"{url}{PREFIX}")
+        page.get_by_role("link", name="Admin").press("Enter")
+        page.get_by_role("link", name="Limits", exact=True).click()
+        page.get_by_label("A person, or @ and a group").fill("bob")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="What bob may have").wait_for()
+        page.get_by_label("Memory, at most").fill("8G")
+        page.keyboard.press("Enter")
+        page.get_by_text("Set for bob.").wait_for()
+        page.get_by_role("cell", name="set for bob by ada").first.wait_for()
+        check_everywhere(page, "admin-limits")
+        page.get_by_role("link", name="Messages").click()
+        page.get_by_label("What to say").fill("Tonight at six all servers stop for an hour. " * 3)
+        page.get_by_label("Until").fill("8h")
+        page.get_by_label("How loud").select_option("warning")
+        page.get_by_role("button", name="Show it").press("Enter")
+        page.get_by_role("cell", name="Tonight at six").wait_for()
+        page.get_by_label("What to say").fill("The new data set is in <b>@/sky</b>.")
+        page.get_by_role("button", name="Show it").press("Enter")
+        page.get_by_role("cell", name="The new data set").wait_for()
+        check_everywhere(page, "admin-messages")
+        page.get_by_role("button", name="Put away this message: Tonight").press("Enter")
+        page.get_by_role("alert").wait_for(state="detached")
     page.context.close()

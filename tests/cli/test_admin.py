@@ -97,3 +97,40 @@ def test_what_needs_the_hub_says_so_where_there_is_none(atoll, filled):
         assert "JupyterHub does not answer" in ran.stderr
     for server in ("", "/x", "bob/"):
         assert atoll("admin", "stop", server, check=False).exit_code == 2
+
+
+def test_limits_are_set_seen_and_taken_back(atoll):
+    assert "Nothing is set" in atoll("admin", "limits").stdout
+    rows = json.loads(
+        atoll("admin", "limits", "@maths", "--memory", "8G", "--per-person", "3", "--json").stdout
+    )
+    assert [(row["whom"], row["name"], row["value"], row["by"]) for row in rows] == [
+        ("@maths", "memory", "8G", ME),
+        ("@maths", "per_person", "3", ME),
+    ]
+    assert "per_person" in atoll("admin", "limits").stdout
+    atoll("admin", "limits", "@maths", "--per-person", "")
+    [row] = json.loads(atoll("admin", "limits", "--json").stdout)
+    assert row["name"] == "memory"
+    for words in (("@maths", "--memory", "much"), ("@", "--memory", "1G"), ("--memory", "1G")):
+        assert atoll("admin", "limits", *words, check=False).exit_code == 2
+    found = json.loads(atoll("admin", "limits", "@maths", "--json").stdout)
+    said = {row["name"]: (row["value"], row["source"]) for row in found}
+    assert said["memory"] == ("8G", f"set for @maths by {ME}")
+    assert said["volume_quota"] == ("10G", "everybody, atoll.toml")
+    deeds = [row["deed"] for row in json.loads(atoll("admin", "log", "--json").stdout)]
+    assert deeds == ["set limits", "set limits"]
+
+
+def test_messages_are_written_seen_and_taken_back(atoll):
+    atoll("admin", "message", "@", "Down at [red]six[/red].", "--until", "2h", "--level", "warning")
+    assert "Down at [red]six[/red]." in atoll("admin", "messages").stdout
+    [row] = json.loads(atoll("admin", "messages", "--json").stdout)
+    assert (row["whom"], row["level"], row["by"]) == ("@", "warning", ME)
+    assert "is shown no more" in atoll("admin", "take-back", str(row["number"])).stdout
+    assert json.loads(atoll("admin", "messages", "--json").stdout) == []
+    assert atoll("admin", "take-back", "7", check=False).exit_code != 0
+    assert atoll("admin", "message", "@", "x", "--until", "never", check=False).exit_code == 2
+    rows = json.loads(atoll("admin", "log", "--json").stdout)
+    assert [row["deed"] for row in rows][:2] == ["write a message", "take a message back"]
+    assert rows[0]["what"] == "everybody"

@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from atoll.hub import journal as module
 from atoll.hub.journal import Journal, read_line
 
 LINES = [
@@ -76,3 +77,16 @@ def test_no_line_breaks_the_journal_or_speaks_for_another_process(journal, line)
     (kept,) = journal.file.read_text().splitlines()
     assert json.loads(kept)["process"] == "service"
     assert json.loads(kept)["timestamp"] != "then"
+
+
+def test_what_is_printed_without_end_takes_five_files_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 10_000)
+    one = Journal(tmp_path / "atoll.log", lambda _: None)
+    for number in range(2000):
+        one.tell("hub", f"line {number} {'x' * 50}")
+    one.close()
+    files = list(tmp_path.iterdir())
+    assert len(files) == 5
+    assert sum(file.stat().st_size for file in files) <= 5 * 10_000
+    assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in files} == {0}
+    assert "line 1999" in (tmp_path / "atoll.log").read_text()

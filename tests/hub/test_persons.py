@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from atoll.access import Kind, Party
+from atoll.allowances import Ruling
 from atoll.names import new_id
 from atoll.volumes import Volume
 from support.hub import Installation, a_plan, eventually
@@ -85,6 +86,17 @@ def test_somebodys_group_may_have_more(small):
     assert running(small, "gert") == ["a", "b", "c"]
 
 
+def test_what_an_operator_has_set_counts_at_the_next_start(small):
+    token, (a, b) = plans(small, "lea", "a", "b")
+    lea = Party(Kind.PERSON, "lea")
+    small.run(a, token)
+    small.rulings(Ruling(lea, "per_person", 1, "boss"))
+    assert ask(small, b, token).status_code == 429
+    small.rulings(Ruling(lea, "per_person", None, "boss"))
+    small.run(b, token)
+    assert running(small, "lea") == ["a", "b"]
+
+
 def test_many_at_once_do_not_slip_through(small):
     token, made = plans(small, "bob", "a", "b", "c", "d")
     with ThreadPoolExecutor(len(made)) as pool:
@@ -140,6 +152,7 @@ def test_jupyterhubs_own_limit_of_named_servers_holds_for_atolls_service_as_well
 def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     token, (started, running_one, prepared) = plans(small, "gus", "ran", "runs", "never-ran")
     small.volumes(Volume(new_id(), Party(Kind.PERSON, "gus"), "x", datetime.now(UTC)))
+    small.rulings(Ruling(Party(Kind.PERSON, "gus"), "per_person", 9, "boss"))
     small.run(started, token)
     small.api("DELETE", "users/gus/servers/ran", token)
     small.run(running_one, token)
@@ -157,6 +170,7 @@ def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     removed = (small.settings.data / "tiny" / "removed").read_text()
     assert {"gus/ran", "gus/runs", "gus/never-ran"} <= set(removed.split())
     assert small.volumes() == []
+    assert small.rulings() == []
     assert small.api("GET", "user", token).status_code == 403
     newcomer = small.person("gus")
     for plan in (started, running_one, prepared):

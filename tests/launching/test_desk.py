@@ -21,6 +21,13 @@ ADA = Person("ada")
 REQUEST = LaunchRequest(ADA, RepoRef("git", "https://example.org/course"))
 
 
+def so_many(most):
+    async def servers(_):
+        return most
+
+    return servers
+
+
 class Starter:
     """Starts when it is let; or fails."""
 
@@ -235,7 +242,7 @@ async def test_many_that_come_in_one_breath_are_counted(desk):
 
 
 async def test_servers_that_run_and_those_on_their_way_are_bounded_administrators_too(desk):
-    desk.bounds = Bounds(servers=lambda _: 3)
+    desk.bounds = Bounds(servers=so_many(3))
     desk.starter.gate.clear()
     desk.starter.running = ["old", "older"]
     boss = replace(REQUEST, person=Person("boss", admin=True))
@@ -251,7 +258,7 @@ async def test_servers_that_run_and_those_on_their_way_are_bounded_administrator
 
 
 async def test_temporary_ones_without_a_name_are_counted_each(desk):
-    desk.bounds = Bounds(servers=lambda _: 2)
+    desk.bounds = Bounds(servers=so_many(2))
     desk.starter.gate.clear()
     for _ in range(2):
         await desk.open(replace(REQUEST, temporary=True))
@@ -277,7 +284,7 @@ async def test_a_hub_that_does_not_answer_for_a_moment_stops_no_launch(desk):
 
 
 async def test_visitors_are_not_counted_here(desk):
-    desk.bounds = Bounds(launches=1, servers=lambda _: 1)
+    desk.bounds = Bounds(launches=1, servers=so_many(1))
     desk.starter.gate.clear()
     visitor = replace(REQUEST, person=Person("visitor-1-2"), temporary=True)
     for _ in range(2):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx2
 
+from atoll.allowances import Ruling
 from atoll.environments import Environment, EnvKey
 from atoll.hub.places import find_places, write_settings
 from atoll.launching.copies import CopyLink
@@ -180,6 +181,19 @@ class Installation:
             await store.close()
 
         asyncio.run(put())
+
+    def rulings(self, *new: Ruling) -> list[Ruling]:
+        """Set what *new* say, and return all that is set."""
+
+        async def put() -> list[Ruling]:
+            store = open_store(self.settings)
+            await store.open()
+            await store.rulings.put(new)
+            found = await store.rulings.all()
+            await store.close()
+            return [*found]
+
+        return asyncio.run(put())
 
     def run(self, plan: ServerPlan, token: str = "") -> None:
         """Have *plan* started and wait until its server is ready."""

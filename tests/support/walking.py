@@ -27,6 +27,7 @@ from atoll.access import (
     roles_in,
 )
 from atoll.launching.copies import new_link
+from atoll.messages import message_from
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.sources import FakeSource
@@ -167,7 +168,15 @@ class Walker:
             link = row.split()[1].split("/", maxsplit=1)[0]
             return {"whom": "grace", "level": "run", "days": "1", "link": link}
         if "admin" in row:
-            return {"server": "ada"}  # all of hers
+            told = {"text": "words", "number": "2" if "api" in row else "1"}
+            return {
+                "server": "ada",
+                "whom": "zoe",
+                "person": "carl",
+                "memory": "1G",
+            } | told  # all of hers
+        if row == "POST messages/dismiss":
+            return {"number": "3"}
         if not deed:
             return {"repository": REPO, "how": "new", "what": "x", "title": "other"}
         if deed == "make":
@@ -189,6 +198,7 @@ class Walker:
         kept = (store.launches.kept, store.plans.made, store.volumes.kept, store.trusts.kept)
         kept += (store.copies.kept,)
         kept += (hub.sharing.shares, hub.sharing.codes)
+        kept += (store.rulings.kept, store.messages.kept, store.messages.away)
         return repr((*kept, hub.users, hub.started, self.service.engine.runner.removed))
 
 
@@ -215,6 +225,7 @@ async def walking(folder, who: str):
     """Run a service in which ada has much, and give the `Walker` *who*."""
     source = TakingSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
     tables = {"access": {"anonymous": True}} if who in VISITING else {}
+    tables |= {"operator": {"see_as": True}}
     service = make_service(folder, real=source, **tables)
     service.hub.users.clear()
     for person in filter(None, WALKERS.values()):
@@ -227,6 +238,8 @@ async def walking(folder, who: str):
         await _belongings(service, ada)
         walker = Walker(who, service, open_browser(), person=WALKERS[who])
         walker.launch, walker.failed = list(service.store.launches.kept)
+        for _ in range(3):  # one for each row that takes one away
+            await service.store.messages.add(message_from("@", "words to all", "boss"))
         _share_volumes(walker)
         link = new_link("ada", service.store.launches.kept[walker.launch].name, ())
         await service.store.copies.put(replace(link, key=KEY))

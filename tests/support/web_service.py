@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from atoll.allowances import Allowances
 from atoll.app import Atoll, volume_rules
 from atoll.environments import Environments
 from atoll.launching import Launcher
@@ -62,7 +63,8 @@ def make_service(
         hub.add("bob")
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
     used = real or source
-    keeper = Keeper(store.volumes, engine.files, volume_rules(settings))
+    quota = Allowances(settings, store.rulings).quota
+    keeper = Keeper(store.volumes, engine.files, volume_rules(settings), quota)
     launcher = Launcher(
         used,
         environments,

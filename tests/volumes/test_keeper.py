@@ -83,7 +83,7 @@ async def test_volumes_are_made_for_oneself_and_ones_groups_only(keeper):
 
 
 async def test_nobody_has_more_volumes_or_a_larger_one_than_the_operator_allows(keeper):
-    with pytest.raises(TooLarge, match="A volume may have"):
+    with pytest.raises(TooLarge, match="A volume of yours may have"):
         await keeper.make(ADA, "big", quota=1001)
     for name in "abc":
         await keeper.make(ADA, name)

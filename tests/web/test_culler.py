@@ -12,12 +12,13 @@ import jupyterhub_idle_culler
 import pytest
 
 from atoll.acts import ATOLL, Way
+from atoll.allowances import Allowances
 from atoll.errors import Unreachable
 from atoll.people import Person
 from atoll.servers import Ends, Why
 from atoll.settings import Settings, settings_from
 from atoll.stores.sql import open_store
-from atoll.testing.stores import MemoryActs, MemoryPlans, MemoryStops
+from atoll.testing.stores import MemoryActs, MemoryPlans, MemoryRulings, MemoryStops
 from atoll.web.culler import NEVER, Arbiter, Culler
 from support.hub import Installation, a_plan, eventually
 
@@ -125,7 +126,8 @@ RULES = settings_from({"servers": {"idle": 60, "max_age": "2d"}})
 
 
 def culler(settings, plans=None):
-    return Culler("http://127.0.0.1:1/under/", "token", settings, plans or MemoryPlans(), STOPS)
+    may = Allowances(settings, MemoryRulings())
+    return Culler("http://127.0.0.1:1/under/", "token", may, plans or MemoryPlans(), STOPS)
 
 
 STOPS = MemoryStops()

@@ -22,6 +22,7 @@ LAST = (
     "GET /build/{rest:path}",
     "POST sign-out",
     "GET oauth_callback",
+    "POST admin/see-as",  # after which an operator can only look
 )
 
 

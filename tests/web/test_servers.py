@@ -188,7 +188,9 @@ STOPPED = HubServer("x", last_activity="2026-05-04T12:00:03Z")
     ],
 )
 def test_when_a_server_will_be_stopped_is_reckoned_from_its_last_use(server, person, rules, end):
-    found = end_of(server, person, settings_from({"servers": rules}))
+    known = settings_from({"servers": rules})
+    visitors = known.access.idle if person.visitor else 0
+    found = end_of(server, known.servers, visitors=visitors)
     assert (found and (f"{found[0]:%H:%M:%S}", found[1])) == end
 
 
@@ -201,8 +203,8 @@ def test_when_a_server_will_be_stopped_is_reckoned_from_its_last_use(server, per
     ],
 )
 def test_what_its_person_asked_for_is_reckoned_with(own, end):
-    rules = settings_from({"servers": {"idle": "1h", "max_idle": "4h"}})
-    found = end_of(USED, ADA, rules, own)
+    rules = settings_from({"servers": {"idle": "1h", "max_idle": "4h"}}).servers
+    found = end_of(USED, rules, own)
     assert (f"{found[0]:%H:%M:%S}", found[1]) == end
 
 

@@ -15,12 +15,15 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from atoll.access import HUB, Kind, Party, party
 from atoll.acts import Search
+from atoll.allowances import rulings_from
 from atoll.app import Atoll, opened, wire
 from atoll.cli.acts import note_command
-from atoll.cli.common import as_json, human_size, print_table, show
+from atoll.cli.common import as_json, human_size, me, print_table, show
 from atoll.errors import BadRequest, NotFound
 from atoll.hub.places import find_places
+from atoll.messages import Level, message_from
 from atoll.settings import Settings
 from atoll.web import overview
 from atoll.web.hub_api import HubApi, hub_client
@@ -39,6 +42,8 @@ def admin() -> None:
     atoll admin servers                  what runs, with its memory and processors
     atoll admin stop ada/thesis          stop one server; atoll admin stop ada: all of hers
     atoll admin costs --by group         what this month has cost
+    atoll admin limits @maths --memory 8G what a group or a person may have
+    atoll admin message @ "Down at six."  tell people; take-back NUMBER ends it
     atoll admin log --who ada --since 1d what she did, or had done to what is hers
 
     On the machine of the hub, as whoever runs it. What you do is written down.
@@ -169,6 +174,124 @@ def stop(settings: Settings, server: str, *, as_json: bool) -> None:
         raise NotFound(f"{server} does not run.", hint="atoll admin servers")
     said = ", ".join(f"{owner}/{one}" for one in stopped) or f"nothing, as {owner} has none running"
     show({"stopped": stopped}, as_json=as_json, text=lambda: click.echo(f"Stopped {said}."))
+
+
+@admin.command()
+@click.argument("whom", metavar="[PERSON|@GROUP]", default="")
+@click.option("--memory", metavar="SIZE", help="Memory of a server, such as 8G.")
+@click.option("--max-memory", metavar="SIZE", help="The most memory that may be asked for.")
+@click.option("--cpus", metavar="NUMBER", help="Processors of a server.")
+@click.option("--max-cpus", metavar="NUMBER", help="The most processors that may be asked for.")
+@click.option("--network", metavar="POLICY", help="none, internet or full.")
+@click.option("--networks", metavar="POLICIES", help="What may be chosen: none,internet.")
+@click.option("--per-person", metavar="NUMBER", help="Servers that one may have running.")
+@click.option("--idle", metavar="TIME", help="How long a server may be unused; 0: for ever.")
+@click.option("--max-idle", metavar="TIME", help="The longest idle time that may be asked for.")
+@click.option("--lifetime", metavar="TIME", help="How long a server runs, used or not.")
+@click.option("--max-age", metavar="TIME", help="The longest lifetime that may be asked for.")
+@click.option("--volume-quota", metavar="SIZE", help="What a volume may take, such as 50G.")
+@as_json
+@click.pass_obj
+def limits(settings: Settings, /, whom: str, *, as_json: bool, **sent: str | None) -> None:
+    """Say what a person or a group may have and why, or set it; without one, what is set.
+
+    It goes over what atoll.toml says, from the next start of a server on. An empty value ("")
+    takes it back.
+    """
+    given = {name: text for name, text in sent.items() if text is not None}
+    if not whom:
+        if given:
+            raise BadRequest("For whom?", hint="atoll admin limits @maths --memory 8G")
+        rows = _do(settings, overview.limits)
+    elif given:
+        rows = _do(settings, partial(_limit, whom=party(whom), given=given))
+    else:
+        rows = _with_hub(settings, partial(overview.allowed, whom=party(whom)))
+
+    def text() -> None:
+        if not rows:
+            click.echo("Nothing is set: what atoll.toml says counts.")
+            return
+        table = _table(*(name.capitalize() for name in rows[0]))
+        for row in rows:
+            _add(table, *row.values())
+        print_table(table)
+
+    show(rows, as_json=as_json, text=text)
+
+
+@admin.command()
+@as_json
+@click.pass_obj
+def messages(settings: Settings, *, as_json: bool) -> None:
+    """List the messages that people see now."""
+    rows = _do(settings, overview.messages)
+
+    def text() -> None:
+        table = _table("Number", "To", "Message", "Level", "Until", "By")
+        for row in rows:
+            until = (row["until"] or "taken back")[:16]
+            to = row["server"] or row["whom"]
+            _add(table, row["number"], to, row["text"], row["level"], until, row["by"])
+        print_table(table)
+
+    show(rows, as_json=as_json, text=text)
+
+
+@admin.command()
+@click.argument("whom", metavar="@|@GROUP|PERSON|PERSON/SERVER")
+@click.argument("text")
+@click.option("--until", default="", metavar="TIME|MOMENT", help="2h, or 2026-11-22T18:00 (UTC).")
+@click.option(
+    "--level", type=click.Choice([one.value for one in Level]), default="notice", help="How loud."
+)
+@as_json
+@click.pass_obj
+def message(
+    settings: Settings, whom: str, text: str, *, until: str, level: str, as_json: bool
+) -> None:
+    """Show TEXT at the top of people's pages: of everybody (@), a group, or a person."""
+    new = message_from(whom, text, me().name, level=level, until=until)
+
+    async def do(atoll: Atoll) -> Row:
+        detail = {"text": new.text, "level": new.level.value, "until": until}
+        to = "everybody" if new.whom == HUB else str(new.whom)
+        kind = "group" if new.whom.kind is Kind.GROUP else "person"
+        acts = atoll.store.acts
+        await note_command(acts, "write a message", kind, to, detail, must=True)
+        return overview.told(await atoll.store.messages.add(new))
+
+    row = _do(settings, do)
+    said = f"Message {row['number']} is shown. To end it: atoll admin take-back {row['number']}"
+    show(row, as_json=as_json, text=lambda: click.echo(said))
+
+
+@admin.command("take-back")
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
+@as_json
+@click.pass_obj
+def take_back(settings: Settings, number: int, *, as_json: bool) -> None:
+    """Show the message NUMBER to nobody any more."""
+
+    async def do(atoll: Atoll) -> Row:
+        acts = atoll.store.acts
+        await note_command(acts, "take a message back", "message", str(number), must=True)
+        ended = await atoll.store.messages.end(number, datetime.now(UTC))
+        if ended is None:
+            message = f"There is no message {number}, or it has ended."
+            raise NotFound(message, hint="atoll admin messages")
+        return overview.told(ended)
+
+    row = _do(settings, do)
+    show(row, as_json=as_json, text=lambda: click.echo(f"Message {number} is shown no more."))
+
+
+async def _limit(atoll: Atoll, whom: Party, given: dict[str, str]) -> list[Row]:
+    new = rulings_from(whom, given, me().name)
+    kind = "group" if whom.kind is Kind.GROUP else "person"
+    await note_command(atoll.store.acts, "set limits", kind, str(whom), given, must=True)
+    await atoll.store.rulings.put(new)
+    return [row for row in await overview.limits(atoll) if row["whom"] == str(whom)]
 
 
 def _do(settings: Settings, deed: Callable[[Atoll], Awaitable[T]]) -> T:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,14 @@ def read_line(line: str, before: str) -> tuple[str, str, dict[str, Any]]:
     return "error" if text == TRACEBACK else before, text, {}
 
 
+class _Private(RotatingFileHandler):
+    """One whose files, each new one too, only we can read."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
 @dataclass(slots=True)
 class Journal:
     """One JSON object a line in *file*; what a person should know at once goes to *say* too.
@@ -65,8 +75,7 @@ class Journal:
     _handler: logging.Handler = field(init=False)
 
     def __post_init__(self) -> None:
-        self.file.touch(mode=0o600)
-        self._handler = RotatingFileHandler(
+        self._handler = _Private(
             self.file,
             maxBytes=LARGEST,
             backupCount=4,

@@ -9,8 +9,8 @@ from typing import Any
 from jupyterhub.utils import utcnow
 from traitlets import Float, Instance
 
-from atoll.allowances import allowance
-from atoll.errors import Busy, StartFailed
+from atoll.access import Kind, Party
+from atoll.errors import AtollError, Busy, StartFailed
 from atoll.hub.line import STARTING, line
 from atoll.hub.spawner import AtollSpawner, installation, refusal
 from atoll.launching.room import party
@@ -35,12 +35,16 @@ class PersonsSpawner(AtollSpawner):
 
     async def start(self) -> str:
         """Start it if there is room, when it is its turn; return the URL where it answers."""
+        try:
+            atoll = await installation(self.wiring).opened()
+            most = await atoll.allowances.servers(self._person())
+        except AtollError as error:
+            raise refusal(error) from error
         taken = [
             one.name
             for one in self.user.spawners.values()
             if one is not self and one.active and (one.admitted or one.handle)
         ]
-        most = allowance(installation(self.wiring).atoll.settings, self._person()).per_person
         if len(taken) >= most:
             raise refusal(too_many(most, taken))
         self.admitted = True  # in the same breath: of many that start at once, the first come in
@@ -109,4 +113,6 @@ class PersonsSpawner(AtollSpawner):
                 await atoll.store.plans.forget(self.user.name, name)
             if not active:
                 await atoll.keeper.forget(self.user.name)
+                for part in (atoll.store.rulings, atoll.store.messages):
+                    await part.forget(Party(Kind.PERSON, self.user.name))
             await atoll.runner.forget(self.user.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -127,12 +127,16 @@ class Starter(Protocol):
         ...
 
 
+async def _ten(_: Person) -> int:
+    return 10
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much one person who has signed in may have at once; visitors are counted elsewhere."""
 
     launches: int = 5
-    servers: Callable[[Person], int] = lambda _: 10
+    servers: Callable[[Person], Awaitable[int]] = _ten
 
 
 @dataclass(slots=True)
@@ -204,7 +208,7 @@ class Desk:
         except Unreachable:  # it may be back when the server is to be started
             return
         taken = up | {one.name or one.id for one in earlier}
-        most = self.bounds.servers(launch.request.person)
+        most = await self.bounds.servers(launch.request.person)
         if launch.name not in taken and len(taken) >= most:
             latest = await self.launcher.plans.latest(launch.request.person.name)
             raise too_many(most, [latest[one][0].called if one in latest else one for one in up])

@@ -7,7 +7,7 @@ the same names and the same meanings. All are text until `Wishes.request` holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from atoll.allowances import longest_idle
 from atoll.environments.reading import index_day
@@ -187,6 +187,13 @@ class Wishes:
                 hint=f"Choose from: {', '.join(rules.networks)}.",
             )
         return Network(self.network)
+
+
+def within(limits: Limits, rules: ServerSettings) -> Limits | None:
+    """Return *limits* with no more than *rules* allow, or ``None`` if they allow all of it."""
+    memory, cpus = min(limits.memory, int(rules.max_memory)), min(limits.cpus, rules.max_cpus)
+    less = replace(limits, memory=memory, cpus=cpus)
+    return None if less == limits else less
 
 
 def usual_limits(rules: ServerSettings) -> Limits:

@@ -10,10 +10,12 @@ from atoll.access import Party, Share
 from atoll.accounting import LaunchRecord
 from atoll.accounting.costs import Cost, Reading, Thing
 from atoll.acts import Act, Search
+from atoll.allowances import Ruling
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
 from atoll.launching.copies import CopyLink
 from atoll.launching.desk import Launch
+from atoll.messages import Message
 from atoll.servers import Ends, ServerPlan, Stop
 from atoll.volumes import Volume
 
@@ -345,6 +347,73 @@ class MemoryCosts:
 
 
 @dataclass(slots=True)
+class MemoryRulings:
+    """Rulings by whom they are for and by name."""
+
+    kept: dict[tuple[Party, str], Ruling] = field(default_factory=dict)
+
+    async def of(self, whom: Iterable[Party]) -> list[Ruling]:
+        """Return what is set for any of *whom*."""
+        them = set(whom)
+        return [one for one in await self.all() if one.whom in them]
+
+    async def all(self) -> list[Ruling]:
+        """Return what is set, by whom it is for and by name."""
+        return sorted(self.kept.values(), key=lambda one: (one.whom.kind, one.whom.name, one.name))
+
+    async def put(self, new: Iterable[Ruling]) -> None:
+        """Keep *new*; one of which the value is ``None`` takes the old one back."""
+        for one in new:
+            self.kept[one.whom, one.name] = one
+            if one.value is None:
+                del self.kept[one.whom, one.name]
+
+    async def forget(self, whom: Party) -> None:
+        """Take back all that is set for *whom*."""
+        self.kept = {key: one for key, one in self.kept.items() if one.whom != whom}
+
+
+@dataclass(slots=True)
+class MemoryMessages:
+    """Messages by number, and who has put which away."""
+
+    kept: dict[int, Message] = field(default_factory=dict)
+    away: set[tuple[int, str]] = field(default_factory=set)
+
+    async def add(self, message: Message) -> Message:
+        """Keep *message* and return it with its number."""
+        number = max(self.kept, default=0) + 1
+        self.kept[number] = replace(message, number=number)
+        return self.kept[number]
+
+    async def live(self, now: datetime) -> list[Message]:
+        """Return those that have not ended, the newest first."""
+        found = [one for one in self.kept.values() if one.until is None or one.until > now]
+        return sorted(found, key=lambda one: -one.number)
+
+    async def end(self, number: int, now: datetime) -> Message | None:
+        """Take that one back, if there is one."""
+        if number not in {one.number for one in await self.live(now)}:
+            return None
+        self.kept[number] = replace(self.kept[number], until=now)
+        return self.kept[number]
+
+    async def dismiss(self, number: int, person: str) -> None:
+        """Show it to *person* no more."""
+        if number in self.kept:
+            self.away.add((number, person))
+
+    async def dismissed(self, person: str) -> set[int]:
+        """Return the numbers of those that *person* has put away."""
+        return {number for number, who in self.away if who == person}
+
+    async def forget(self, whom: Party) -> None:
+        """Forget what was told to *whom*, and what they put away."""
+        self.kept = {number: one for number, one in self.kept.items() if one.whom != whom}
+        self.away = {(number, who) for number, who in self.away if who != whom.name}
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """A whole store. What is in it is gone with the process."""
 
@@ -358,6 +427,8 @@ class MemoryStore:
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     acts: MemoryActs = field(default_factory=MemoryActs)
     costs: MemoryCosts = field(default_factory=MemoryCosts)
+    rulings: MemoryRulings = field(default_factory=MemoryRulings)
+    messages: MemoryMessages = field(default_factory=MemoryMessages)
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,6 +42,7 @@ class Keeper:
     records: Records
     files: Files
     rules: Rules = Rules()
+    allowed: Callable[[Person], Awaitable[int]] | None = None  # bytes of a volume, by whose it is
 
     async def seen_by(self, person: Person, *, everybodys: bool = False) -> list[Volume]:
         """Return what *person* may see; *everybodys*, too, of an operator."""
@@ -74,9 +75,7 @@ class Keeper:
         owner, name = _parts(person, text)
         new = Volume(new_id(), owner, name, datetime.now(UTC))
         await self._check_new(person, new)
-        new = self._described(
-            person, new, self.rules.quota if quota is None else quota, description
-        )
+        new = await self._described(person, new, quota, description)
         await self.files.make(new.id)
         return await self._add(new)
 
@@ -85,7 +84,7 @@ class Keeper:
     ) -> Volume:
         """Give a volume another quota, or another description."""
         volume = await self.find(person, text, Deed.CHANGE)
-        after = self._described(
+        after = await self._described(
             person,
             volume,
             volume.quota if quota is None else quota,
@@ -263,13 +262,20 @@ class Keeper:
                 return one
         return await self.records.get(volume_id)
 
-    def _described(self, person: Person, volume: Volume, quota: int, description: str) -> Volume:
-        """Return *volume* with them, or raise; an operator may give any quota."""
+    async def _described(
+        self, person: Person, volume: Volume, quota: int | None, description: str
+    ) -> Volume:
+        """Return *volume* with them, or raise; an operator may give any quota.
+
+        Without one it gets as much as *person*'s volumes may have.
+        """
+        most = await self.allowed(person) if self.allowed else self.rules.quota
+        quota = most if quota is None else quota
         description = " ".join(description.split())
         if len(description) > LONGEST or not description.isprintable():
             raise BadRequest(f"A description may have {LONGEST} characters, all of them printable.")
-        if quota != volume.quota and quota > self.rules.quota and not person.admin:
-            message = f"A volume may have {written(self.rules.quota)} here."
+        if quota != volume.quota and quota > most and not person.admin:
+            message = f"A volume of yours may have {written(most)} here."
             raise TooLarge(message, hint="Ask for less, or ask the operator to give it more.")
         return replace(volume, quota=quota, description=description)
 

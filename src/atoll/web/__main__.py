@@ -27,7 +27,7 @@ def main() -> None:
     atoll = wire(settings, trusted=False)
     site = make_site(atoll, HubApi.from_environment(), Place.from_environment())
     store = atoll.store
-    culler = Culler.from_environment(settings, store.plans, store.stops, store.acts)
+    culler = Culler.from_environment(atoll.allowances, store.plans, store.stops, store.acts)
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(site, culler.culling()),

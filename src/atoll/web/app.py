@@ -20,7 +20,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from atoll import __version__
-from atoll.allowances import allowance
 from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.company import Company
@@ -30,11 +29,15 @@ from atoll.web import (
     copies,
     description,
     launches,
+    limits,
+    logs,
+    messages,
     metrics,
     operator,
     pages,
     people,
     question,
+    see_as,
     servers,
     sign_in,
     status,
@@ -77,10 +80,7 @@ def make_site(atoll: Atoll, hub: HubApi, place: Place) -> Site:
         metrics.CountedLaunches(atoll.store.launches, meters),
         metrics.CountedRecords(atoll.store.records, meters),
         HubStarter(hub, atoll.store.plans),
-        Bounds(
-            settings.access.launches,
-            lambda person: allowance(settings, person).per_person,
-        ),
+        Bounds(settings.access.launches, atoll.allowances.servers),
         atoll.store.acts,
     )
     return Site(atoll, desk, hub, place, meters)
@@ -116,6 +116,7 @@ def make_app(site: Site, culling: AbstractAsyncContextManager[None] | None = Non
     app.state.site = site
     app.state.culling = culling or contextlib.nullcontext()
     app.state.faces = Faces()
+    app.state.board = messages.Board(site.atoll.store.messages)
     app.state.health = status.Health(site)
     app.state.listeners = build.Listeners(site.desk, settings.builds.grace)
     app.state.uploading = set()  # names of people
@@ -187,9 +188,20 @@ def _pages(prefix: str) -> list[Route]:
         get("admin/costs", operator.show_costs),
         get("admin/costs.csv", operator.show_costs_as_csv),
         get("admin/log", operator.show_log),
+        post("admin/see-as", see_as.begin),
+        post("see-as/end", see_as.end),
+        get("admin/limits", limits.show_limits),
+        get("admin/messages", messages.show_messages),
         post("admin/stop", operator.stop),
+        post("admin/limits", limits.set_limits),
+        post("admin/messages", messages.write),
+        post("admin/messages/end", messages.end),
         get("api/admin/{view}", operator.show_for_programs),
         post("api/admin/stop", operator.stop_for_programs),
+        post("api/admin/limits", limits.set_limits_for_programs),
+        post("api/admin/messages", messages.write_for_programs),
+        post("api/admin/messages/end", messages.end_for_programs),
+        post("messages/dismiss", messages.dismiss),
         get("sign-in", sign_in.begin),
         get("oauth_callback", sign_in.end),
         post("sign-out", sign_in.sign_out),
@@ -231,6 +243,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
+        await stack.enter_async_context(logs.clearing_up(site.atoll.settings))
         if site.atoll.settings.operator.sample:
             await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())
         await stack.enter_async_context(app.state.culling)

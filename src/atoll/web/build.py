@@ -22,7 +22,6 @@ from starlette.responses import Response
 
 from atoll.accounting import BINDER_PROVIDERS
 from atoll.acts import Way
-from atoll.allowances import allowance
 from atoll.errors import AtollError, BadRequest, Refused
 from atoll.launching.desk import Desk, Launch, State
 from atoll.launching.wishes import Wishes
@@ -148,7 +147,7 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     target = parse_binder(provider, spec, {"content": content} if content else {})
     facts = launch_facts(request, named["prefix"], named["spec"]) | named | {STREAM: "yes"}
     asks = Wishes.read(dict(request.query_params))
-    typed, rules = written(target.repo, target.environment), allowance(site.atoll.settings, person)
+    typed, rules = written(target.repo, target.environment), await site.atoll.allowances.of(person)
     wanted = asks.request(target, person or Person(""), rules, typed=typed)
     wanted = replace(wanted, rebuild=asks_rebuild(request))
     check_rebuild(wanted, person, site.atoll.settings.access)

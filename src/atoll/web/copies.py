@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from atoll.allowances import allowance
 from atoll.errors import NotFound
 from atoll.launching import LaunchRequest
 from atoll.launching.copies import CopyLink, taken_back
@@ -30,7 +29,7 @@ async def show_copy(request: Request) -> Response:
     """GET copies/KEY: whose server there is a copy of, and what becomes of the copy."""
     session = await session_of(request)
     link, plan = await _found(request)
-    rules = rules_of(request, session)
+    rules = await rules_of(request, session)
     what, where = describe(plan.ref.repo)
     reach = min(plan.network, Network(rules.network), key=tuple(Network).index)
     return page(
@@ -55,7 +54,7 @@ async def take_copy(request: Request) -> Response:
     if not await atoll.builder.healthy(plan.environment.handle):
         message = "The environment of this server is not here any more."
         raise NotFound(message, hint=f"Ask {link.owner} to start it: then it is built again.")
-    rules = allowance(atoll.settings, session.person)
+    rules = await rules_of(request, session)
     theirs = plan.environment_ref
     wanted = LaunchRequest(
         person=person,

@@ -20,10 +20,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from atoll.acts import ATOLL, Act, Acts, Way, note
-from atoll.allowances import allowance, ends
+from atoll.allowances import Allowances, ends
 from atoll.errors import AtollError
 from atoll.servers import Plans, Stop, Stops, Why
-from atoll.settings import Settings
 
 NEVER = 10**9  # seconds
 PATIENCE = 10.0  # seconds that a server may take to say what its kernels do
@@ -33,11 +32,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Culler:
-    """Stops what *settings* and *plans* say, asking the hub behind *url* with *token*."""
+    """Stops what *allowances* and *plans* say, asking the hub behind *url* with *token*."""
 
     url: str
     token: str = field(repr=False)
-    settings: Settings
+    allowances: Allowances
     plans: Plans
     stops: Stops
     acts: Acts | None = None
@@ -45,7 +44,7 @@ class Culler:
     @classmethod
     def from_environment(
         cls,
-        settings: Settings,
+        allowances: Allowances,
         plans: Plans,
         stops: Stops,
         acts: Acts | None = None,
@@ -56,7 +55,7 @@ class Culler:
         They name the proxy, since the idle culler knows no unix sockets.
         """
         where = (environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"])
-        return cls(*where, settings, plans, stops, acts)
+        return cls(*where, allowances, plans, stops, acts)
 
     @contextlib.asynccontextmanager
     async def culling(self) -> AsyncIterator[None]:
@@ -70,7 +69,7 @@ class Culler:
 
     async def _look_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self.settings.pause)
+            await asyncio.sleep(self.allowances.settings.pause)
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
@@ -78,7 +77,7 @@ class Culler:
 
     async def look(self) -> None:
         """Stop what is to be stopped now."""
-        if not (self.settings.any_ends or await self.plans.any_ends()):
+        if not (await self.allowances.any_ends() or await self.plans.any_ends()):
             return
         from jupyterhub_idle_culler import cull_idle  # it brings a web client along: not at rest
 
@@ -94,7 +93,7 @@ class Culler:
     async def ends(self, owner: str, name: str) -> tuple[float, float]:
         """Return after how many seconds of life, and of no use, a server is stopped; 0: never."""
         plan = await self.plans.newest(owner, name)
-        rules = allowance(self.settings, plan.owner if plan else None)
+        rules = await self.allowances.of(plan.owner if plan else None)
         return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
 
 

@@ -16,8 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from atoll import __version__
-from atoll.access import DOORS, By, Deed, Door, Level
+from atoll.access import DOORS, By, Deed, Door
+from atoll.access import Level as Depth
+from atoll.allowances import NAMES
 from atoll.launching.wishes import Wishes
+from atoll.messages import Level
 from atoll.web.launch_form import LaunchForm
 from atoll.web.site import site_of
 from atoll.web.volumes import DEEDS
@@ -67,7 +70,7 @@ SENT_TO_VOLUMES: dict[str, Schema] = {
 }
 SENT_TO_PEOPLE: dict[str, Schema] = {
     **_texts("whom", "link", "volumes"),
-    "level": {"enum": [level.value for level in Level]},
+    "level": {"enum": [level.value for level in Depth]},
     "days": {"type": ["string", "integer"]},
 }
 LET_IN = _object({"whom": TEXT, "level": TEXT})
@@ -81,6 +84,13 @@ PEOPLE = _object(
         "copies": TEXT,
     }
 )
+MESSAGE = _object(
+    _texts("whom", "server", "text", "level", "by", "at")
+    | {"number": {"type": "integer"}, "until": {"type": ["string", "null"]}}
+)
+SENT_LIMITS: dict[str, Schema] = _texts("whom", *NAMES)
+SENT_MESSAGE = {**_texts("whom", "text", "until"), "level": {"enum": [*Level]}}
+NUMBER: dict[str, Schema] = {"number": {"type": ["string", "integer"]}}
 COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
@@ -98,9 +108,19 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET admin/costs": COSTS,
     "GET admin/costs.csv": COSTS,
     "GET admin/log": ACTS,
+    "GET admin/limits": _texts("of", "done"),
+    "GET admin/messages": _texts("done"),
     "POST admin/stop": _texts("server"),
-    "GET api/admin/{view}": {**COSTS, **ACTS},
+    "POST admin/see-as": _texts("person"),
+    "POST admin/limits": SENT_LIMITS,
+    "POST admin/messages": SENT_MESSAGE,
+    "POST admin/messages/end": NUMBER,
+    "POST messages/dismiss": {**NUMBER, "next": TEXT},
+    "GET api/admin/{view}": {**COSTS, **ACTS, "of": TEXT},
     "POST api/admin/stop": _texts("server"),
+    "POST api/admin/limits": SENT_LIMITS,
+    "POST api/admin/messages": SENT_MESSAGE,
+    "POST api/admin/messages/end": NUMBER,
     "GET sign-in": _texts("next"),
     "GET oauth_callback": _texts("code", "state"),
     "POST launches": {**LAUNCH, "trust": TEXT},
@@ -129,6 +149,12 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "GET admin/costs.csv": ("text/csv", TEXT),
     "GET api/admin/{view}": (JSON, {"type": "array", "items": {"type": "object"}}),
     "POST api/admin/stop": (JSON, _object(_texts("stopped"))),
+    "POST api/admin/limits": (
+        JSON,
+        {"type": "array", "items": _object(_texts("whom", "name", "value", "by", "at"))},
+    ),
+    "POST api/admin/messages": (JSON, MESSAGE),
+    "POST api/admin/messages/end": (JSON, MESSAGE),
     "GET api/shared": (JSON, {"type": "array", "items": {"type": "object"}}),
     "GET api/servers/{owner}/{server}/people": (JSON, PEOPLE),
     "POST api/servers/{owner}/{server}/people/{deed}": (JSON, PEOPLE),

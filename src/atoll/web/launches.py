@@ -46,12 +46,12 @@ async def launch(request: Request) -> Response:
     session, fields = await posted(request)
     form = LaunchForm.read(fields)
     try:
-        wanted = request_from(form, session.person or NOBODY, rules_of(request, session))
+        wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
         if form.invites_unseen:
             return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
-        return launch_page(request, session, form, error=error)
+        return await launch_page(request, session, form, error=error)
     if fields.get("trust") == "yes" and not begun.request.person.visitor:
         await trust(request, begun.request)
     return to_progress(request, session, begun)
@@ -64,7 +64,7 @@ async def _ask(
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     asked = await question_of(request, session, target, form.wishes)
     said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
-    return launch_page(request, session, said, asked=asked)
+    return await launch_page(request, session, said, asked=asked)
 
 
 async def retry(request: Request) -> Response:
@@ -240,8 +240,8 @@ async def edit(request: Request) -> Response:
     """GET launches/ID/edit: the form that led to it, to change something."""
     session = await session_of(request)
     begun = await _launch_of(request, session)
-    form = LaunchForm.of(begun.request, rules_of(request, session))
-    return launch_page(request, session, form)
+    form = LaunchForm.of(begun.request, await rules_of(request, session))
+    return await launch_page(request, session, form)
 
 
 async def enter(request: Request) -> Response:

@@ -11,28 +11,27 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import Office, check_office
+from atoll.access import Office, check_office, party
 from atoll.accounting.costs import COLUMNS, month
 from atoll.acts import Search
-from atoll.errors import BadRequest, NotFound, Refused
+from atoll.errors import BadRequest, NotFound
 from atoll.names import is_slug
-from atoll.people import Person
 from atoll.web import overview
 from atoll.web.acts import note_act
 from atoll.web.guard import check_navigation
+from atoll.web.office import by_token, operator
 from atoll.web.pages import page
-from atoll.web.sign_in import Session, posted, session_of
-from atoll.web.site import Site, site_of
-from atoll.web.volumes import object_of, text_of, token_of
+from atoll.web.sign_in import posted
+from atoll.web.site import site_of
+from atoll.web.volumes import object_of, text_of
 
 PER_PAGE = 100
-POWERFUL = "admin:servers"  # a scope that an operator's token must have to do what operators do
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
 async def show_hub(request: Request) -> Response:
     """GET admin: people, servers, the line, what is kept."""
-    session, site = await _operator(request, Office.LOOK)
+    session, site = await operator(request, Office.LOOK)
     known, up = await overview.people_if_up(site.atoll, site.hub)
     asked = request.query_params.get("person", "").strip()[:255]
     running = await overview.servers(site.atoll)
@@ -51,13 +50,14 @@ async def show_hub(request: Request) -> Response:
         environments=await overview.environments(site.atoll),
         volumes=await overview.volumes(site.atoll),
         disk=overview.disk(site.atoll),
+        see_as=site.atoll.settings.operator.see_as,
         stopped=_server_name(request.query_params.get("stopped", "")),
     )
 
 
 async def show_costs(request: Request) -> Response:
     """GET admin/costs: what a month has cost, by person and by group."""
-    session, site = await _operator(request, Office.LOOK)
+    session, site = await operator(request, Office.LOOK)
     when, by = _asked(request)
     first, _ = month(when)
     return page(
@@ -73,7 +73,7 @@ async def show_costs(request: Request) -> Response:
 async def show_costs_as_csv(request: Request) -> Response:
     """GET admin/costs.csv: the same, for a spreadsheet."""
     check_navigation(request)  # a script of a server's page may not read it
-    _, site = await _operator(request, Office.LOOK)
+    _, site = await operator(request, Office.LOOK)
     when, by = _asked(request)
     first, _ = month(when)
     name = f"atoll-costs-{first:%Y-%m}-{by}.csv"
@@ -84,7 +84,7 @@ async def show_costs_as_csv(request: Request) -> Response:
 
 async def show_log(request: Request) -> Response:
     """GET admin/log: who did what."""
-    session, site = await _operator(request, Office.READ_LOG)
+    session, site = await operator(request, Office.READ_LOG)
     query = request.query_params
     search = search_of(query)
     rows = await overview.acts(site.atoll, search)
@@ -105,7 +105,7 @@ async def stop(request: Request) -> Response:
 async def show_for_programs(request: Request) -> Response:
     """GET api/admin/VIEW: the same in JSON."""
     view, query, site = request.path_params["view"], request.query_params, site_of(request)
-    await _by_token(request, Office.READ_LOG if view == "log" else Office.LOOK)
+    await by_token(request, Office.READ_LOG if view == "log" else Office.LOOK)
     if view == "log":
         return JSONResponse(await overview.acts(site.atoll, search_of(query)))
     if view == "costs":
@@ -114,7 +114,11 @@ async def show_for_programs(request: Request) -> Response:
         return JSONResponse(await overview.people(site.atoll, site.hub))
     if view == "launches":
         return JSONResponse(overview.launches(site.desk))
+    if view == "limits" and (of := query.get("of", "").strip()):
+        return JSONResponse(await overview.allowed(site.atoll, site.hub, party(of)))
     views = {
+        "limits": overview.limits,
+        "messages": overview.messages,
         "servers": overview.servers,
         "environments": overview.environments,
         "volumes": overview.volumes,
@@ -126,7 +130,7 @@ async def show_for_programs(request: Request) -> Response:
 
 async def stop_for_programs(request: Request) -> Response:
     """POST api/admin/stop: a JSON object with ``server``, as PERSON/NAME, or PERSON for all."""
-    person = await _by_token(request, Office.STOP)
+    person = await by_token(request, Office.STOP)
     return JSONResponse({"stopped": await _stop(request, person.name, await object_of(request))})
 
 
@@ -166,23 +170,6 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
         who = f"'{row['who']}" if row["who"].startswith(FORMULA) else row["who"]
         table.writerow({**row, "who": who})
     return out.getvalue()
-
-
-async def _operator(request: Request, office: Office) -> tuple[Session, Site]:
-    session = await session_of(request)
-    check_office(office, session.person)
-    return session, site_of(request)
-
-
-async def _by_token(request: Request, office: Office) -> Person:
-    person, bearer = await token_of(request)
-    check_office(office, person)
-    if not bearer.may(POWERFUL):
-        raise Refused(
-            "This token may not do what its operator may.",
-            hint=f"Make one with the scope {POWERFUL}, or with none named.",
-        )
-    return person
 
 
 def _asked(request: Request) -> tuple[str, str]:

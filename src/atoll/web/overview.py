@@ -14,9 +14,12 @@ from typing import Any
 from atoll.access import HUB, Kind, Party
 from atoll.accounting.costs import Cost, Thing, month, summed
 from atoll.acts import Search
+from atoll.allowances import shown
 from atoll.app import Atoll
-from atoll.errors import BadRequest, Unreachable
+from atoll.errors import BadRequest, NotFound, Unreachable
 from atoll.launching.desk import Desk
+from atoll.messages import Message
+from atoll.people import Person
 from atoll.quantities import parse_duration
 from atoll.web.hub_api import HubApi
 
@@ -132,6 +135,60 @@ async def costs(atoll: Atoll, when: str, by: str) -> list[Row]:
     if by not in GROUPED:
         raise BadRequest("Costs are by person or by group.", hint="Write “person” or “group”.")
     return summed(await atoll.store.costs.between(*month(when)), GROUPED[by])
+
+
+async def limits(atoll: Atoll) -> list[Row]:
+    """Return what operators have set, by whom it is for."""
+    return [
+        {
+            "whom": str(one.whom),
+            "name": one.name,
+            "value": shown(one.name, one.value),
+            "by": one.by,
+            "at": one.at.isoformat(timespec="seconds"),
+        }
+        for one in await atoll.store.rulings.all()
+    ]
+
+
+async def allowed(atoll: Atoll, hub: HubApi, whom: Party) -> list[Row]:
+    """Return what *whom*, a person or a group, may have now, and where each value comes from.
+
+    Somebody whom the hub does not know yet is in no group. Raises `BadRequest`, `Unreachable`.
+    """
+    if whom.kind is Kind.HUB:
+        person = None
+    elif whom.kind is Kind.GROUP:
+        person = Person("", frozenset({whom.name}))
+    else:
+        try:
+            person = Person(whom.name, (await hub.user(whom.name)).groups)
+        except NotFound:
+            person = Person(whom.name)
+    found = await atoll.allowances.words(person)
+    return [
+        {"name": name, "value": shown(name, one.value), "source": one.source}
+        for name, one in found.items()
+    ]
+
+
+async def messages(atoll: Atoll) -> list[Row]:
+    """Return the messages that are shown now, the newest first."""
+    return [told(one) for one in await atoll.store.messages.live(datetime.now(UTC))]
+
+
+def told(message: Message) -> Row:
+    """Return *message* as a row."""
+    return {
+        "number": message.number,
+        "whom": str(message.whom),
+        "server": message.server,
+        "text": message.text,
+        "level": message.level.value,
+        "by": message.by,
+        "at": message.at.isoformat(timespec="seconds"),
+        "until": message.until.isoformat(timespec="seconds") if message.until else None,
+    }
 
 
 async def acts(atoll: Atoll, search: Search) -> list[Row]:

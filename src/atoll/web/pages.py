@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from atoll.allowances import allowance, ends, longest_idle
+from atoll.allowances import ends, longest_idle
 from atoll.errors import AtollError
 from atoll.launching.prepared import offered
 from atoll.launching.wishes import Wishes
@@ -17,7 +17,7 @@ from atoll.sources import Target
 from atoll.sources.parsing import parse_binder
 from atoll.web import arriving
 from atoll.web.build import asks_rebuild, raw_spec
-from atoll.web.guard import check_navigation, origin_of
+from atoll.web.guard import asked_for, check_navigation, origin_of
 from atoll.web.launch_form import LaunchForm, may_rebuild, most_cpus
 from atoll.web.question import Question, question_of
 from atoll.web.recognition import Recognised, explain, recognise
@@ -47,6 +47,8 @@ def page(
         visiting=session.person is None or session.person.visitor,
         path=request.url.path,
         own=site.atoll.settings.pages,
+        told=getattr(request.state, "told", ()),
+        here=asked_for(request),
         **values,
     )
     response = HTMLResponse(html, status_code=status)
@@ -65,7 +67,7 @@ async def show_launch(request: Request) -> Response:
     """
     session = await session_of(request)
     form = LaunchForm.read(dict(request.query_params))
-    return launch_page(request, session, replace(form, people="", visitors=""))
+    return await launch_page(request, session, replace(form, people="", visitors=""))
 
 
 async def show_binder_link(request: Request) -> Response:
@@ -86,10 +88,10 @@ async def show_binder_link(request: Request) -> Response:
         )
         asked = await question_of(request, session, target, form.wishes)
     except AtollError as error:
-        return launch_page(request, session, form, error=error)
+        return await launch_page(request, session, form, error=error)
     visiting = session.person is None or session.person.visitor
     at_once = visiting or (asked.trusted and not form.rebuild)
-    answer = launch_page(request, session, form, asked=asked, autostart=at_once)
+    answer = await launch_page(request, session, form, asked=asked, autostart=at_once)
     answer.delete_cookie(arriving.COOKIE, path=site_of(request).place.prefix)
     return answer
 
@@ -98,7 +100,7 @@ def _may_rebuild(request: Request, session: Session) -> bool:
     return may_rebuild(session.person, site_of(request).atoll.settings.access)
 
 
-def launch_page(
+async def launch_page(
     request: Request,
     session: Session,
     form: LaunchForm,
@@ -117,6 +119,7 @@ def launch_page(
             _check(site_of(request), found.target)
         except AtollError as mistake:
             found, wrong = None, mistake
+    rules = await rules_of(request, session)
     return page(
         request,
         session,
@@ -130,19 +133,19 @@ def launch_page(
         asked=asked,
         prepared=_offered(request, session, form),
         autostart=autostart and found is not None,
-        rules=rules_of(request, session),
-        most_cpus=most_cpus(rules_of(request, session)),
-        usual_ends=ends(rules_of(request, session)),
-        most_idle=longest_idle(rules_of(request, session)),
+        rules=rules,
+        most_cpus=most_cpus(rules),
+        usual_ends=ends(rules),
+        most_idle=longest_idle(rules),
         gpus=site_of(request).atoll.runner.gpus(),
         may_rebuild=_may_rebuild(request, session),
         most_upload=int(site_of(request).atoll.settings.sources.max_size),
     )
 
 
-def rules_of(request: Request, session: Session) -> ServerSettings:
+async def rules_of(request: Request, session: Session) -> ServerSettings:
     """Return what *session*'s person may ask for."""
-    return allowance(site_of(request).atoll.settings, session.person)
+    return await site_of(request).atoll.allowances.of(session.person)
 
 
 def _offered(request: Request, session: Session, form: LaunchForm) -> list[PreparedSettings]:

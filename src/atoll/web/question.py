@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from atoll.allowances import allowance, ends
+from atoll.allowances import ends
 from atoll.launching import LaunchRequest
 from atoll.launching.confirming import marks, may_be_trusted
 from atoll.launching.lacks import lacks
@@ -48,7 +48,7 @@ async def question_of(
     Raises `BadRequest` for a wish that cannot be.
     """
     site = site_of(request)
-    rules, person = allowance(site.atoll.settings, session.person), session.person or Person("")
+    rules, person = await site.atoll.allowances.of(session.person), session.person or Person("")
     wanted = wishes.request(target, person, rules, typed="")
     may_trust = may_be_trusted(target, wishes, rules)
     trusted = may_trust and {*marks(target)} <= {*await site.atoll.store.trusts.all(person.name)}

@@ -12,14 +12,14 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.allowances import allowance, ends
+from atoll.allowances import ends
 from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import only_files
 from atoll.names import is_slug, title_of
 from atoll.people import Person
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
-from atoll.settings import Settings
+from atoll.settings import ServerSettings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.volumes import Copied
@@ -277,6 +277,8 @@ async def _rows(site: Site, person: Person) -> tuple[list[Row], bool]:
         store.stops.latest(person.name),
     )
     servers = answer.said.servers
+    rules = await site.atoll.allowances.of(person)
+    visitors = site.atoll.settings.access.idle if person.visitor else 0
     rows = []
     for name in sorted({*servers, *latest}):
         server = servers.get(name, HubServer(name))
@@ -284,7 +286,7 @@ async def _rows(site: Site, person: Person) -> tuple[list[Row], bool]:
         plan = await _plan(site, person, server, newest)
         row = await _row(site, person, server, plan, made)
         own = plan.ends if plan else NO_ENDS
-        end = end_of(server, person, site.atoll.settings, own)
+        end = end_of(server, rules, own, visitors=visitors)
         rows.append(replace(row, end=end, ended=ended(server, stops.get(name))))
     order = {"running": 0, "starting": 0, "stopping": 1}
     return sorted(rows, key=lambda row: order.get(row.state, 2)), answer.late
@@ -320,18 +322,17 @@ async def _row(
 
 
 def end_of(
-    server: HubServer, person: Person, settings: Settings, own: Ends = NO_ENDS
+    server: HubServer, rules: ServerSettings, own: Ends = NO_ENDS, *, visitors: float = 0
 ) -> tuple[datetime, Why] | None:
-    """Return when *person*'s *server* is stopped if it is not used any more, and why.
+    """Return when *server* is stopped by its owner's *rules* if it is not used any more, and why.
 
-    *own* is what they asked for.
+    *own* is what they asked for; *visitors* the idle time in seconds that a visitor's has, or 0.
     """
-    lifetime, unused = ends(allowance(settings, person), own.lifetime, own.idle)
+    lifetime, unused = ends(rules, own.lifetime, own.idle)
     started = moment(server.started)
     used = moment(server.last_activity) or started
     if server.state != "running" or not used:
         return None
-    visitors = settings.access.idle if person.visitor else 0
     found = [(used + timedelta(seconds=idle), Why.IDLE) for idle in (unused, visitors) if idle]
     if lifetime and started:
         found.append((started + timedelta(seconds=lifetime), Why.AGE))

@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from atoll.errors import Refused, TooLarge
 from atoll.people import Person
 from atoll.web.arriving import remember, whence
+from atoll.web.disguise import person_seen_as
 from atoll.web.guard import check_post, inside, origin_of
 from atoll.web.hub_api import Bearer
 from atoll.web.site import Site, site_of
@@ -45,7 +46,8 @@ class Session:
     """What a browser's cookie says.
 
     ``form_token`` must come back with every form. ``visitor`` is the name that somebody who has
-    not signed in launches under, once they have.
+    not signed in launches under, once they have. ``seer`` is the operator who sees the pages as
+    ``person`` does.
     """
 
     form_token: str
@@ -53,6 +55,7 @@ class Session:
     hub_session: str = ""
     visitor: str = ""
     person: Person | None = None
+    seer: str = ""
 
     @property
     def name(self) -> str:
@@ -134,6 +137,10 @@ async def _found(request: Request) -> Session:
     session = _read(request)
     if session and session.token:
         found = await _vouched(request, session)
+        if found and (seen := await person_seen_as(request, found, session.form_token)):
+            # Another token: a form of theirs, sent when this is over, must not be the operator's.
+            token = f"seen-{session.form_token}"
+            return replace(session, form_token=token, person=seen, seer=found.name)
         if found:
             return replace(session, person=found)
         session = None

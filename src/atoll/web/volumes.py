@@ -94,6 +94,7 @@ async def show_volumes(request: Request) -> Response:
         "volumes.html",
         rows=await listed(keeper, person),
         rules=keeper.rules,
+        most=await site_of(request).atoll.allowances.quota(person),
         written=written,
         done=done,
         what=query.get("volume", "")[:100],

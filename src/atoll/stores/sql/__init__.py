@@ -15,8 +15,10 @@ from atoll.stores.sql.copies import SqlCopies
 from atoll.stores.sql.costs import SqlCosts
 from atoll.stores.sql.database import Database
 from atoll.stores.sql.launches import SqlLaunches
+from atoll.stores.sql.messages import SqlMessages
 from atoll.stores.sql.plans import SqlPlans
 from atoll.stores.sql.records import SqlRecords
+from atoll.stores.sql.rulings import SqlRulings
 from atoll.stores.sql.schema import VERSION_TABLE
 from atoll.stores.sql.shelf import SqlShelf
 from atoll.stores.sql.stops import SqlStops
@@ -44,6 +46,8 @@ class SqlStore:
         self.volumes = SqlVolumes(database)
         self.acts = SqlActs(database)
         self.costs = SqlCosts(database)
+        self.rulings = SqlRulings(database)
+        self.messages = SqlMessages(database)
         for part in (one for one in vars(self).values() if one is not database):
             wholly(part)
 

@@ -36,14 +36,15 @@ def migrate(url: URL) -> None:
         config = configuration(connection)
         now = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         wanted = ScriptDirectory.from_config(config).get_current_head()
-        if now.get_current_revision() == wanted:
+        if (found := now.get_current_revision()) == wanted:
             return
         try:
             command.upgrade(config, "head")
         except (CommandError, ResolutionError) as error:
             raise Lacking(
-                f"The database was made by a newer Atoll: {error}.",
-                hint="Start that version, or name another database in [database] url.",
+                f"The database was made by a newer Atoll: its tables are of {found}, and this one "
+                f"knows them up to {wanted}.",
+                hint="Start that version, or restore a backup of before the upgrade.",
             ) from error
 
 

@@ -185,6 +185,36 @@ acts = Table(
     Index(None, "who", "number"),
 )
 
+rulings = Table(
+    f"{PREFIX}rulings",
+    metadata,
+    Column("whom", String(270), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+messages = Table(
+    f"{PREFIX}messages",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("whom", String(270), nullable=False),
+    Column("text", String(500), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("server", String(330), nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("until", Moment),
+)
+
+dismissals = Table(
+    f"{PREFIX}dismissals",
+    metadata,
+    Column("message", ForeignKey(messages.c.number, ondelete="CASCADE"), primary_key=True),
+    Column("person", String(255), primary_key=True, index=True),
+)
+
 costs = Table(
     f"{PREFIX}costs",
     metadata,

@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import Select, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from atoll.access import Kind, Party, Share
+from atoll.access import Party, Share
 from atoll.stores.sql.database import Database, can_be_a_key
+from atoll.stores.sql.parties import key_of, party_of
 from atoll.stores.sql.schema import shares, volumes
 from atoll.volumes import Volume
 
@@ -41,12 +42,12 @@ class SqlVolumes:
 
     async def find(self, owner: Party, name: str) -> Volume | None:
         """Return *owner*'s volume *name*, if there is one, deleted or not."""
-        asked = select(volumes).where(volumes.c.owner == _key(owner), volumes.c.name == name)
+        asked = select(volumes).where(volumes.c.owner == key_of(owner), volumes.c.name == name)
         return await self._one(asked, f"{owner.name}/{name}")
 
     async def of(self, whom: Iterable[Party]) -> list[Volume]:
         """Return all that any of *whom* owns or has a share in, by owner and name."""
-        keys = [_key(one) for one in whom]
+        keys = [key_of(one) for one in whom]
         shared = select(shares.c.volume).where(shares.c.whom.in_(keys))
         return await self._all(
             select(volumes).where(or_(volumes.c.owner.in_(keys), volumes.c.id.in_(shared)))
@@ -74,14 +75,14 @@ class SqlVolumes:
 
     async def share(self, volume_id: str, share: Share) -> None:
         """Record *share*, in place of another with the same party; of a volume that is there."""
-        row = {"volume": volume_id, "whom": _key(share.whom), "writable": share.writable}
+        row = {"volume": volume_id, "whom": key_of(share.whom), "writable": share.writable}
         with contextlib.suppress(IntegrityError):  # it has just been forgotten
             async with self._database.writing() as connection:
                 await connection.execute(self._database.put(shares, row, keys=("volume", "whom")))
 
     async def unshare(self, volume_id: str, whom: Party) -> None:
         """Forget *whom*'s share; there may be none."""
-        gone = delete(shares).where(shares.c.volume == volume_id, shares.c.whom == _key(whom))
+        gone = delete(shares).where(shares.c.volume == volume_id, shares.c.whom == key_of(whom))
         async with self._database.writing() as connection:
             await connection.execute(gone)
 
@@ -101,7 +102,7 @@ class SqlVolumes:
             theirs = select(shares).where(shares.c.volume.in_(ids)).order_by(shares.c.whom)
             given = defaultdict(list)
             for row in await connection.execute(theirs):
-                given[row.volume].append({"whom": _party(row.whom), "writable": row.writable})
+                given[row.volume].append({"whom": party_of(row.whom), "writable": row.writable})
         return [VOLUME.validate_python({**row.body, "shares": given[row.id]}) for row in rows]
 
 
@@ -110,18 +111,8 @@ def _row(volume: Volume) -> dict[str, Any]:
     del body["shares"]
     return {
         "id": volume.id,
-        "owner": _key(volume.owner),
+        "owner": key_of(volume.owner),
         "name": volume.name,
         "deleted": volume.deleted,
         "body": body,
     }
-
-
-def _key(party: Party) -> str:
-    """Write *party* so that no person's name is a group's."""
-    return f"{party.kind.value}:{party.name}"
-
-
-def _party(key: str) -> Party:
-    kind, _, name = key.partition(":")
-    return Party(Kind(kind), name)

@@ -1,0 +1,145 @@
+"""Messages: written by an operator, shown at the top of people's pages until they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from atoll.access import HUB, Kind, Office, check_office
+from atoll.errors import BadRequest, NotFound
+from atoll.messages import Level, Message, Messages, message_from
+from atoll.people import Person
+from atoll.web import overview
+from atoll.web.acts import note_act
+from atoll.web.guard import inside
+from atoll.web.office import by_token, operator
+from atoll.web.pages import page
+from atoll.web.sign_in import posted
+from atoll.web.site import site_of
+from atoll.web.volumes import object_of, text_of
+
+FRESH = 5.0  # seconds for which what is on the board is believed; commands write past us
+
+
+@dataclass(slots=True)
+class Board:
+    """The messages of now. Every page asks for them, so that the store is asked now and then."""
+
+    messages: Messages
+    _live: Sequence[Message] = ()
+    _at: float = 0.0
+
+    async def of(self, person: Person | None) -> list[Message]:
+        """Return what *person* is to see, and has not put away, the newest first."""
+        now = time.monotonic()
+        if not self._at or now - self._at > FRESH:
+            self._live, self._at = await self.messages.live(datetime.now(UTC)), now
+        today = datetime.now(UTC)
+        theirs = [one for one in self._live if one.goes_to(person)]
+        theirs = [one for one in theirs if one.until is None or one.until > today]
+        if not theirs or person is None or person.visitor:
+            return theirs
+        away = await self.messages.dismissed(person.name)
+        return [one for one in theirs if one.number not in away]
+
+    def changed(self) -> None:
+        """Ask the store the next time."""
+        self._at = 0.0
+
+
+async def show_messages(request: Request) -> Response:
+    """GET admin/messages: what is told to whom, and a form."""
+    session, site = await operator(request, Office.LOOK)
+    rows = await overview.messages(site.atoll)
+    levels = {Level.NOTICE: "Something to know", Level.WARNING: "Something not to miss"}
+    done = {"written": "It is shown now.", "ended": "It is shown no more."}.get(
+        request.query_params.get("done", ""), ""
+    )
+    return page(request, session, "admin_messages.html", rows=rows, levels=levels, done=done)
+
+
+async def write(request: Request) -> Response:
+    """POST admin/messages: tell ``whom`` the ``text``."""
+    session, sent = await posted(request)
+    check_office(Office.TELL, session.person)
+    await _write(request, session.name, sent)
+    return _back(request, "written")
+
+
+async def end(request: Request) -> Response:
+    """POST admin/messages/end: take the message ``number`` back."""
+    session, sent = await posted(request)
+    check_office(Office.TELL, session.person)
+    await _end(request, session.name, sent)
+    return _back(request, "ended")
+
+
+async def write_for_programs(request: Request) -> Response:
+    """POST api/admin/messages: tell ``whom`` the ``text``, with a token and a JSON object."""
+    person = await by_token(request, Office.TELL)
+    return JSONResponse(await _write(request, person.name, await object_of(request)))
+
+
+async def end_for_programs(request: Request) -> Response:
+    """POST api/admin/messages/end: take the message ``number`` back, with a token."""
+    person = await by_token(request, Office.TELL)
+    return JSONResponse(await _end(request, person.name, await object_of(request)))
+
+
+async def dismiss(request: Request) -> Response:
+    """POST messages/dismiss: show whoever sends it the message ``number`` no more."""
+    session, sent = await posted(request)
+    site, number = site_of(request), _number(sent)
+    messages = site.atoll.store.messages
+    live = await messages.live(datetime.now(UTC))
+    if not any(one.number == number and one.goes_to(session.person) for one in live):
+        raise NotFound("There is no such message for you.")
+    await messages.dismiss(number, session.name)
+    here = inside(site.place.prefix, text_of(sent, "next"))
+    return RedirectResponse(here, 303)
+
+
+def board_of(request: Request) -> Board:
+    """Return the board of the service that *request* came to."""
+    board: Board = request.app.state.board
+    return board
+
+
+async def _write(request: Request, who: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    whom, text, level, until = (text_of(sent, one) for one in ("whom", "text", "level", "until"))
+    new = message_from(whom, text, who, level=level, until=until)
+    detail = {"text": new.text, "level": new.level.value, "until": until}
+    to = "everybody" if new.whom == HUB else str(new.whom)
+    kind = "group" if new.whom.kind is Kind.GROUP else "person"
+    await note_act(request, who, "write a message", kind, to, must=True, detail=detail)
+    added = await site_of(request).atoll.store.messages.add(new)
+    board_of(request).changed()
+    return overview.told(added)
+
+
+async def _end(request: Request, who: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    number = _number(sent)
+    await note_act(request, who, "take a message back", "message", str(number), must=True)
+    ended = await site_of(request).atoll.store.messages.end(number, datetime.now(UTC))
+    board_of(request).changed()
+    if ended is None:
+        raise NotFound("There is no such message, or it has ended.")
+    return overview.told(ended)
+
+
+def _number(sent: Mapping[str, Any]) -> int:
+    text = str(sent.get("number", ""))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004 - of a column
+        raise BadRequest("“number” is the number of a message.")
+    return int(text)
+
+
+def _back(request: Request, done: str) -> Response:
+    where = f"{site_of(request).place.prefix}admin/messages?done={done}"
+    return RedirectResponse(where, 303)

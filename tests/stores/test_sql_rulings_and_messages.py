@@ -1,0 +1,70 @@
+"""What operators set and say, on both real databases."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from atoll.access import HUB, Kind, Party
+from atoll.allowances import Ruling
+from atoll.messages import REMEMBERED, Level, message_from
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+ADA, MATHS = Party(Kind.PERSON, "ada"), Party(Kind.GROUP, "maths")
+
+
+async def test_a_ruling_comes_back_is_replaced_and_taken_back(store):
+    new = [
+        Ruling(MATHS, "networks", ["none"], "boss", NOW),
+        Ruling(ADA, "memory", 2**60, "boss", NOW),
+        Ruling(ADA, "cpus", 0.5, "boss", NOW),
+    ]
+    await store.rulings.put(new)
+    assert await store.rulings.all() == [new[0], new[2], new[1]]
+    assert await store.rulings.of([ADA]) == [new[2], new[1]]
+    assert await store.rulings.of([Party(Kind.GROUP, "ada"), Party(Kind.PERSON, "a\0")]) == []
+    again = Ruling(ADA, "memory", 5, "eve", NOW + timedelta(1))
+    await store.rulings.put([again, Ruling(ADA, "cpus", None, "eve"), Ruling(ADA, "x", None, "e")])
+    assert await store.rulings.of([ADA]) == [again]
+    await store.rulings.forget(ADA)
+    assert await store.rulings.all() == [new[0]]
+
+
+async def test_two_operators_who_set_different_things_at_once_lose_neither(store):
+    names = [f"n{n}" for n in range(10)]
+    await asyncio.gather(*(store.rulings.put([Ruling(ADA, one, 1, "b", NOW)]) for one in names))
+    assert [one.name for one in await store.rulings.all()] == names
+
+
+async def test_a_message_is_shown_until_it_ends_and_can_be_put_away(store):
+    first = await store.messages.add(message_from("@", "é <b>", "boss", until="2h", now=NOW))
+    second = await store.messages.add(
+        message_from("ada/x", "two", "boss", level="warning", now=NOW)
+    )
+    assert first.number != second.number
+    assert (second.whom, second.server, second.level) == (ADA, "ada/x", Level.WARNING)
+    assert await store.messages.live(NOW) == [second, first]
+    assert await store.messages.live(NOW + timedelta(hours=2)) == [second]
+    for _ in range(2):
+        await store.messages.dismiss(first.number, "ada")
+    await store.messages.dismiss(999, "ada")
+    assert set(await store.messages.dismissed("ada")) == {first.number}
+    assert set(await store.messages.dismissed("bob")) == set()
+    assert set(await store.messages.dismissed("a\0")) == set()
+    ended = await store.messages.end(second.number, NOW)
+    assert ended.until == NOW
+    assert await store.messages.end(second.number, NOW) is None
+    assert await store.messages.live(NOW) == [first]
+
+
+async def test_what_has_long_ended_is_forgotten_and_who_is_gone_too(store):
+    old = await store.messages.add(message_from("@", "old", "boss", until="1h", now=NOW))
+    await store.messages.dismiss(old.number, "ada")
+    later = NOW + REMEMBERED + timedelta(hours=2)
+    mine = await store.messages.add(message_from("ada", "mine", "boss", now=later))
+    assert await store.messages.live(NOW) == [mine]
+    assert set(await store.messages.dismissed("ada")) == set()
+    everybodys = await store.messages.add(message_from("@", "all", "boss", now=later))
+    await store.messages.dismiss(everybodys.number, "ada")
+    await store.messages.forget(ADA)
+    assert await store.messages.live(NOW) == [everybodys]
+    assert set(await store.messages.dismissed("ada")) == set()
+    assert everybodys.whom == HUB
