@@ -175,9 +175,7 @@ def test_how_a_server_starts_and_why_it_did_not(page, hub):
     sign_in(page, one)
     for name in ("slow", "broken"):
         title = quote(f"<b>{name}</b> {{{{7*7}}}}")
-        page.goto(
-            f"{one.home}/services/atoll/?repository={repository}&name={name}&title={title}"
-        )
+        page.goto(f"{one.home}/services/atoll/?repository={repository}&name={name}&title={title}")
         page.get_by_role("button", name="Launch", exact=True).click()
         if name == "slow":
             eventually(lambda: one.server("admin", "slow").get("pending"))
