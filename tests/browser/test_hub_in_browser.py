@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -117,19 +117,23 @@ def test_how_a_server_starts_and_why_it_did_not(page, hub):
     one, repository = hub
     sign_in(page, one)
     for name in ("slow", "broken"):
-        page.goto(f"{one.home}/services/atoll/?repository={repository}&name={name}")
+        title = quote(f"<b>{name}</b> {{{{7*7}}}}")
+        page.goto(f"{one.home}/services/atoll/?repository={repository}&name={name}&title={title}")
         page.get_by_role("button", name="Launch", exact=True).click()
         if name == "slow":
             eventually(lambda: one.server("admin", "slow").get("pending"))
         else:
             page.get_by_role("heading", name="Could not open").wait_for(timeout=PATIENCE)
         page.goto(f"{one.home}/hub/spawn-pending/admin/{name}")
-        heading = {"slow": "Starting slow", "broken": "broken could not be started"}[name]
+        heading = {
+            "slow": "Starting <b>slow</b> {{7*7}}",
+            "broken": "<b>broken</b> {{7*7}} could not be started",
+        }[name]
         page.get_by_role("heading", name=heading).wait_for()
         page.wait_for_load_state("load")
         check_everywhere(page, f"hub-{name}")
     page.goto(f"{one.home}/services/atoll/servers")
-    page.get_by_role("button", name="Stop slow").click()
+    page.get_by_role("button", name="Stop <b>slow</b> {{7*7}}").click()
     page.get_by_text("Starting", exact=True).wait_for(state="detached", timeout=PATIENCE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
@@ -97,6 +98,14 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
     @server.setter
     def server(self, server: Any) -> None:
         Spawner.server.fset(self, server)
+
+    async def called(self) -> str:
+        """Return what people call it, for pages; its name where nothing else is known."""
+        with contextlib.suppress(AtollError):
+            atoll = await installation(self.wiring).opened()
+            if plan := await atoll.store.plans.newest(self.user.name, self.name):
+                return plan.called
+        return str(self.name)
 
     async def start(self) -> str:
         """Start it, and return the URL where the server answers."""
