@@ -65,6 +65,9 @@ def hub(tmp_path_factory):
 def sign_in(browser, one, name, password=PASSWORD):
     page = browser.new_context().new_page()
     page.set_default_timeout(PATIENCE)
+    # What the Lab asks after some seconds on a machine that has much else to do.
+    waiting = page.get_by_role("button", name="Continue waiting")
+    page.add_locator_handler(waiting, lambda button: button.click())
     page.goto(f"{one.home}/services/atoll/sign-in")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password", exact=False).first.fill(password)

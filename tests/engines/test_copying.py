@@ -98,7 +98,26 @@ def test_of_a_server_that_has_saved_nothing_the_repositorys_files_are_copied(
     assert (copy(settings, plan, tmp_path) / "intro.ipynb").read_text() == "old"
 
 
-def test_a_path_longer_than_the_kernel_takes_is_copied(settings, home, plan, tmp_path):
+def test_what_cannot_be_read_is_left_out_and_the_rest_is_copied(settings, home, plan, tmp_path):
+    for name in ("locked", "shut/inner"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text("x")
+    (home / "wide").mkdir()
+    for number in range(100):
+        (home / "wide" / str(number)).mkdir()
+    (home / "big").write_bytes(b"1" * 100_000)
+    (home / "locked").chmod(0)
+    (home / "shut").chmod(0)
+    give(home, person_owner(settings, "ada"))
+    made = copy(settings, plan, tmp_path)
+    assert not (made / "locked").exists()
+    assert list((made / "shut").iterdir()) == []
+    assert len(list((made / "wide").iterdir())) == 100
+    assert (made / "big").read_bytes() == b"1" * 100_000
+    (home / "shut").chmod(0o700)  # else nobody could clear up
+
+
+def test_a_path_longer_than_the_kernel_takes_does_no_harm(settings, home, plan, tmp_path):
     at = os.open(home, os.O_RDONLY)
     for _ in range(25):
         os.mkdir("d" * 200, dir_fd=at)

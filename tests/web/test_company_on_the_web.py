@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
 
+from atoll.access import Kind, Party
 from atoll.launching.desk import State
+from atoll.volumes import Volume
 from support.browsing import PREFIX
 from support.web_service import REPO
 
@@ -100,6 +103,22 @@ async def test_launching_again_adds_whom_it_names_once_that_is_confirmed_and_dro
     assert len(shares(service)["anna"]) == 3
     assert len(service.hub.started) == 1  # nothing was stopped
     assert ("ada", "engine") in service.store.copies.kept
+
+
+async def test_the_volumes_that_visitors_will_read_are_named_before(ada, service):
+    volume = Volume("id-thesis", Party(Kind.PERSON, "ada"), "thesis", datetime.now(UTC))
+    service.store.volumes.kept[volume.id] = volume
+    await service.engine.files.make(volume.id)
+    page = await ada.get(f"{LINK}?visitors=yes&volumes=thesis:data")
+    assert "get copies of its files, and read <b>thesis</b>" in page.text
+    await over(ada, service, await ada.launch(REPO, volumes="thesis:data"))
+    kept = await over(ada, service, begun := await ada.launch(REPO, visitors="yes"))
+    [change] = kept.changes
+    assert (change.what, change.now) == ("Visitors", "get copies by a link, and read thesis")
+    assert not service.store.copies.kept
+    page = await ada.post(f"launches/{begun}/answer", how="update")
+    await over(ada, service, page.url.path.rsplit("/", 1)[-1])
+    assert service.store.copies.kept["ada", "engine"].volumes == ("id-thesis",)
 
 
 async def test_a_link_says_whom_it_would_let_in_each_time(ada, service):

@@ -211,3 +211,41 @@ async def test_no_key_of_hostile_making_finds_anything(shown):
         page = await visitor.get(f"copies/{key}")
         assert page.status_code == 404
         assert "<script>" not in page.text.split("</head>")[1]
+
+
+async def test_where_no_visitors_are_let_in_one_signs_in_first_and_comes_back(service, browse):
+    ada = browse()
+    await ada.events(await ada.launch(REPO, name="engine"))
+    await ada.get(PEOPLE)
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    service.hub.signed_in = "bob"
+    bob = browse()
+    page = await bob.get(link)
+    assert any("sign-in" in str(one.url) for one in page.history)
+    assert page.url.path == f"{PREFIX}{link}"
+    assert "<b>ada</b> lets you have a copy" in page.text
+
+
+async def test_a_copy_is_begun_by_a_form_of_its_page_alone(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    visitor = browse()
+    await visitor.get(link)
+    for site in ("cross-site", "same-site"):
+        answer = await visitor.post(link, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403
+    assert (await visitor.post(link, form_token="guessed")).status_code == 403
+    assert {one.request.person.name for one in service.store.launches.kept.values()} == {"ada"}
+
+
+async def test_an_environment_that_is_gone_is_said_before_anything_begins(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    plan, _ = (await service.store.plans.latest("ada"))["engine"]
+    service.engine.builder.ill.add(plan.environment.handle)
+    visitor = browse()
+    await visitor.get(link)
+    page = await visitor.post(link)
+    assert page.status_code == 404
+    assert "Ask ada to start it" in page.text
+    assert len(service.store.launches.kept) == 1

@@ -203,7 +203,7 @@ class Launcher:
             if kept and request.existing is Existing.ASK:
                 key = await self._key(spec, checkout)
                 now = Wanted(content.ref, key, terms, wanted)
-                await self._ask(kept, content, now, request.invited)
+                await self._ask(kept, content, now, request)
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
@@ -267,7 +267,7 @@ class Launcher:
         return None if request.temporary else kept
 
     async def _ask(
-        self, kept: ServerPlan, content: Checkout, now: Wanted, invited: Invited
+        self, kept: ServerPlan, content: Checkout, now: Wanted, request: LaunchRequest
     ) -> None:
         """Raise `Changed` if *kept*'s server is not as *now*: its person is to be asked first."""
         files, renewal = kept.ref.version, Renewal()
@@ -276,7 +276,8 @@ class Launcher:
             files = await self.homes.origin(*whose) or files
             renewal = await look(self.homes, self.source, whose, content.ref, content.path)
         found = changes(kept, files, now)
-        found += await self.company.changes(invited, *whose) if self.company else ()
+        if self.company:
+            found += await self.company.changes(request.invited, request.person, kept.name, now)
         if found:
             raise Changed(kept, found, renewal)
 

@@ -5,17 +5,18 @@ What is asked for is added to what there is; nothing is ever taken back by a lau
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from atoll.access import Kind, Level, Party, party
 from atoll.errors import BadRequest, Refused
 from atoll.events import Event, Tell
-from atoll.launching.changes import Change
+from atoll.launching.changes import Change, Wanted
 from atoll.launching.copies import CopyLinks, new_link
 from atoll.people import VISITOR, Person
 from atoll.servers import ServerPlan
+from atoll.volumes import Mount
 from atoll.volumes.keeper import Keeper
 
 MOST = 20  # people and groups that one launch names
@@ -137,15 +138,19 @@ class Company:
                 raise BadRequest("It is your own server.", hint="Name somebody else, or a group.")
             await self.shares.exists(one.whom)
 
-    async def changes(self, invited: Invited, owner: str, server: str) -> tuple[Change, ...]:
-        """Return how a server that is there would be open to more than it is."""
+    async def changes(
+        self, invited: Invited, person: Person, server: str, wanted: Wanted
+    ) -> tuple[Change, ...]:
+        """Return how *person*'s *server*, which is there, would be open to more than it is."""
         found: list[Change] = []
-        if new := await self._missing(invited.people, owner, server):
-            now = [Guest(one.whom, one.level) for one in await self.shares.of(owner, server)]
+        if new := await self._missing(invited.people, person.name, server):
+            now = [Guest(one.whom, one.level) for one in await self.shares.of(person.name, server)]
             after = {one.whom: one for one in (*now, *new)}
             found.append(Change("People", _written(now), _written(after.values())))
-        if invited.visitors and not await self.links.of(owner, server):
-            found.append(Change("Visitors", "get no copies", "get copies by a link"))
+        if invited.visitors and not await self.links.of(person.name, server):
+            names = [one.name for one in await self._shown(person, wanted.mounts)]
+            read = f", and read {', '.join(names)}" if names else ""
+            found.append(Change("Visitors", "get no copies", f"get copies by a link{read}"))
         return tuple(found)
 
     async def welcome(
@@ -158,10 +163,13 @@ class Company:
             tell(Event("start", f"{one.whom} may now {one.may}", note=True))
             yield "share", {"whom": str(one.whom), "level": one.level.value}
         if invited.visitors and not await self.links.of(owner, name):
-            may = await self.keeper.may_show(plan.owner, plan.mounts) if self.keeper else []
+            may = await self._shown(plan.owner, plan.mounts)
             await self.links.put(new_link(owner, name, tuple(one.volume for one in may)))
             tell(Event("start", "Visitors get copies by the link on its page of people", note=True))
             yield "let visitors copy", {"volumes": ", ".join(one.name for one in may)}
+
+    async def _shown(self, person: Person, mounts: Iterable[Mount]) -> list[Mount]:
+        return await self.keeper.may_show(person, mounts) if self.keeper else []
 
     async def _missing(self, people: Sequence[Guest], owner: str, server: str) -> list[Guest]:
         """Return those of *people* who may not do there yet what they are to."""
