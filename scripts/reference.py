@@ -169,8 +169,9 @@ def _type_name(kind: Any) -> str:
         inner = get_args(kind)[1]
         tables = isinstance(inner, type) and issubclass(inner, BaseModel)
         return f"table of {'tables' if tables else _type_name(inner)}"
-    if get_args(kind):
-        return " or ".join(f"`{json.dumps(one)}`" for one in get_args(kind))
+    if choices := get_args(kind):
+        tables = any(get_origin(one) is Annotated for one in choices)  # of several kinds
+        return "table" if tables else " or ".join(f"`{json.dumps(one)}`" for one in choices)
     names = {"str": "text", "bool": "`true` or `false`", "int": "whole number", "float": "number"}
     return names.get(kind.__name__, kind.__name__)
 

@@ -58,7 +58,9 @@ def test_with_somebody_named_it_does(kind, who):
 
 def test_everybody_is_let_in_only_where_it_says_so():
     listed = [kind for kind in KINDS.values() if issubclass(kind, Listed)]
-    assert len(listed) == len(KINDS) - 2  # a password, and sign-up with approval, list nobody
+    assert (
+        len(listed) == len(KINDS) - 3
+    )  # a password, sign-up with approval, and several list nobody
     assert not any(kind.model_fields["everybody"].default for kind in listed)
 
 

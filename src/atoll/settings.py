@@ -475,7 +475,11 @@ def _explain(mistake: ErrorDetails) -> str:
     path = [str(part) for part in mistake["loc"]]
     known: Any = Settings
     if path[0] == "sign_in" and len(path) > 1:
-        known = KINDS[path.pop(1)]  # what it was taken for
+        kind = path.pop(1)  # what it was taken for
+        if kind == "several" and len(path) > 3:  # noqa: PLR2004 - ways, which one, and its kind
+            kind = path.pop(3)
+        path = [part for part in path if part != "ways"]
+        known = KINDS[kind]
     elif mistake["type"] == "extra_forbidden":
         for part in path[:-1]:
             known = _below(known, part)
@@ -484,7 +488,8 @@ def _explain(mistake: ErrorDetails) -> str:
         return f"{where}: there is no such setting{_meant(path[-1], known.model_fields)}"
     if mistake["type"] == "union_tag_invalid":
         kind = mistake["ctx"]["tag"]
-        return f"{where}.kind: there is no such kind as “{kind}”{_meant(kind, KINDS)}"
+        kinds = re.findall(r"'(\w+)'", mistake["ctx"]["expected_tags"])
+        return f"{where}.kind: there is no such kind as “{kind}”{_meant(kind, kinds)}"
     if mistake["type"] == "missing":
         return f"{where}: must be given"
     return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"

@@ -6,6 +6,7 @@ that everybody may.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -110,6 +112,24 @@ class Listed(Way):
     everybody: bool = Field(
         default=False, description="Whether everybody may sign in who can prove who they are"
     )
+    prefix: Annotated[str, Field(pattern=r"^([a-z0-9]+[.-])?$")] = Field(
+        "",
+        description=(
+            "What the names and the groups that come this way begin with here, such as `gh-`, so "
+            "that they are nobody else's; each of several ways has another"
+        ),
+    )
+
+    @property
+    def path(self) -> str:
+        """Where below the hub's path this way has its addresses, if there are several."""
+        return f"/by_{self.prefix[:-1]}" if self.prefix else ""
+
+    @model_validator(mode="after")
+    def prefix_fits(self) -> Self:
+        """Refuse a prefix with which nobody could be called."""
+        check_name(f"{self.prefix}x")
+        return self
 
     @model_validator(mode="after")
     def somebody_gets_in(self) -> Self:
@@ -141,7 +161,9 @@ class OAuth(Grouped):
         description="A file with the secret that came with it, which only the operator can read"
     )
     name: str = Field("", description="The words after “Sign in with”; empty: the site's own name")
-    callback: Annotated[str, Field(pattern=r"^($|https?://.*/hub/oauth_callback$)")] = Field(
+    callback: Annotated[
+        str, Field(pattern=r"^($|https?://.*/hub/(by_[a-z0-9]+/)?oauth_callback$)")
+    ] = Field(
         "",
         description=(
             "The whole address of /hub/oauth_callback as registered there; empty: made from the "
@@ -305,18 +327,6 @@ class Lti(Grouped):
     name: str = Field("", description="What people know that platform by; empty: its address")
 
 
-KINDS: dict[str, type[Way]] = {
-    "password": Password,
-    "oidc": Oidc,
-    "github": GitHub,
-    "gitlab": GitLab,
-    "native": Native,
-    "ldap": Ldap,
-    "pam": Pam,
-    "lti": Lti,
-}
-
-
 def kind_of(given: Any) -> Any:
     """Return which kind *given* is, a table of atoll.toml or a `Way`: a password if unsaid."""
     kind = (
@@ -327,6 +337,74 @@ def kind_of(given: Any) -> Any:
     return str(kind)
 
 
+Beside = Annotated[
+    Annotated[Oidc, Tag("oidc")]
+    | Annotated[GitHub, Tag("github")]
+    | Annotated[GitLab, Tag("gitlab")]
+    | Annotated[Ldap, Tag("ldap")]
+    | Annotated[Pam, Tag("pam")],
+    Discriminator(kind_of),
+]
+
+
+class Several(Way):
+    """`[[sign_in]]`, more than once: several ways, each a table with a `prefix` of its own."""
+
+    kind: Literal["several"]
+    ways: list[Beside] = Field(
+        min_length=2,
+        description=(
+            "What the tables `[[sign_in]]` become: oidc, github and gitlab, as many as there are, "
+            "and one of ldap and pam"
+        ),
+    )
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Those of all of them."""
+        return tuple(file for way in self.ways for file in way.secret_files)
+
+    @model_validator(mode="after")
+    def nobody_is_taken_for_another(self) -> Self:
+        """Refuse two ways by which somebody could come as the other's people."""
+        places = [way.path for way in self.ways]
+        if len({*places}) < len(places):
+            message = "each way needs a prefix of its own, such as “gh-”; one of them may have none"
+            raise ValueError(message)
+        if sum(isinstance(way, Ldap | Pam) for way in self.ways) > 1:
+            message = "there is one form for a name and a password: take ldap or pam, not both"
+            raise ValueError(message)
+        return self
+
+
+def owns(prefix: str, prefixes: Iterable[str], name: str) -> bool:
+    """Say whether *name*, a person's or a group's, is of the way with *prefix*, and of no other.
+
+    It is that of the longest of the *prefixes* that it begins with.
+    """
+    return prefix == max((one for one in prefixes if name.startswith(one)), key=len, default=None)
+
+
+def _one_way(given: Any) -> Any:
+    """Return tables ``[[sign_in]]`` as one way: a lone one is itself."""
+    if not isinstance(given, list):
+        return given
+    return given[0] if len(given) == 1 else {"kind": "several", "ways": given}
+
+
+KINDS: dict[str, type[Way]] = {
+    "password": Password,
+    "oidc": Oidc,
+    "github": GitHub,
+    "gitlab": GitLab,
+    "native": Native,
+    "ldap": Ldap,
+    "pam": Pam,
+    "lti": Lti,
+    "several": Several,
+}
+
+
 SignIn = Annotated[
     Annotated[Password, Tag("password")]
     | Annotated[Oidc, Tag("oidc")]
@@ -335,6 +413,8 @@ SignIn = Annotated[
     | Annotated[Native, Tag("native")]
     | Annotated[Ldap, Tag("ldap")]
     | Annotated[Pam, Tag("pam")]
-    | Annotated[Lti, Tag("lti")],
+    | Annotated[Lti, Tag("lti")]
+    | Annotated[Several, Tag("several")],
     Discriminator(kind_of),
+    BeforeValidator(_one_way),
 ]

@@ -62,7 +62,7 @@ def entries() -> str:
                 for ou in ("people", "groups")
             ),
             entry(SEARCHER, "objectClass: person", "sn: x", f"userPassword: {WORD}"),
-            *map(person, ("ada", "bob", "eve", "visitor-7")),
+            *map(person, ("ada", "bob", "eve", "visitor-7", "gh-ada")),
             person("carl", "uid: charles"),
             entry(
                 f"cn=staff,ou=groups,{BASE}",
@@ -73,6 +73,7 @@ def entries() -> str:
                 f"cn=physics,ou=groups,{BASE}",
                 *("objectClass: posixGroup", "gidNumber: 7", "memberUid: ada", "memberUid: bob"),
                 "memberUid: visitor-7",
+                "memberUid: gh-ada",
             ),
         ]
     )

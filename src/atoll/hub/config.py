@@ -19,7 +19,7 @@ from atoll.hub.places import (
     find_places,
     http_unix,
 )
-from atoll.hub.sign_in import label, sign_in
+from atoll.hub.sign_in import choices, label, sign_in
 from atoll.hub.spawner import installation, wire_from_settings
 from atoll.hub.witness import Witness
 from atoll.settings import Settings
@@ -157,6 +157,7 @@ def _look(c: Any, places: Places, settings: Settings) -> None:
     c.JupyterHub.template_vars = {
         "atoll_prefix": places.prefix,
         "atoll_accounts": label(settings.sign_in),
+        "atoll_ways": choices(settings.sign_in),
         "atoll_sign_up": settings.sign_in.kind == "native",
         "announcement": html.escape(settings.pages.notice),  # JupyterHub takes it for HTML
     }

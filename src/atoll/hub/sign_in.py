@@ -6,10 +6,13 @@ classes with what they lack are in modules that are imported only where they are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from traitlets.config import Config
+
+from atoll.hub.groups import fit
 from atoll.hub.places import Places, read_private
 from atoll.people import unfit
 from atoll.settings import Settings
@@ -25,46 +28,92 @@ from atoll.sign_in import (
     OAuth,
     Oidc,
     Pam,
+    Several,
     Way,
+    owns,
 )
 
 
 def sign_in(c: Any, settings: Settings, places: Places) -> None:
     """Write into JupyterHub's configuration *c* how people sign in. Raises `BadSettings`."""
     way = settings.sign_in
+    if isinstance(way, Several):
+        _several(c, way, places)
+        prefixes = [one.prefix for one in way.ways]
+        c.Authenticator.post_auth_hook = lambda asked, _, found: admit(
+            asked.way, asked, found, prefixes
+        )
+        return
     WAYS[way.kind](c, way, places)
     c.Authenticator.post_auth_hook = lambda asked, _, found: admit(way, asked, found)
 
 
-def admit(way: Way, authenticator: Any, found: dict[str, Any]) -> dict[str, Any]:
+def admit(
+    way: Way, authenticator: Any, found: dict[str, Any], prefixes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return what JupyterHub is to know of somebody whom it lets in, from what was *found*.
 
-    Raises a refusal for a name that nobody may have, such as a visitor's, or that is another's.
+    Raises a refusal for a name that nobody may have, such as a visitor's, or that is another's, or
+    would be one of another way, of which the *prefixes* are those of all.
     """
     from tornado.web import HTTPError
 
-    if why := unfit(found["name"]):
-        message = "You cannot be called “%s” here: %s. Ask the operator what to do."
-        raise HTTPError(403, message, found["name"], why)
-    if isinstance(way, OAuth | Lti):
-        authenticator.claim(found)
     if isinstance(way, Listed):
         # As atoll.toml says, whatever it said before; left open, JupyterHub would keep what was.
         found["admin"] = found["name"] in way.admins or bool(
             isinstance(way, Grouped) and {*way.admin_groups} & {*found.get("groups", ())}
         )
+        found = prefixed(found, way.prefix, prefixes)
+    if why := unfit(found["name"]):
+        message = "You cannot be called “%s” here: %s. Ask the operator what to do."
+        raise HTTPError(403, message, found["name"], why)
+    if isinstance(way, OAuth | Lti):
+        authenticator.claim(found)
     return found
+
+
+def prefixed(found: dict[str, Any], prefix: str, prefixes: Sequence[str]) -> dict[str, Any]:
+    """Return *found* with the *prefix* of its way before the name and each group.
+
+    A name that would be another way's is refused, and such a group left out.
+    """
+    from tornado.web import HTTPError
+
+    name, all_of_them = f"{prefix}{found['name']}", prefixes or [prefix]
+    if not owns(prefix, all_of_them, name):
+        message = "You cannot be called “%s” here: names like that are of another way to sign in."
+        raise HTTPError(403, message, name)
+    if found.get("groups") is not None:
+        groups = fit(f"{prefix}{one}" for one in found["groups"])
+        found["groups"] = sorted(one for one in groups if owns(prefix, all_of_them, one))
+    return {**found, "name": name}
 
 
 def label(way: Way) -> str:
     """Return by what name people know the accounts that they sign in with, "" if by none."""
+    if isinstance(way, Several):
+        return next((label(one) for one in way.ways if not isinstance(one, OAuth)), "")
     if isinstance(way, Oidc | Lti):
         return way.name or urlsplit(way.issuer).netloc
     return getattr(way, "name", "") or {"github": "GitHub", "gitlab": "GitLab"}.get(way.kind, "")
 
 
+def choices(way: Way) -> list[tuple[str, str]] | None:
+    """Return the sites that one can choose, each by its name and path; the last is "" for a form.
+
+    ``None`` where there is no choice.
+    """
+    if not isinstance(way, Several):
+        return None
+    sites = [one for one in way.ways if isinstance(one, OAuth)]
+    found = [(label(one), f"{one.path}/oauth_login".lstrip("/")) for one in sites]
+    return found if len(sites) == len(way.ways) else [*found, ("", "")]
+
+
 def welcome(way: Way, places: Places, *, first: bool) -> list[str]:
     """Return how one signs in, for the operator; *first*: nobody was told the password before."""
+    if isinstance(way, Several):
+        return [line for one in way.ways for line in welcome(one, places, first=first)]
     if isinstance(way, Listed):
         who = "everybody who can" if way.everybody else "whom atoll.toml lists"
         where = f" ({label(way)})" if label(way) else ""
@@ -76,6 +125,19 @@ def welcome(way: Way, places: Places, *, first: bool) -> list[str]:
             f"It is kept in {places.password}.",
         ]
     return [f"Sign in as “admin”; the password is in {places.password}."]
+
+
+def _several(c: Any, way: Several, places: Places) -> None:
+    ways = []
+    for one in way.ways:
+        own = Config()
+        WAYS[one.kind](own, one, places)
+        ways.append((one, own))
+    c.JupyterHub.authenticator_class = "atoll.hub.several.Several"
+    c.Several.ways = ways
+    # Who may come in is what each way says; of itself this one lets in nobody.
+    c.Several.allow_all = c.Several.allow_existing_users = False
+    c.Several.any_allow_config = c.Several.manage_groups = True
 
 
 def _password(c: Any, way: Way, places: Places) -> None:  # noqa: ARG001 - all are called alike
