@@ -275,6 +275,8 @@ _MINE = Door(By.SESSION, LET_IN, THEIRS)
 _MINE_FORM = Door(By.FORM, LET_IN, THEIRS)
 _WATCHED = Door(By.SESSION, LET_IN, WATCHED)
 _PROGRAM = Door(By.TOKEN, SIGNED_IN)
+_MY_PROGRAM = Door(By.TOKEN, SIGNED_IN, THEIRS)
+_WATCHING_PROGRAM = Door(By.TOKEN, SIGNED_IN, WATCHED)
 _OFFICE = frozenset({Role.OPERATOR})
 _MONITOR = Door(By.TOKEN, frozenset({Role.MONITOR}))
 
@@ -315,6 +317,19 @@ DOORS: Mapping[str, Door] = {
     "POST shared/{owner}/{server}/start": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.START]),
     "POST shared/{owner}/{server}/stop": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.STOP]),
     "POST shared/{owner}/{server}/leave": Door(By.FORM, SIGNED_IN, frozenset(GUESTS.values())),
+    "GET api/me": _PROGRAM,
+    "POST api/launches": _PROGRAM,
+    "GET api/launches/{launch}": _WATCHING_PROGRAM,
+    "GET api/launches/{launch}/events": _WATCHING_PROGRAM,
+    "POST api/launches/{launch}/cancel": _WATCHING_PROGRAM,
+    "POST api/launches/{launch}/answer": _MY_PROGRAM,
+    "GET api/servers": _PROGRAM,
+    "GET api/servers/{server}/log": _MY_PROGRAM,
+    "POST api/servers/{server}/start": _MY_PROGRAM,
+    "POST api/servers/{server}/stop": _MY_PROGRAM,
+    "POST api/servers/{server}/restart": _MY_PROGRAM,
+    "POST api/servers/{server}/update": _MY_PROGRAM,
+    "POST api/servers/{server}/delete": _MY_PROGRAM,
     "GET api/shared": _PROGRAM,
     "GET api/servers/{owner}/{server}/people": Door(By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]),
     "POST api/servers/{owner}/{server}/people/{deed}": Door(
@@ -357,7 +372,7 @@ DOORS: Mapping[str, Door] = {
 # operating system lets into that, its owner and root. The others need no folder.
 HOLDER = frozenset({Role.OPERATOR})
 _HELD = """
-run, build, infer, check, list, open, logs, stop, update, remove, up, backup, restore,
+run, build, infer, check, list, open, logs, start, stop, share, update, remove, up, backup, restore,
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,
@@ -365,5 +380,5 @@ admin people, admin servers, admin costs, admin log, admin stop
 """
 VERBS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),
-    "doctor": HOLDER | {Role.STRANGER},
+    **dict.fromkeys(("doctor", "sign-in", "sign-out"), HOLDER | {Role.STRANGER}),
 }

@@ -12,6 +12,7 @@ from atoll.allowances import allowance
 from atoll.errors import AtollError
 from atoll.launching.prepared import offered
 from atoll.launching.wishes import Wishes
+from atoll.people import Person
 from atoll.settings import PreparedSettings, ServerSettings
 from atoll.sources import Target
 from atoll.sources.parsing import parse_binder
@@ -135,7 +136,12 @@ def launch_page(
 
 def rules_of(request: Request, session: Session) -> ServerSettings:
     """Return what *session*'s person may ask for."""
-    return allowance(site_of(request).atoll.settings, session.person)
+    return rules_for(request, session.person)
+
+
+def rules_for(request: Request, person: Person | None) -> ServerSettings:
+    """Return what *person* may ask for."""
+    return allowance(site_of(request).atoll.settings, person)
 
 
 def _offered(request: Request, session: Session, form: LaunchForm) -> list[PreparedSettings]:

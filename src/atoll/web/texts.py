@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from atoll.web.guard import plain
+from atoll.plain import plain
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 THOUSAND = 1000

@@ -1,0 +1,23 @@
+"""Asking for: what the options of `atoll run` ask for, here or on a hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atoll.errors import BadRequest
+from atoll.launching.wishes import Wishes
+
+
+def wishes_of(reference: str, options: dict[str, Any]) -> Wishes:
+    """Return what *options* ask for, and, where they do not, *reference* if that is a link.
+
+    Raises `BadRequest` where they contradict one another.
+    """
+    if options["volumes"] and options["no_volumes"]:
+        raise BadRequest("It has volumes, or none.", hint="Give --volume or --no-volumes.")
+    if options["temporary"] and options["name"]:
+        raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
+    given = {"temporary": "yes" if options["temporary"] else ""}
+    given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
+    given["volumes"] = ",".join(options["volumes"])
+    return Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
