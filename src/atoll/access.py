@@ -302,6 +302,7 @@ DOORS: Mapping[str, Door] = {
     "GET servers/states": _PAGE,
     "GET servers/{server}/open": _MINE,
     "GET servers/{server}/delete": _MINE,
+    "GET servers/{server}/elsewhere": _MINE,
     "POST servers/{server}/start": _MINE_FORM,
     "POST servers/{server}/stop": _MINE_FORM,
     "POST servers/{server}/update": _MINE_FORM,

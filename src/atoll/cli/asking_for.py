@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from atoll.errors import BadRequest
@@ -17,7 +18,11 @@ def wishes_of(reference: str, options: dict[str, Any]) -> Wishes:
         raise BadRequest("It has volumes, or none.", hint="Give --volume or --no-volumes.")
     if options["temporary"] and options["name"]:
         raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
-    given = {"temporary": "yes" if options["temporary"] else ""}
-    given |= {name: options[name] or "" for name in ("name", "memory", "cpus", "network", "at")}
-    given["volumes"] = ",".join(options["volumes"])
+    given = {one.name: _text(options.get(one.name)) for one in fields(Wishes)}
     return Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
+
+
+def _text(option: Any) -> str:
+    if isinstance(option, tuple):
+        return ",".join(option)
+    return "yes" if option is True else str(option or "")

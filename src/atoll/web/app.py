@@ -27,6 +27,7 @@ from atoll.plain import plain
 from atoll.web import (
     build,
     description,
+    elsewhere,
     launches,
     metrics,
     operator,
@@ -156,6 +157,7 @@ def _pages(prefix: str) -> list[Route]:
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),
         get("servers/{server}/delete", servers.ask_delete),
+        get("servers/{server}/elsewhere", elsewhere.show_elsewhere),
         post("servers/{server}/start", servers.start),
         post("servers/{server}/stop", servers.stop),
         post("servers/{server}/update", servers.update),

@@ -180,11 +180,11 @@ async def start_again(
         await note_act(request, person.name, "start", "server", f"{person.name}/{name}")
         await site.hub.start(person.name, name, plan.id)
         return server, None
-    again = replace(_again(plan, name, moving=False), person=person)
+    again = replace(once_more(plan, name, moving=False), person=person)
     return server, await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
 
 
-def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
+def once_more(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
     """Return the launch of *plan*'s server once more, of the same version or of what it is now.
 
     Where that is *moving*, its person is asked before anything changes.
@@ -220,7 +220,7 @@ async def begin_update(request: Request, person: Person, name: str) -> Launch:
     _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         raise BadRequest(f"Server {name} keeps no files.", hint="Launch the repository again.")
-    again = replace(_again(plan, name, moving=True), person=person)
+    again = replace(once_more(plan, name, moving=True), person=person)
     return await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
 
 
