@@ -221,7 +221,7 @@ def test_who_leaves_a_launch_is_told_that_it_goes_on(there):
     command = [sys.executable, "-m", "atoll.cli", "--hub", there.address, "run", REPO]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         said = ""
-        while "Starting your server" not in said:
+        while "JupyterHub is starting" not in said:
             said += running.stderr.readline()
         running.send_signal(signal.SIGINT)
         said += running.stderr.read()
