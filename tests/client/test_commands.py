@@ -175,6 +175,12 @@ def test_sign_in_tries_the_token_keeps_it_and_sign_out_forgets_it(there, tmp_pat
     assert other.heard == []
 
 
+def test_help_needs_no_hub(there):
+    for words in (["run"], ["volumes", "make"], ["share"]):
+        ran = there.runner.invoke(main, ["--hub", "unknown.example.org", *words, "--help"])
+        assert ran.exit_code == 0, ran.output
+
+
 @pytest.mark.parametrize("token", ["a b", "a\nb: c", "\x1b[2J", "ä"])
 def test_what_is_no_token_is_not_sent_and_not_shown(there, token):
     ran = there("list", env={"ATOLL_TOKEN": token}, check=False)

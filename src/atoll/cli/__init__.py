@@ -21,9 +21,9 @@ from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
 from atoll.cli.infer import infer
 from atoll.cli.run import run
-from atoll.cli.seam import reaches_hubs
+from atoll.cli.seam import Meant, reaches_hubs
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
-from atoll.cli.sign_in import meant_hub, sign_in, sign_out
+from atoll.cli.sign_in import sign_in, sign_out
 from atoll.cli.there.run import start
 from atoll.cli.there.sharing import share
 from atoll.cli.up import up
@@ -103,8 +103,7 @@ def main(ctx: click.Context, config: Path | None, hub: str | None) -> None:
         if not reaches_hubs(main.get_command(ctx, ctx.invoked_subcommand or "")):
             message = f"`atoll {ctx.invoked_subcommand}` is about this machine."
             raise BadRequest(message, hint="Leave --hub out, and unset ATOLL_HUB.")
-        ctx.obj = there = meant_hub(hub)
-        ctx.call_on_close(there.close)
+        ctx.obj = Meant(hub)
         return
     ctx.obj = settings = load_settings(config)
     verbs = [verb for verb in VERBS if verb.split()[0] == ctx.invoked_subcommand]

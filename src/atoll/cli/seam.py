@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any
 
 import click
 
-from atoll.client import Hub
+from atoll.client import Hub, known_hub
 from atoll.errors import BadRequest
 
 Deed = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The hub at *address*, which is looked up once it is known what to ask: help needs none."""
+
+    address: str
+
+    def hub(self) -> Hub:
+        """Return it with ``$ATOLL_TOKEN`` if that is set, else with what `atoll sign-in` kept."""
+        return known_hub(self.address, checked_token(os.environ.get("ATOLL_TOKEN", "")))
+
+
+def checked_token(text: str) -> str:
+    """Return the token *text*, or raise `BadRequest`, which does not say it, for what is none."""
+    if not re.fullmatch(r"[!-~]*", text):
+        raise BadRequest("That is no token.", hint="Copy it from the hub's page, and try again.")
+    return text
 
 
 def or_there(there: Deed) -> Callable[[Deed], Deed]:
@@ -23,7 +45,10 @@ def or_there(there: Deed) -> Callable[[Deed], Deed]:
     def decorate(here: Deed) -> Deed:
         def choose(*args: Any, **options: Any) -> Any:
             where = click.get_current_context().obj
-            return (there if isinstance(where, Hub) else here)(where, *args, **options)
+            if not isinstance(where, Meant):
+                return here(where, *args, **options)
+            with contextlib.closing(where.hub()) as hub:
+                return there(hub, *args, **options)
 
         choose.reaches_hubs = True  # type: ignore[attr-defined]
         return update_wrapper(choose, here)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from typing import IO
 
 import click
 
 from atoll.cli.common import browse
-from atoll.client import Hub, known_hub
+from atoll.cli.seam import checked_token
+from atoll.client import Hub
 from atoll.client.addresses import hub_address
 from atoll.client.keeping import SignedIn, forget, keep, kept, kept_file
 from atoll.errors import BadRequest, NotFound
 
 LONGEST = 4096  # characters of a token
-
-
-def meant_hub(address: str) -> Hub:
-    """Return the hub at *address*, with ``$ATOLL_TOKEN`` if that is set, else as kept."""
-    return known_hub(address, _checked(os.environ.get("ATOLL_TOKEN", "")))
 
 
 @click.command("sign-in")
@@ -49,7 +43,7 @@ def sign_in(
         if not no_browser:
             browse(page)
         token = str(click.prompt("Paste it here (it is not shown)", hide_input=True, err=True))
-    token = _checked(token.strip())
+    token = checked_token(token.strip())
     if not token:
         raise BadRequest("That is no token.", hint="Copy it from the hub's page, and try again.")
     with contextlib.closing(Hub.at(hub, token)) as there:
@@ -67,10 +61,3 @@ def sign_out(address: str) -> None:
         known = ", ".join(one.address for one in kept()) or "none"
         raise NotFound(f"You have not signed in to {hub}", hint=f"{kept_file()} has: {known}.")
     click.echo(f"Forgotten here. To end it there, too, delete the token: {hub}hub/token")
-
-
-def _checked(token: str) -> str:
-    """Return *token*, or raise `BadRequest`, which does not say it, for what is none."""
-    if not re.fullmatch(r"[!-~]*", token):
-        raise BadRequest("That is no token.", hint="Copy it from the hub's page, and try again.")
-    return token
