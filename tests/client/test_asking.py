@@ -130,12 +130,14 @@ def test_a_hub_of_another_interface_is_not_asked_to_do_anything(theirs, hint):
 
 def test_a_stream_that_breaks_is_taken_up_where_it_broke():
     first = stream(("told", {"phase": "build", "message": "one"}))
-    answers = {"launches/x/events": [first, (503, {}, b"<html>"), stream(("over", LAUNCH))]}
+    away = (503, {}, {"ok": False, "error": "Atoll is being started again.", "hint": ""})
+    over = stream(("over", LAUNCH))
+    answers = {"launches/x/events": [first, (502, {}, b"<html>"), away, over]}
     with asked(answers) as (hub, hostile):
         told = []
         hub.follow(Launched(**LAUNCH), told.append)
     assert [one.message for one in told] == ["one"]
-    assert [path for path, _ in hostile.heard] == ["launches/x/events"] * 3
+    assert [path for path, _ in hostile.heard] == ["launches/x/events"] * 4
 
 
 def test_a_hub_that_stays_away_is_given_up_in_the_end():

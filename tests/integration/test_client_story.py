@@ -14,11 +14,18 @@ from support.real_atoll import RealAtoll
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repositories(tmp_path_factory):
     root = tmp_path_factory.mktemp("repositories")
     make_repo(root / "course", {"requirements.txt": "six==1.16.0\n", "a.txt": "first"})
+    slow = {"requirements.txt": "six==1.16.0\n", "postBuild": "#!/bin/sh\necho now; sleep 5\n"}
+    make_repo(root / "slow", slow)
     with serve(root) as base:
-        yield f"{base}/course"
+        yield base
+
+
+@pytest.fixture(scope="module")
+def repository(repositories):
+    return f"{repositories}/course"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,7 @@ def atoll(hub, tmp_path_factory):
 
     run("sign-in", hub.home, "--token-file", "-", input=hub.person("ada"))
     environ["ATOLL_HUB"] = hub.home
+    run.environ = environ
     return run
 
 
@@ -82,6 +90,21 @@ def test_a_server_on_a_hub_lives_by_commands_alone(hub, repository, atoll):
     eventually(lambda: json.loads(atoll("list", "--json").stdout)[0]["state"] == "stopped")
     assert "Removed course." in atoll("remove", "course", "--yes").stdout
     assert json.loads(atoll("list", "--json").stdout) == []
+
+
+def test_a_launch_is_followed_over_a_restart_of_the_service(hub, repositories, atoll):
+    command = [sys.executable, "-P", "-m", "atoll.cli", "run", f"{repositories}/slow"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=atoll.environ, **pipes) as running:
+        lines = []
+        while lines[-1:] != ["now"]:
+            lines.append(running.stderr.readline().strip())
+            assert running.poll() is None, lines
+        hub.kill("service")
+        out, more = running.communicate(timeout=120)
+    assert running.returncode == 0, [*lines, more]
+    assert "slow is open at" in out
+    atoll("stop", "slow")
 
 
 def test_a_token_that_is_taken_back_is_said_to_be(hub, atoll):

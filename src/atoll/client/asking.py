@@ -129,6 +129,9 @@ def _problem(http: httpx2.Client, answer: httpx2.Response) -> AtollError:
             return Broken(f"{_host(http)} does not answer now.", hint="Try again in a while.")
         return not_understood(http)
     kind = told.get("kind")
+    said, hint = told["error"][:LONGEST], str(told.get("hint") or "")[:LONGEST]
+    if status in AWAY and not kind:  # the proxy's own word
+        return Broken(said, hint=hint)
     if kind == "" and status in {404, 405}:  # no address that it knows
         return other_version(http)
     if status in {401, 403} and not _known(http):
@@ -136,7 +139,6 @@ def _problem(http: httpx2.Client, answer: httpx2.Response) -> AtollError:
             f"The token for {_host(http)} is not valid there any more.",
             hint=f"Sign in again: atoll sign-in {_home(http)}",
         )
-    said, hint = told["error"][:LONGEST], str(told.get("hint") or "")[:LONGEST]
     return error_of(str(kind), status)(said or "That failed there.", hint=hint)
 
 
