@@ -167,6 +167,7 @@ def _type_name(kind: Any) -> str:
         return f"list of {_type_name(get_args(kind)[0])}"
     if get_origin(kind) is dict:
         inner = get_args(kind)[1]
+        inner = get_args(inner)[0] if get_origin(inner) is Annotated else inner
         tables = isinstance(inner, type) and issubclass(inner, BaseModel)
         return f"table of {'tables' if tables else _type_name(inner)}"
     if choices := get_args(kind):

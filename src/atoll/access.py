@@ -283,6 +283,8 @@ _MINE = Door(By.SESSION, LET_IN, THEIRS)
 _MINE_FORM = Door(By.FORM, LET_IN, THEIRS)
 _WATCHED = Door(By.SESSION, LET_IN, WATCHED)
 _PROGRAM = Door(By.TOKEN, SIGNED_IN)
+_MY_PROGRAM = Door(By.TOKEN, SIGNED_IN, THEIRS)
+_WATCHING_PROGRAM = Door(By.TOKEN, SIGNED_IN, WATCHED)
 _OFFICE = frozenset({Role.OPERATOR})
 _MONITOR = Door(By.TOKEN, frozenset({Role.MONITOR}))
 
@@ -310,6 +312,7 @@ DOORS: Mapping[str, Door] = {
     "GET servers/states": _PAGE,
     "GET servers/{server}/open": _MINE,
     "GET servers/{server}/delete": _MINE,
+    "GET servers/{server}/elsewhere": _MINE,
     "POST servers/{server}/start": _MINE_FORM,
     "POST servers/{server}/stop": _MINE_FORM,
     "POST servers/{server}/update": _MINE_FORM,
@@ -326,6 +329,19 @@ DOORS: Mapping[str, Door] = {
     "POST shared/{owner}/{server}/start": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.START]),
     "POST shared/{owner}/{server}/stop": Door(By.FORM, SIGNED_IN, SERVERS[ServerDeed.STOP]),
     "POST shared/{owner}/{server}/leave": Door(By.FORM, SIGNED_IN, frozenset(GUESTS.values())),
+    "GET api/me": _PROGRAM,
+    "POST api/launches": _PROGRAM,
+    "GET api/launches/{launch}": _WATCHING_PROGRAM,
+    "GET api/launches/{launch}/events": _WATCHING_PROGRAM,
+    "POST api/launches/{launch}/cancel": _WATCHING_PROGRAM,
+    "POST api/launches/{launch}/answer": _MY_PROGRAM,
+    "GET api/servers": _PROGRAM,
+    "GET api/servers/{server}/log": _MY_PROGRAM,
+    "POST api/servers/{server}/start": _MY_PROGRAM,
+    "POST api/servers/{server}/stop": _MY_PROGRAM,
+    "POST api/servers/{server}/restart": _MY_PROGRAM,
+    "POST api/servers/{server}/update": _MY_PROGRAM,
+    "POST api/servers/{server}/delete": _MY_PROGRAM,
     "GET api/shared": _PROGRAM,
     "GET api/servers/{owner}/{server}/people": Door(By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]),
     "POST api/servers/{owner}/{server}/people/{deed}": Door(
@@ -394,7 +410,7 @@ SEEN_AS = frozenset(
 # operating system lets into that, its owner and root. The others need no folder.
 HOLDER = frozenset({Role.OPERATOR})
 _HELD = """
-run, build, infer, check, list, open, logs, stop, update, remove, up, backup, restore,
+run, build, infer, check, list, open, logs, start, stop, share, update, remove, up, backup, restore,
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,
@@ -403,5 +419,5 @@ admin messages, admin message, admin take-back
 """
 VERBS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),
-    "doctor": HOLDER | {Role.STRANGER},
+    **dict.fromkeys(("doctor", "sign-in", "sign-out"), HOLDER | {Role.STRANGER}),
 }

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -244,6 +245,28 @@ def _is_address(text: str) -> str:
     return text
 
 
+def _is_web_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@?#\\]+(/[^\s?#\\]*)?", text):
+        message = f"“{text}” is not the address of a hub; begin it with https://"
+        raise ValueError(message)
+    return text
+
+
+def _as_hub(given: Any) -> Any:
+    """Return the table that an address alone stands for."""
+    if not isinstance(given, str):
+        return given
+    public = re.match(r"https?://([^/:]+\.)?mybinder\.org(?![^/:])", given)
+    return {"address": given, "kind": "binder" if public else "atoll"}
+
+
+class ElsewhereSettings(_Section):
+    """``[pages.hubs.NAME]``: another hub."""
+
+    address: Annotated[str, AfterValidator(_is_web_address)]
+    kind: Literal["atoll", "binder"] = "atoll"
+
+
 class PreparedSettings(_Section):
     """``[[pages.prepared]]``: something to launch that the operator has chosen."""
 
@@ -264,11 +287,12 @@ class PagesSettings(_Section):
             '{Documentation = "https://docs.example.org"}'
         ),
     )
-    hubs: dict[str, Annotated[str, AfterValidator(_is_address)]] = Field(
+    hubs: dict[str, Annotated[ElsewhereSettings, BeforeValidator(_as_hub)]] = Field(
         {},
         description=(
-            "Other hubs, Atolls or Binders, to which a launch can be taken, by what they are "
-            'called: {"mybinder.org" = "https://mybinder.org"}'
+            "Other hubs, to which a launch can be taken, by what they are called, each a table "
+            'with `address` and `kind`, "atoll" or "binder", or the address alone of an Atoll '
+            'or of mybinder.org: {Reef = "https://reef.example.org"}'
         ),
     )
     credits: str = Field(

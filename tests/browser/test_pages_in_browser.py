@@ -259,10 +259,25 @@ def test_the_operators_word_and_what_is_prepared_come_first(page, tmp_path):
         page.get_by_label("Memory", exact=True).fill("4G")
         there = "https://reef.example.org/hub/v2/gh/ada/engine/HEAD?memory=4G"
         page.wait_for_function("to => [...document.links].some(one => one.href === to)", arg=there)
+        home = f"atoll run '{url}/v2/gh/ada/engine/HEAD?memory=4G'"
+        assert page.get_by_role("textbox", name="At home").input_value() == home
+        public = page.get_by_role("link", name="mybinder.org")
+        assert public.get_attribute("href") == "https://mybinder.org/v2/gh/ada/engine/HEAD"
+        page.get_by_text("without memory").wait_for()
         check_everywhere(page, "launch-elsewhere")
+        page.get_by_label("Repository", exact=True).fill("hg+https://hg.example.org/course")
+        page.get_by_text("a Binder cannot open this").wait_for()
+        assert public.count() == 0  # it leads nowhere
+        check_everywhere(page, "launch-elsewhere-not-at-a-binder")
         page.goto(url + PREFIX)
         page.get_by_role("button", name="Launch Week 2").click()
         page.wait_for_url("**/user/ada/engine/lab")
+        page.goto(url + PREFIX + "servers")
+        check_everywhere(page, "servers-elsewhere")
+        page.get_by_role("link", name="Elsewhere with engine").click()
+        page.get_by_role("heading", name="Open engine elsewhere").wait_for()
+        assert "/v2/gh/ada/engine/" in page.get_by_role("link", name="Reef").get_attribute("href")
+        check_everywhere(page, "elsewhere")
 
 
 def test_the_link_says_all_that_the_form_does(page, url):

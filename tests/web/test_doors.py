@@ -14,10 +14,14 @@ FRAMED = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 LAST = (
     "POST shared/{owner}/{server}/leave",
+    "POST api/servers/{server}/start",
+    "POST api/servers/{server}/delete",  # while it runs, which is no
+    "POST api/servers/{server}/update",
     "POST servers/{server}/update",  # which begins a launch
     "POST servers/{server}/delete",
     "POST api/admin/stop",
     "POST admin/stop",
+    "POST api/launches",
     "POST launches",
     "GET /build/{rest:path}",
     "POST sign-out",

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Address, Headers
 
-from atoll.web.guard import address, allowed_origin, foreign_origin, inside, plain, same_origin
+from atoll.plain import plain
+from atoll.web.guard import address, allowed_origin, foreign_origin, inside, same_origin
 
 P = "/services/atoll/"
 

@@ -21,13 +21,19 @@ from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
 from atoll.cli.infer import infer
 from atoll.cli.run import run
+from atoll.cli.seam import Meant, reaches_hubs
 from atoll.cli.servers import list_servers, logs, open_server, remove, stop
+from atoll.cli.sign_in import sign_in, sign_out
+from atoll.cli.there.run import start
+from atoll.cli.there.sharing import share
 from atoll.cli.up import up
 from atoll.cli.update import update
 from atoll.cli.volumes import volumes
-from atoll.errors import AtollError
+from atoll.errors import AtollError, BadRequest
 from atoll.folders import check_ours
 from atoll.settings import load_settings
+
+KNOWS_HUBS = ("sign-in", "sign-out")  # whose hub is an argument
 
 
 class _Group(click.Group):
@@ -75,8 +81,14 @@ def _end(ctx: click.Context, error: str, hint: str, exit_code: int) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The settings file, instead of $ATOLL_CONFIG or atoll.toml in the data folder.",
 )
+@click.option(
+    "--hub",
+    envvar="ATOLL_HUB",
+    metavar="ADDRESS",
+    help="Not here, but on the hub at ADDRESS, as `atoll sign-in` or $ATOLL_TOKEN knows it.",
+)
 @click.pass_context
-def main(ctx: click.Context, config: Path | None) -> None:
+def main(ctx: click.Context, config: Path | None, hub: str | None) -> None:
     """Open a repository, get a running JupyterLab, keep what you did.
 
     \b
@@ -85,7 +97,14 @@ def main(ctx: click.Context, config: Path | None) -> None:
     atoll run 'https://mybinder.org/v2/gh/o/r/main' open a Binder link at home
     atoll list                                      what you have, running or not
     atoll up                                        serve a hub for many people
+    atoll --hub hub.example.org run gh:o/r          the same on a hub; first: atoll sign-in
     """  # noqa: D301 - click's own mark
+    if hub and ctx.invoked_subcommand not in KNOWS_HUBS:
+        if not reaches_hubs(main.get_command(ctx, ctx.invoked_subcommand or "")):
+            message = f"`atoll {ctx.invoked_subcommand}` is about this machine."
+            raise BadRequest(message, hint="Leave --hub out, and unset ATOLL_HUB.")
+        ctx.obj = Meant(hub)
+        return
     ctx.obj = settings = load_settings(config)
     verbs = [verb for verb in VERBS if verb.split()[0] == ctx.invoked_subcommand]
     if not any(Role.STRANGER in VERBS[verb] for verb in verbs):
@@ -94,7 +113,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, update),
-    *(remove, up, volumes, admin, backup, restore, doctor),
+    *(remove, start, share, up, volumes, admin, backup, restore, doctor, sign_in, sign_out),
 ):
     main.add_command(command)
 

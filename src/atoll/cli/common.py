@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
 import shlex
 import sys
+import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from rich.table import Table
 from atoll.app import Atoll, opened, wire
 from atoll.engines.local.runner import LocalRunner, Record
 from atoll.engines.local.volumes import kept_home
-from atoll.errors import NotFound
+from atoll.errors import Cancelled, NotFound
 from atoll.names import default_name
 from atoll.people import Person
 from atoll.quantities import parse_size
@@ -29,6 +31,15 @@ from atoll.sources.parsing import parse
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # without all of these there is no browser
+
+
+class Interrupted(Cancelled):
+    """A signal ended it before it had done what was asked."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,12 @@ def show(value: Any, *, as_json: bool, text: Callable[[], None]) -> None:
         click.echo(json.dumps(value, indent=2, default=str))
     else:
         text()
+
+
+def browse(url: str) -> None:
+    """Open *url* in a browser, or say that there is none; never one that takes the terminal."""
+    if not any(map(os.environ.get, DISPLAYS)) or not webbrowser.open(url):
+        click.echo("No browser was found here; open that address in yours.", err=True)
 
 
 def a_size(_: click.Context, __: click.Parameter, text: str | None) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from types import TracebackType
 from typing import Self
@@ -14,6 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from atoll.events import Event
+from atoll.plain import plain
 
 WORDS = {
     "resolve": "Look up",
@@ -23,7 +23,6 @@ WORDS = {
     "start": "Start",
     "check": "Check",
 }
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and what else terminals are told
 TAIL = 6  # lines of the log that are shown while a phase goes on
 INDENT = 10  # columns before a note: it stands below its phase's title
 
@@ -67,7 +66,7 @@ class Progress:
         if event.phase != self._phase:
             self._finish()
             self._phase, self._begun = event.phase, time.monotonic()
-        message = _COLOURS.sub("", event.message)
+        message = plain(event.message)
         if event.detail:
             self._tail = (*self._tail, message)[-TAIL:]
         elif event.note:

@@ -10,7 +10,6 @@ import os
 import secrets
 import signal
 import sys
-import webbrowser
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,29 +18,22 @@ from typing import Any
 import click
 
 from atoll.app import opened
-from atoll.cli.common import INTERRUPTED, Laptop, as_json, command_of, laptop, me
+from atoll.cli.asking_for import wishes_of
+from atoll.cli.common import Interrupted, Laptop, as_json, browse, command_of, laptop, me
 from atoll.cli.progress import Progress
+from atoll.cli.seam import or_there
+from atoll.cli.there.run import run as run_there
 from atoll.engines.local.runner import Record, open_gate
-from atoll.errors import BadRequest, Cancelled, NotFound
+from atoll.errors import Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
 from atoll.launching.room import Room, queue_for
-from atoll.launching.wishes import Wishes
 from atoll.queue import Place
 from atoll.servers import Network, ServerPlan, older_files
 from atoll.settings import ServerSettings, Settings
 from atoll.sources import Target
 from atoll.sources.pairs import halves
 from atoll.sources.parsing import check_opening, parse
-
-WISHED = ("name", "memory", "cpus", "network", "at", "title", "lifetime", "idle", "gpus")
-DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # without all of these there is no browser
-
-
-class Interrupted(Cancelled):
-    """A signal ended it before it had done what was asked."""
-
-    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +86,7 @@ class Opened:
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 @as_json
-@click.pass_obj
+@or_there(run_there)
 def run(settings: Settings, /, reference: str, **options: Any) -> None:
     """Open REFERENCE in JupyterLab: build its environment once, start a server, open a browser.
 
@@ -114,26 +106,16 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
 
 
 def _request(settings: Settings, reference: str, options: dict[str, Any]) -> LaunchRequest:
-    if options["volumes"] and options["no_volumes"]:
-        raise BadRequest("It has volumes, or none.", hint="Give --volume or --no-volumes.")
-    if options["temporary"] and options["name"]:
-        raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
+    wishes = wishes_of(reference, options)
     target = understood(reference)
     opening = options["opening"]
     if opening and "?" not in opening and "://" not in opening and not opening.startswith("lab"):
         opening = f"lab/tree/{opening.lstrip('/')}"
     if opening:
         target = replace(target, opening=check_opening(opening))
-    given = {"temporary": "yes" if options["temporary"] else ""}
-    given |= {name: options[name] or "" for name in WISHED}
-    given["credentials"] = "yes" if options["credentials"] else ""
-    given["volumes"] = ",".join(options["volumes"])
-    linked = Wishes.of_link(reference)
-    if linked.people or linked.visitors:
+    if not (options["people"] or options["visitors"]) and (wishes.people or wishes.visitors):
         click.echo("Nobody else is here whom the link could let in.", err=True)
-        linked = replace(linked, people="", visitors="")
-    given |= {"people": options["people"], "visitors": "yes" if options["visitors"] else ""}
-    wishes = Wishes(**linked.asked() | Wishes.read(given).asked())
+        wishes = replace(wishes, people="", visitors="")
     asked = wishes.request(target, me(), _all_there_is(settings.servers), typed=reference)
     mounts = () if options["no_volumes"] else asked.mounts
     how = {name: options[name] for name in ("retry", "rebuild", "infer")}
@@ -268,12 +250,6 @@ async def _plan(machine: Laptop, running: Record) -> ServerPlan | None:
         return await machine.atoll.store.plans.get(running.plan, running.owner)
     except NotFound:
         return None
-
-
-def browse(url: str) -> None:
-    """Open *url* in a browser, or say that there is none; never one that takes the terminal."""
-    if not any(map(os.environ.get, DISPLAYS)) or not webbrowser.open(url):
-        click.echo("No browser was found here; open that address in yours.", err=True)
 
 
 def reopen(

@@ -12,8 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from atoll.app import opened
-from atoll.cli.common import Laptop, as_json, human_size, laptop, me, print_table, show
-from atoll.cli.run import browse, reopen
+from atoll.cli.common import Laptop, as_json, browse, human_size, laptop, me, print_table, show
+from atoll.cli.run import reopen
+from atoll.cli.seam import or_there
+from atoll.cli.there import servers as there
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.servers import SHORT
 from atoll.settings import Settings
@@ -21,7 +23,7 @@ from atoll.settings import Settings
 
 @click.command("list")
 @as_json
-@click.pass_obj
+@or_there(there.list_servers)
 def list_servers(settings: Settings, *, as_json: bool) -> None:
     """List your servers, running and stopped, with the disk that they take.
 
@@ -92,7 +94,7 @@ async def _versions(machine: Laptop, name: str, launched: str) -> dict[str, str]
 @click.argument("name")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @as_json
-@click.pass_obj
+@or_there(there.open_server)
 def open_server(settings: Settings, name: str, *, no_browser: bool, as_json: bool) -> None:
     """Open the running server NAME in a browser, and print its address."""
     machine = laptop(settings)
@@ -105,7 +107,7 @@ def open_server(settings: Settings, name: str, *, no_browser: bool, as_json: boo
 @click.command()
 @click.argument("name")
 @click.option("-f", "--follow", is_flag=True, help="Go on as more is printed.")
-@click.pass_obj
+@or_there(there.logs)
 def logs(settings: Settings, name: str, *, follow: bool) -> None:
     """Show what the server NAME has printed; of a stopped one, what it had the last time."""
     machine = laptop(settings)
@@ -127,7 +129,7 @@ def logs(settings: Settings, name: str, *, follow: bool) -> None:
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--now", is_flag=True, help="Do not wait for it to end by itself.")
-@click.pass_obj
+@or_there(there.stop)
 def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
     """Stop the server NAME. Its files are kept, unless it was temporary."""
     machine = laptop(settings)
@@ -139,7 +141,7 @@ def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
+@or_there(there.remove)
 def remove(settings: Settings, name: str, *, yes: bool) -> None:
     """Delete the stopped server NAME and all its files."""
     machine = laptop(settings)

@@ -11,6 +11,8 @@ import click
 from atoll.app import opened
 from atoll.cli.common import Laptop, as_json, command_of, laptop, me, show
 from atoll.cli.progress import Progress
+from atoll.cli.seam import or_there
+from atoll.cli.there.run import update as update_there
 from atoll.errors import BadRequest, Cancelled, NotFound
 from atoll.launching import Clock
 from atoll.launching.renewal import renew
@@ -28,7 +30,7 @@ from atoll.volumes.renewal import Renewal
 @click.option("--look", is_flag=True, help="Only say what would happen.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-@click.pass_obj
+@or_there(update_there)
 def update(
     settings: Settings, name: str, *, version: str, look: bool, yes: bool, as_json: bool
 ) -> None:

@@ -8,19 +8,53 @@ from typing import Any, TypeVar
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from atoll.app import Atoll, opened, wire
 from atoll.cli.acts import note_command
 from atoll.cli.common import a_size, as_json, me, print_table, show
+from atoll.cli.seam import or_there
+from atoll.cli.there import volumes as there
 from atoll.errors import Cancelled
 from atoll.settings import Settings
 from atoll.volumes import Volume, written
 from atoll.volumes.facts import facts, listed
 
 Done = TypeVar("Done")
+HAND_OVER = "Hand “{volume}” over to {to}? Only they can give it back."
+DELETE = "Delete “{volume}” and all its files for good?"
 quota = click.option(
     "--quota", callback=a_size, metavar="SIZE", help="The most that it may take, such as 5G."
 )
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        click.echo("There are no volumes. `atoll volumes make NAME` makes one.")
+        return
+    table = Table(box=None)
+    table.add_column("Volume", no_wrap=True)  # other commands are told it
+    for column in ("Size", "Quota", "Shared with", "In use by", "What it is"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*map(Text, _cells(row)))
+    print_table(table)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    size = "not there" if row["bytes"] is None else written(row["bytes"])
+    full = row["quota"] and row["bytes"] is not None and row["bytes"] >= row["quota"]
+    shares = (f"{one['whom']}{' (write)' * one['write']}" for one in row["shares"])
+    state = "deleted, can be restored" if row["deleted"] else "snapshot" if row["snapshot"] else ""
+    said = "; ".join(one for one in (state, row["description"]) if one)
+    return (
+        row["volume"],
+        f"{size}{' (full)' if full else ''}",
+        written(row["quota"]) if row["quota"] else "",
+        ", ".join(shares),
+        ", ".join(row["servers"]),
+        said,
+    )
 
 
 @click.group(invoke_without_command=True)
@@ -43,24 +77,12 @@ def volumes(ctx: click.Context) -> None:
 @volumes.command("list")
 @click.option("--all", "everybodys", is_flag=True, help="Everybody's, for operators.")
 @as_json
-@click.pass_obj
+@or_there(there.listing(_print))
 def list_volumes(settings: Settings, *, everybodys: bool = False, as_json: bool = False) -> None:
     """List the volumes that you have, or share, or may read; with their size and servers."""
     known = _do(settings, lambda atoll: listed(atoll.keeper, me(), everybodys=everybodys))
 
-    def text() -> None:
-        if not known:
-            click.echo("There are no volumes. `atoll volumes make NAME` makes one.")
-            return
-        table = Table(box=None)
-        table.add_column("Volume", no_wrap=True)  # other commands are told it
-        for column in ("Size", "Quota", "Shared with", "In use by", "What it is"):
-            table.add_column(column)
-        for row in known:
-            table.add_row(*_cells(row))
-        print_table(table)
-
-    show(known, as_json=as_json, text=text)
+    show(known, as_json=as_json, text=lambda: _print(known))
 
 
 @volumes.command()
@@ -68,7 +90,7 @@ def list_volumes(settings: Settings, *, everybodys: bool = False, as_json: bool 
 @quota
 @click.option("--description", default="", help="What is in it, for people.")
 @as_json
-@click.pass_obj
+@or_there(there.deed("make", "Made {done}. `run -v {done}` has it in a server."))
 def make(
     settings: Settings, volume: str, *, quota: int | None, description: str, as_json: bool
 ) -> None:
@@ -85,7 +107,7 @@ def make(
 @quota
 @click.option("--description", help="What is in it, for people.")
 @as_json
-@click.pass_obj
+@or_there(there.deed("change", "Changed {done}."))
 def change(
     settings: Settings, volume: str, *, quota: int | None, description: str | None, as_json: bool
 ) -> None:
@@ -102,7 +124,7 @@ def change(
 @click.argument("whom")
 @click.option("--write", is_flag=True, help="They may change it, not only read it.")
 @as_json
-@click.pass_obj
+@or_there(there.deed("share", "{whom} may use {done}."))
 def share(settings: Settings, volume: str, whom: str, *, write: bool, as_json: bool) -> None:
     """Let WHOM, a person or an @group, read VOLUME."""
     done = _do(settings, lambda atoll: atoll.keeper.share(me(), volume, whom, writable=write))
@@ -113,7 +135,7 @@ def share(settings: Settings, volume: str, whom: str, *, write: bool, as_json: b
 @click.argument("volume")
 @click.argument("whom")
 @as_json
-@click.pass_obj
+@or_there(there.deed("unshare", "{whom} has no share in {done} any more."))
 def unshare(settings: Settings, volume: str, whom: str, *, as_json: bool) -> None:
     """Take the share of WHOM in VOLUME back. Their running servers keep it until they stop."""
     done = _do(settings, lambda atoll: atoll.keeper.unshare(me(), volume, whom))
@@ -124,7 +146,7 @@ def unshare(settings: Settings, volume: str, whom: str, *, as_json: bool) -> Non
 @click.argument("volume")
 @click.argument("name", default="")
 @as_json
-@click.pass_obj
+@or_there(there.deed("snapshot", "Made {done}."))
 def snapshot(settings: Settings, volume: str, name: str, *, as_json: bool) -> None:
     """Copy VOLUME as it is now into a new one, NAME, that nobody can change.
 
@@ -140,10 +162,10 @@ def snapshot(settings: Settings, volume: str, name: str, *, as_json: bool) -> No
 @click.argument("to")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-@click.pass_obj
+@or_there(there.deed("hand-over", "{volume} is {to}'s now, as {done}.", HAND_OVER))
 def hand_over(settings: Settings, volume: str, to: str, *, yes: bool, as_json: bool) -> None:
     """Make TO, a person or an @group, the owner of VOLUME, in which you then have no share."""
-    _sure(f"Hand “{volume}” over to {to}? Only they can give it back.", yes=yes)
+    _sure(HAND_OVER.format(volume=volume, to=to), yes=yes)
     done = _do(settings, lambda atoll: atoll.keeper.hand_over(me(), volume, to))
     _told(done, f"{volume} is {to}'s now, as {done}.", as_json)
 
@@ -153,11 +175,11 @@ def hand_over(settings: Settings, volume: str, to: str, *, yes: bool, as_json: b
 @click.option("--now", is_flag=True, help="For good; it cannot be restored.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-@click.pass_obj
+@or_there(there.deed("delete", "Deleted {volume}.", DELETE))
 def delete(settings: Settings, volume: str, *, now: bool, yes: bool, as_json: bool) -> None:
     """Delete VOLUME. It can be restored for some days; servers that run keep it until they stop."""
     if now:
-        _sure(f"Delete “{volume}” and all its files for good?", yes=yes)
+        _sure(DELETE.format(volume=volume), yes=yes)
     done = _do(settings, lambda atoll: atoll.keeper.delete(me(), volume, now=now))
     days = settings.volumes.grace / 86400
     again = f" For {days:g} days, this restores it: atoll volumes restore {volume}"
@@ -167,7 +189,7 @@ def delete(settings: Settings, volume: str, *, now: bool, yes: bool, as_json: bo
 @volumes.command()
 @click.argument("volume")
 @as_json
-@click.pass_obj
+@or_there(there.deed("restore", "Restored {done}."))
 def restore(settings: Settings, volume: str, *, as_json: bool) -> None:
     """Take the deletion of VOLUME back."""
     done = _do(settings, lambda atoll: atoll.keeper.restore(me(), volume))
@@ -203,19 +225,3 @@ def _sure(question: str, *, yes: bool) -> None:
 
 def _told(volume: Volume, text: str, as_json: bool, **more: Any) -> None:
     show({**facts(volume, me()), **more}, as_json=as_json, text=lambda: click.echo(text))
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    size = "not there" if row["bytes"] is None else written(row["bytes"])
-    full = row["quota"] and row["bytes"] is not None and row["bytes"] >= row["quota"]
-    shares = (f"{one['whom']}{' (write)' * one['write']}" for one in row["shares"])
-    state = "deleted, can be restored" if row["deleted"] else "snapshot" if row["snapshot"] else ""
-    said = "; ".join(one for one in (state, row["description"]) if one)
-    return (
-        row["volume"],
-        f"{size}{' (full)' if full else ''}",
-        written(row["quota"]) if row["quota"] else "",
-        ", ".join(shares),
-        ", ".join(row["servers"]),
-        said,
-    )

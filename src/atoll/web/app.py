@@ -24,10 +24,12 @@ from atoll.app import Atoll, opened
 from atoll.errors import AtollError
 from atoll.launching.company import Company
 from atoll.launching.desk import Bounds, Desk
+from atoll.plain import plain
 from atoll.web import (
     build,
     copies,
     description,
+    elsewhere,
     launches,
     limits,
     logs,
@@ -36,6 +38,7 @@ from atoll.web import (
     operator,
     pages,
     people,
+    programs,
     question,
     see_as,
     servers,
@@ -45,7 +48,7 @@ from atoll.web import (
     volumes,
 )
 from atoll.web.doors import door
-from atoll.web.guard import Guard, asked_for, is_navigation, plain
+from atoll.web.guard import Guard, asked_for, is_navigation
 from atoll.web.hub_api import HubApi
 from atoll.web.hub_shares import HubShares
 from atoll.web.meter import Meter
@@ -162,6 +165,7 @@ def _pages(prefix: str) -> list[Route]:
         get("servers/states", servers.show_states),
         get("servers/{server}/open", servers.open_server),
         get("servers/{server}/delete", servers.ask_delete),
+        get("servers/{server}/elsewhere", elsewhere.show_elsewhere),
         post("servers/{server}/start", servers.start),
         post("servers/{server}/stop", servers.stop),
         post("servers/{server}/update", servers.update),
@@ -176,6 +180,19 @@ def _pages(prefix: str) -> list[Route]:
         post("shared/{owner}/{server}/start", people.start_shared),
         post("shared/{owner}/{server}/stop", people.stop_shared),
         post("shared/{owner}/{server}/leave", people.leave),
+        get("api/me", programs.tell_me),
+        post("api/launches", programs.launch),
+        get("api/launches/{launch}", programs.show),
+        get("api/launches/{launch}/events", programs.follow),
+        post("api/launches/{launch}/cancel", programs.cancel),
+        post("api/launches/{launch}/answer", programs.answer),
+        get("api/servers", programs.list_servers),
+        get("api/servers/{server}/log", programs.show_log),
+        post("api/servers/{server}/start", programs.start),
+        post("api/servers/{server}/stop", programs.stop),
+        post("api/servers/{server}/restart", programs.restart),
+        post("api/servers/{server}/update", programs.update),
+        post("api/servers/{server}/delete", programs.delete),
         get("api/shared", people.shared_for_programs),
         get("api/servers/{owner}/{server}/people", people.list_for_programs),
         post("api/servers/{owner}/{server}/people/{deed}", people.do_for_programs),
@@ -276,7 +293,8 @@ async def _to_sign_in(request: Request, error: Exception) -> Response:  # noqa: 
 
 async def _explain(request: Request, error: Exception) -> Response:
     problem = error if isinstance(error, AtollError) else AtollError(str(error))
-    return await _error_page(request, problem.status, str(problem), problem.hint)
+    kind = type(problem).__name__
+    return await _error_page(request, problem.status, str(problem), problem.hint, kind)
 
 
 async def _explain_http(request: Request, error: Exception) -> Response:
@@ -290,10 +308,12 @@ async def _explain_bug(request: Request, error: Exception) -> Response:
     return await _error_page(request, 500, "Something went wrong in Atoll itself.", "Try again.")
 
 
-async def _error_page(request: Request, status_code: int, message: str, hint: str) -> Response:
+async def _error_page(
+    request: Request, status_code: int, message: str, hint: str, kind: str = ""
+) -> Response:
     wants_page = "text/html" in request.headers.get("accept", "")
     if not (wants_page and is_navigation(request.headers)):
-        told = {"ok": False, "error": message, "hint": hint, "message": message}
+        told = {"ok": False, "error": message, "hint": hint, "message": message, "kind": kind}
         return JSONResponse(told, status_code)
     try:
         session = await sign_in.session_of(request)

@@ -12,11 +12,11 @@ from typing import Any
 
 from atoll.events import Event
 from atoll.launching.desk import Launch
+from atoll.plain import plain
 from atoll.sources import RepoRef
 from atoll.sources.deposits import PROVIDER, page_of
 from atoll.sources.mercurial import PROVIDER as MERCURIAL
 from atoll.sources.mercurial import url_of
-from atoll.web.guard import plain
 from atoll.web.links import binder_path
 
 PHASES = {

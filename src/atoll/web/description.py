@@ -19,6 +19,7 @@ from atoll import __version__
 from atoll.access import DOORS, By, Deed, Door
 from atoll.access import Level as Depth
 from atoll.allowances import NAMES
+from atoll.launching import Existing
 from atoll.launching.wishes import Wishes
 from atoll.messages import Level
 from atoll.web.launch_form import LaunchForm
@@ -92,6 +93,31 @@ SENT_LIMITS: dict[str, Schema] = _texts("whom", *NAMES)
 SENT_MESSAGE = {**_texts("whom", "text", "until"), "level": {"enum": [*Level]}}
 NUMBER: dict[str, Schema] = {"number": {"type": ["string", "integer"]}}
 COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")
+MY_LAUNCH = _object(
+    _texts("id", "state", "name", "version", "url", "error", "hint", "kind", "proposal")
+    | {
+        "changes": {"type": "array", "items": _object(_texts("what", "was", "now"))},
+        "renewal": {"type": "object", "required": ["count", "said", "changes"]},
+    }
+)
+MY_SERVER = _object(
+    _texts(
+        *(
+            "name",
+            "title",
+            "state",
+            "repository",
+            "environment",
+            "version",
+            "launched",
+            "since",
+            "url",
+        )
+    )
+    | {"bytes": SIZE, "temporary": {"type": "boolean"}}
+)
+STARTED = _object({"name": TEXT, "launch": {"anyOf": [MY_LAUNCH, {"type": "null"}]}})
+TICK: Schema = {"type": ["boolean", "string"]}
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
 # What is sent, beside the path: in the query of a GET, else in the body.
@@ -124,6 +150,18 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET sign-in": _texts("next"),
     "GET oauth_callback": _texts("code", "state"),
     "POST launches": {**LAUNCH, "trust": TEXT},
+    "POST api/launches": {
+        **LAUNCH,
+        "existing": {"enum": [one.value for one in Existing]},
+        **dict.fromkeys(("retry", "infer", "no_volumes"), TICK),
+    },
+    "POST api/launches/{launch}/cancel": {},
+    "POST api/launches/{launch}/answer": {"how": {"enum": ["update", "new", "leave"]}},
+    "POST api/servers/{server}/start": {},
+    "POST api/servers/{server}/stop": {},
+    "POST api/servers/{server}/restart": {},
+    "POST api/servers/{server}/update": {},
+    "POST api/servers/{server}/delete": {},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),
     "POST servers/{server}/title": _texts("title"),
@@ -155,6 +193,22 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     ),
     "POST api/admin/messages": (JSON, MESSAGE),
     "POST api/admin/messages/end": (JSON, MESSAGE),
+    "GET api/me": (
+        JSON,
+        _object(_texts("name", "atoll") | {"admin": OK, "interface": {"type": "integer"}}),
+    ),
+    "POST api/launches": (JSON, MY_LAUNCH),
+    "GET api/launches/{launch}": (JSON, MY_LAUNCH),
+    "GET api/launches/{launch}/events": (STREAM, EVENT),
+    "POST api/launches/{launch}/cancel": (JSON, MY_LAUNCH),
+    "POST api/launches/{launch}/answer": (JSON, MY_LAUNCH),
+    "GET api/servers": (JSON, {"type": "array", "items": MY_SERVER}),
+    "GET api/servers/{server}/log": (PLAIN, TEXT),
+    "POST api/servers/{server}/start": (JSON, STARTED),
+    "POST api/servers/{server}/restart": (JSON, STARTED),
+    "POST api/servers/{server}/stop": (JSON, _object({"name": TEXT})),
+    "POST api/servers/{server}/update": (JSON, MY_LAUNCH),
+    "POST api/servers/{server}/delete": (JSON, _object({"name": TEXT})),
     "GET api/shared": (JSON, {"type": "array", "items": {"type": "object"}}),
     "GET api/servers/{owner}/{server}/people": (JSON, PEOPLE),
     "POST api/servers/{owner}/{server}/people/{deed}": (JSON, PEOPLE),

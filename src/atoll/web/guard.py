@@ -32,12 +32,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]+")
-# CSI and OSC sequences, the other control characters that a terminal would obey, and those that
-# turn the text after them round.
-TERMINAL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 
 
 class Guard:
@@ -136,9 +130,3 @@ def asked_for(request: Request) -> str:
     raw = request.scope.get("raw_path") or request.url.path.encode()
     query = f"?{request.url.query}" if request.url.query else ""
     return raw.decode("ascii", "replace").partition("?")[0] + query
-
-
-def plain(line: str) -> str:
-    """Return *line* without terminal sequences and control characters, for a web page."""
-    shown = line.rstrip("\r\n").rsplit("\r", 1)[-1]  # a progress bar draws over itself
-    return TERMINAL.sub("", shown)

@@ -22,12 +22,13 @@ from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
 from atoll.names import LONGEST_TITLE
 from atoll.people import Person
+from atoll.plain import plain
 from atoll.sources import Target
 from atoll.sources.parsing import binder_spec
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
 from atoll.web.doors import door_of
-from atoll.web.guard import address, plain
+from atoll.web.guard import address
 from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
 from atoll.web.pages import launch_page, page, rules_of
@@ -111,29 +112,44 @@ async def answer(request: Request) -> Response:
     """
     session, sent = await posted(request)
     old = await _launch_of(request, session)
-    asked = replace(old.request, person=session.person or NOBODY)
-    if sent.get("how") == "new":
+    how = "new" if sent.get("how") == "new" else "update"
+    asked = await answered(request, replace(old.request, person=session.person or NOBODY), how)
+    return to_progress(request, session, await begin(request, session, asked))
+
+
+async def answered(request: Request, asked: LaunchRequest, how: str) -> LaunchRequest:
+    """Return what to launch where a person says *how* to go on with what they had *asked* for.
+
+    It is ``update`` or ``leave`` of the server that they have, or ``new`` for one beside it.
+    """
+    if how == "new":
         name = await site_of(request).atoll.launcher.free_name(asked)
         number = name.rpartition("-")[2]
         title = f"{asked.title[: LONGEST_TITLE - 4]} {number}" if asked.title else ""
-        asked = replace(asked, name=name, title=title)
-    else:
-        asked = replace(asked, existing=Existing.UPDATE)
-    return to_progress(request, session, await begin(request, session, asked))
+        return replace(asked, name=name, title=title)
+    return replace(asked, existing=Existing(how))
 
 
 async def begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
     """Begin *wanted*, for *session*'s person or as a visitor's."""
-    site = site_of(request)
-    check_rebuild(wanted, session.person, site.atoll.settings.access)
-    provider, spec = binder_spec(wanted.repo)
-    facts = launch_facts(request, provider, spec)
-    facts["provider"] = BINDER_PROVIDERS.get(provider, "Git")
     if session.person and not session.person.visitor:
-        return await site.desk.open(wanted, facts)
+        return await begin_for(request, wanted)
+    check_rebuild(wanted, session.person, site_of(request).atoll.settings.access)
     visitors: Visitors = request.app.state.visitors
     where = address(request.headers, request.client, visitors.rules.proxies)
-    return await visitors.open(wanted, where, session.visitor, facts)
+    return await visitors.open(wanted, where, session.visitor, _facts(request, wanted))
+
+
+async def begin_for(request: Request, wanted: LaunchRequest) -> Launch:
+    """Begin *wanted* for its person, who has signed in."""
+    check_rebuild(wanted, wanted.person, site_of(request).atoll.settings.access)
+    return await site_of(request).desk.open(wanted, _facts(request, wanted))
+
+
+def _facts(request: Request, wanted: LaunchRequest) -> dict[str, str]:
+    provider, spec = binder_spec(wanted.repo)
+    known = {"provider": BINDER_PROVIDERS.get(provider, "Git")}
+    return launch_facts(request, provider, spec) | known
 
 
 def to_progress(request: Request, session: Session, begun: Launch) -> Response:

@@ -114,8 +114,7 @@ async def launch_page(
     wrong: AtollError | None = None
     if form.repository:
         try:
-            asks = (form.repository, form.version, form.opening)
-            found = recognise(*asks, home_of(request), form.wishes)
+            found = _recognised(request, form)
             _check(site_of(request), found.target)
         except AtollError as mistake:
             found, wrong = None, mistake
@@ -159,12 +158,17 @@ async def show_recognised(request: Request) -> Response:
     session = await session_of(request)
     form = LaunchForm.read(dict(request.query_params))
     try:
-        asks = (form.repository, form.version, form.opening)
-        found = recognise(*asks, home_of(request), form.wishes)
+        found = _recognised(request, form)
         _check(site_of(request), found.target)
     except AtollError as error:
         return JSONResponse(explain(error))
     return JSONResponse(found.as_json() | {"for": session.name})
+
+
+def _recognised(request: Request, form: LaunchForm) -> Recognised:
+    asks = (form.repository, form.version, form.opening)
+    hubs = site_of(request).atoll.settings.pages.hubs
+    return recognise(*asks, home_of(request), form.wishes, hubs)
 
 
 def _check(site: Site, target: Target) -> None:

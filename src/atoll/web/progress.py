@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from atoll.events import Event
-from atoll.web.guard import plain
+from atoll.plain import plain
 
 STEPS = (
     ("resolve", "Find the version"),

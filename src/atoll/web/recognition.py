@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from atoll.errors import AtollError
 from atoll.launching.wishes import Wishes
 from atoll.servers import SHORT
+from atoll.settings import ElsewhereSettings
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import PROVIDER, UPLOADED, Kind, Place, place_of
 from atoll.sources.mercurial import url_of
 from atoll.sources.pairs import pulled
 from atoll.sources.parsing import binder_spec, check_opening, parse, path_opening
 from atoll.web.links import NOTHING, Links, links_for, opening_from, shown
+from atoll.web.ways import NOWHERE, Elsewhere, elsewhere
 
 LONGEST = 2000  # characters of a pasted address that we look at
 OBJECTS = {
@@ -42,6 +46,7 @@ class Recognised:
     opens: str
     environment: str
     links: Links
+    elsewhere: Elsewhere = NOWHERE
 
     @property
     def sentence(self) -> str:
@@ -61,15 +66,22 @@ class Recognised:
             "environment": self.environment,
             "sentence": self.sentence,
             "links": asdict(self.links),
+            "elsewhere": asdict(self.elsewhere),
         }
 
 
 def recognise(
-    text: str, version: str, opening: str, home: str, wishes: Wishes = NOTHING
+    text: str,
+    version: str,
+    opening: str,
+    home: str,
+    wishes: Wishes = NOTHING,
+    hubs: Mapping[str, ElsewhereSettings] = MappingProxyType({}),
 ) -> Recognised:
     """Return what *text* is; *version*, *opening* and *wishes* are what else the form says.
 
-    *home* is our own public address. Raises `AtollError`, mostly `BadReference`, with a hint.
+    *home* is our own public address, *hubs* are others. Raises `AtollError`, mostly
+    `BadReference`, with a hint.
     """
     target = target_of(text, version, opening)
     what, where = describe(target.repo)
@@ -82,6 +94,7 @@ def recognise(
         opens=shown(opens),
         environment=describe_environment(target.environment),
         links=links_for(replace(target, opening=opens), home, wishes),
+        elsewhere=elsewhere(replace(target, opening=opens), wishes, home, hubs),
     )
 
 

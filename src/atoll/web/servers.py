@@ -16,8 +16,10 @@ from atoll.allowances import ends
 from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import only_files
+from atoll.launching.desk import Launch
 from atoll.names import is_slug, title_of
 from atoll.people import Person
+from atoll.plain import plain
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import ServerSettings
 from atoll.sources import RepoRef, ResolvedRef
@@ -25,7 +27,6 @@ from atoll.sources.parsing import binder_spec
 from atoll.volumes import Copied
 from atoll.web.acts import note_act
 from atoll.web.build import launch_facts
-from atoll.web.guard import plain
 from atoll.web.hub_api import HubServer, HubUser
 from atoll.web.launches import go_to
 from atoll.web.pages import page
@@ -51,6 +52,7 @@ class Row:
     ``end`` is when it will be stopped, and why, if nothing happens; ``ended`` is when and why it
     was stopped, if nobody asked for that. ``moves`` says that its repository may have newer files.
     ``copied`` is what it is a copy of.
+    ``locator`` is its repository as commands are told it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Row:
     end: tuple[datetime, Why] | None = None
     ended: Stop | None = None
     moves: bool = False
+    locator: str = ""
     copied: Copied | None = None
     title: str = ""
 
@@ -85,7 +88,9 @@ async def show_servers(request: Request) -> Response:
     shared: list[SharedRow] = []
     late = False
     if person:
-        (rows, late), shared = await asyncio.gather(_rows(site, person), shared_rows(site, person))
+        (rows, late), shared = await asyncio.gather(
+            rows_of(site, person), shared_rows(site, person)
+        )
     trusted = await site.atoll.store.trusts.all(person.name) if person else ()
     done = plain(request.query_params.get("done", "")[:100])
     now = datetime.now(UTC)
@@ -114,7 +119,7 @@ async def show_states(request: Request) -> Response:
 async def open_server(request: Request) -> Response:
     """GET servers/NAME/open."""
     session = await session_of(request)
-    site, person, name = site_of(request), _person(session), _name(request)
+    site, person, name = site_of(request), _person(session), name_of(request)
     server, plan, _ = await find(site, person, name)
     url = join(server.url, plan.opening if plan else "lab")
     return await go_to(site, person, name, url)
@@ -123,13 +128,22 @@ async def open_server(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """POST servers/NAME/start: exactly what it was, the files as they were left."""
     session, _ = await posted(request)
-    return await _start(request, _person(session), _name(request))
+    return await _start(request, _person(session), name_of(request))
 
 
 async def restart(request: Request) -> Response:
     """POST servers/NAME/restart: stop it, and start it as it was."""
     session, _ = await posted(request)
-    site, person, name = site_of(request), _person(session), _name(request)
+    person, name = _person(session), name_of(request)
+    await stop_to_restart(site_of(request), person, name)
+    return await _start(request, person, name)
+
+
+async def stop_to_restart(site: Site, person: Person, name: str) -> None:
+    """Stop a server that is to be started again, and wait until it has stopped.
+
+    Raises `BadRequest` where that would lose its files, or cannot be done now.
+    """
     server, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         message = f"Server {_called(plan, name)} is temporary: its files would be gone."
@@ -139,7 +153,6 @@ async def restart(request: Request) -> Response:
         raise BadRequest(message, hint="Try again in a moment.")
     await site.hub.stop(person.name, name)
     await until_stopped(site, person.name, name)
-    return await _start(request, person, name)
 
 
 async def until_stopped(site: Site, owner: str, name: str) -> None:
@@ -153,24 +166,37 @@ async def until_stopped(site: Site, owner: str, name: str) -> None:
 
 
 async def _start(request: Request, person: Person, name: str) -> Response:
-    """Start it; its environment may have been pruned: then a launch of the same makes it anew."""
+    prefix, base = site_of(request).place.prefix, site_of(request).place.base
+    server, begun = await start_again(request, person, name)
+    if server.state in {"running", "starting"}:
+        return RedirectResponse(f"{prefix}servers/{name}/open", 303)
+    if begun is None:
+        return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
+    return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
+
+
+async def start_again(
+    request: Request, person: Person, name: str
+) -> tuple[HubServer, Launch | None]:
+    """Start *person*'s server unless it is up; return it as it was, and the launch if one was due.
+
+    Its environment may have been pruned: then a launch of the same makes it anew.
+    """
     site = site_of(request)
     server, plan, _ = await find(site, person, name)
     if plan is None:
         raise NotFound("Nobody knows any more what this server held.", hint="Launch it again.")
-    prefix, base = site.place.prefix, site.place.base
     if server.state in {"running", "starting"}:
-        return RedirectResponse(f"{prefix}servers/{name}/open", 303)
+        return server, None
     if await site.atoll.builder.healthy(plan.environment.handle):
         await note_act(request, person.name, "start", "server", f"{person.name}/{name}")
         await site.hub.start(person.name, name, plan.id)
-        return RedirectResponse(f"{base}hub/spawn-pending/{quote(person.name)}/{name}", 303)
-    again = replace(_again(plan, name, moving=False), person=person)
-    begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
-    return RedirectResponse(f"{prefix}launches/{begun.id}", 303)
+        return server, None
+    again = replace(once_more(plan, name, moving=False), person=person)
+    return server, await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
 
 
-def _again(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
+def once_more(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
     """Return the launch of *plan*'s server once more, of the same version or of what it is now.
 
     Where that is *moving*, its person is asked before anything changes.
@@ -200,31 +226,40 @@ def pinned(ref: ResolvedRef) -> RepoRef:
 async def update(request: Request) -> Response:
     """POST servers/NAME/update: what has changed in the repository since is shown, or opened."""
     session, _ = await posted(request)
-    site, person, name = site_of(request), _person(session), _name(request)
+    begun = await begin_update(request, _person(session), name_of(request))
+    return RedirectResponse(f"{site_of(request).place.prefix}launches/{begun.id}", 303)
+
+
+async def begin_update(request: Request, person: Person, name: str) -> Launch:
+    """Begin a launch of what the repository of *person*'s server is now, and return it."""
+    site = site_of(request)
     _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         message = f"Server {_called(plan, name)} keeps no files."
         raise BadRequest(message, hint="Launch the repository again.")
-    again = replace(_again(plan, name, moving=True), person=person)
-    begun = await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
-    return RedirectResponse(f"{site.place.prefix}launches/{begun.id}", 303)
+    again = replace(once_more(plan, name, moving=True), person=person)
+    return await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
 
 
 async def stop(request: Request) -> Response:
     """POST servers/NAME/stop."""
     session, _ = await posted(request)
+    await stop_one(request, _person(session), name_of(request))
+    return RedirectResponse(f"{site_of(request).place.prefix}servers", 303)
+
+
+async def stop_one(request: Request, person: Person, name: str) -> None:
+    """Stop *person*'s server; its files are kept."""
     site = site_of(request)
-    person, name = _person(session), _name(request)
     await find(site, person, name)
     await site.hub.stop(person.name, name)
     await note_act(request, person.name, "stop", "server", f"{person.name}/{name}")
-    return RedirectResponse(f"{site.place.prefix}servers", 303)
 
 
 async def retitle(request: Request) -> Response:
     """POST servers/NAME/title: call it otherwise, running or not; by its name if by nothing."""
     session, sent = await posted(request)
-    site, person, name = site_of(request), _person(session), _name(request)
+    site, person, name = site_of(request), _person(session), name_of(request)
     title = title_of(str(sent.get("title", "")))
     await find(site, person, name)
     await site.atoll.store.plans.retitle(person.name, name, title)
@@ -237,14 +272,24 @@ async def ask_delete(request: Request) -> Response:
     """GET servers/NAME/delete: ask first."""
     session = await session_of(request)
     site, person = site_of(request), _person(session)
-    row = await _row(site, person, *await find(site, person, _name(request)))
+    row = await _row(site, person, *await find(site, person, name_of(request)))
     return page(request, session, "delete.html", row=row)
 
 
 async def delete(request: Request) -> Response:
     """POST servers/NAME/delete: the server, its files and its plans; never while it runs."""
     session, _ = await posted(request)
-    site, person, name = site_of(request), _person(session), _name(request)
+    called = await delete_one(request, _person(session), name_of(request))
+    told = urlencode({"done": called})
+    return RedirectResponse(f"{site_of(request).place.prefix}servers?{told}", 303)
+
+
+async def delete_one(request: Request, person: Person, name: str) -> str:
+    """Delete *person*'s server with all its files; raise `BadRequest` if it is up.
+
+    Return what they knew it by.
+    """
+    site = site_of(request)
     server, plan, _ = await find(site, person, name)
     if server.state != "stopped":
         message = f"Server {_called(plan, name)} is {server.state}."
@@ -255,8 +300,7 @@ async def delete(request: Request) -> Response:
     await site.atoll.store.plans.forget(person.name, name)
     await site.atoll.store.copies.drop(person.name, name)
     await note_act(request, person.name, "delete", "server", f"{person.name}/{name}")
-    told = urlencode({"done": _called(plan, name)})
-    return RedirectResponse(f"{site.place.prefix}servers?{told}", 303)
+    return _called(plan, name)
 
 
 async def _gone(site: Site, person: Person, name: str) -> None:
@@ -268,7 +312,7 @@ async def _gone(site: Site, person: Person, name: str) -> None:
     raise BadRequest(f"Server {name} is still being stopped.", hint="Try again in a minute.")
 
 
-async def _rows(site: Site, person: Person) -> tuple[list[Row], bool]:
+async def rows_of(site: Site, person: Person) -> tuple[list[Row], bool]:
     """Return the rows of the page, and whether JupyterHub's newest word is yet to come."""
     store = site.atoll.store
     answer, latest, stops = await asyncio.gather(  # at once: in a crowd each waits for its turn
@@ -318,6 +362,7 @@ async def _row(
         copied=plan.content.copied if plan else None,
         moves=bool(files and plan and not launched.startswith(plan.ref.repo.version)),
         title=plan.title if plan else "",
+        locator=plan.ref.repo.locator if plan else "",
     )
 
 
@@ -415,7 +460,8 @@ def _person(session: Session) -> Person:
     return session.person
 
 
-def _name(request: Request) -> str:
+def name_of(request: Request) -> str:
+    """Return the server that the address names, or raise `NotFound`."""
     name: str = request.path_params["server"]
     if not is_slug(name):
         raise NotFound("There is no such server.")

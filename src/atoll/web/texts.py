@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from atoll.plain import plain
 from atoll.quantities import written_duration
 from atoll.queue import words
-from atoll.web.guard import plain
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 THOUSAND = 1000

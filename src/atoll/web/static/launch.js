@@ -19,6 +19,20 @@ function element(name, text, className = "") {
   return made;
 }
 
+// Where it can be opened elsewhere: the hubs stand on the page in the same order.
+function showElsewhere({ ways, command, said: without }) {
+  for (const [place, item] of document.querySelectorAll("#ways-elsewhere > li").entries()) {
+    const link = item.querySelector("a");
+    if (ways[place].url) link.href = ways[place].url;
+    else link.removeAttribute("href");
+    item.querySelector(".hint").textContent = ways[place].said;
+  }
+  document.querySelector("#copy-home").value = command;
+  document.querySelector("#home").hidden = !command;
+  const first = without.slice(0, 1).toUpperCase();
+  document.querySelector("#home-said").textContent = first + without.slice(1);
+}
+
 function show(answer) {
   const note = element("div", "", answer.ok ? "note good" : "note bad");
   if (answer.ok) {
@@ -40,9 +54,7 @@ function show(answer) {
       const box = document.querySelector(`#copy-${name}`);
       if (box) box.value = text;
     }
-    for (const link of document.querySelectorAll("[data-hub]")) {
-      link.href = link.dataset.hub + answer.links.path;
-    }
+    showElsewhere(answer.elsewhere);
   }
 }
 

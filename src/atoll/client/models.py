@@ -1,0 +1,155 @@
+"""Models: what a hub answers, of which nothing is believed that has not the right form."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import BaseModel, Field
+
+from atoll.events import Event, Phase
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+class Me(BaseModel):
+    """Whose token it is, and what the hub runs."""
+
+    name: str
+    admin: bool
+    atoll: str
+    interface: int
+
+
+class Change(BaseModel):
+    """One thing in which a server that is there differs."""
+
+    what: str
+    was: str
+    now: str
+
+
+class FileChange(BaseModel):
+    """What would become of a file."""
+
+    path: str
+    fate: str
+    beside: str = ""
+    theirs: str = ""
+
+
+class Renewal(BaseModel):
+    """What would become of the files of a server that is there."""
+
+    count: int = 0
+    said: list[str] = []
+    changes: list[FileChange] = []
+
+
+class Launched(BaseModel):
+    """A launch, as it stands."""
+
+    id: str = Field(min_length=1, max_length=100)
+    state: str
+    name: str
+    version: str = ""
+    url: str = ""
+    error: str = ""
+    hint: str = ""
+    kind: str = ""
+    changes: list[Change] = []
+    renewal: Renewal = Renewal()
+
+
+class Told(BaseModel):
+    """Something that happened in a launch."""
+
+    phase: str
+    message: str
+    detail: bool = False
+    note: bool = False
+
+    @property
+    def event(self) -> Event:
+        """The same, as our own commands tell it."""
+        phase: Phase = self.phase if self.phase in PHASES else "start"
+        return Event(phase, self.message, detail=self.detail, note=self.note)
+
+
+class Server(BaseModel):
+    """A server of one's own. ``bytes`` is ``None`` if it keeps no files."""
+
+    name: str
+    state: str
+    repository: str = ""
+    environment: str = ""
+    version: str = ""
+    launched: str = ""
+    bytes: int | None = None
+    since: str = ""
+    temporary: bool = False
+    url: str = ""
+
+
+class Shared(BaseModel):
+    """A server that somebody lets one into."""
+
+    owner: str
+    server: str
+    level: str
+    running: bool
+
+
+class Started(BaseModel):
+    """A server that was started; by a launch, if its environment had to be made again."""
+
+    name: str
+    launch: Launched | None = None
+
+
+class LetIn(BaseModel):
+    """Somebody who is let into a server."""
+
+    whom: str
+    level: str
+
+
+class Link(BaseModel):
+    """A link that lets in whoever follows it."""
+
+    id: str
+    level: str
+    until: str
+    used: int
+
+
+class People(BaseModel):
+    """Who is let into a server. ``link`` is one that was made just now."""
+
+    owner: str
+    server: str
+    people: list[LetIn]
+    links: list[Link]
+    link: str = ""
+
+
+class Share(BaseModel):
+    """Who else may read, or change, a volume."""
+
+    whom: str
+    write: bool
+
+
+class Volume(BaseModel):
+    """A volume, as the asking person writes it."""
+
+    volume: str
+    owner: str
+    description: str
+    quota: int | None
+    bytes: int | None = None
+    shares: list[Share]
+    servers: list[str] = []
+    snapshot: bool
+    made: str
+    deleted: str | None
+    may: list[str]

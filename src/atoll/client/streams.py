@@ -1,0 +1,56 @@
+"""Streams: a hub's server-sent events, one after the other (https://html.spec.whatwg.org/#sse)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from atoll.client.asking import cleaned
+from atoll.errors import Unreachable
+
+LONGEST = 4 * 1024**2  # bytes of one message
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event: its kind, its id, and what it holds, made plain."""
+
+    event: str
+    id: str
+    data: Any
+
+
+def messages(answer: httpx2.Response) -> Iterator[Message]:
+    """Yield what the stream *answer* says for as long as it goes on; raise `Unreachable`."""
+    fields: dict[str, str] = {}
+    for line in _lines(answer):
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" in fields else value
+        else:
+            if "data" in fields:
+                yield Message(fields.get("event", ""), fields.get("id", ""), _read(fields["data"]))
+            fields = {}
+
+
+def _read(data: str) -> Any:
+    try:
+        return cleaned(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise Unreachable("What the hub tells is not understood.") from error
+
+
+def _lines(answer: httpx2.Response) -> Iterator[str]:
+    kept = b""
+    for part in answer.iter_bytes():
+        kept += part
+        *whole, kept = kept.split(b"\n")
+        if len(kept) > LONGEST:
+            raise Unreachable("What the hub tells has no end.", hint="Tell its operator.")
+        for line in whole:
+            yield line.decode("utf-8", "replace").rstrip("\r")
