@@ -321,6 +321,7 @@ DOORS: Mapping[str, Door] = {
     "POST api/servers/{owner}/{server}/people/{deed}": Door(
         By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]
     ),
+    "POST api/servers/{server}/title": Door(By.TOKEN, SIGNED_IN, THEIRS),
     "GET volumes": Door(By.SESSION, SIGNED_IN),
     "GET volumes/choices": Door(By.SESSION, SIGNED_IN),
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),

@@ -16,7 +16,7 @@ from atoll.allowances import allowance, ends
 from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import only_files
-from atoll.names import is_slug, title_of
+from atoll.names import is_slug
 from atoll.people import Person
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import Settings
@@ -214,18 +214,6 @@ async def stop(request: Request) -> Response:
     await site.hub.stop(person.name, name)
     await note_act(request, person.name, "stop", "server", f"{person.name}/{name}")
     return RedirectResponse(f"{site.place.prefix}servers", 303)
-
-
-async def retitle(request: Request) -> Response:
-    """POST servers/NAME/title: call it otherwise, running or not; by its name if by nothing."""
-    session, sent = await posted(request)
-    site, person, name = site_of(request), _person(session), _name(request)
-    title = title_of(str(sent.get("title", "")))
-    await find(site, person, name)
-    await site.atoll.store.plans.retitle(person.name, name, title)
-    what = f"{person.name}/{name}"
-    await note_act(request, person.name, "retitle", "server", what, detail={"title": title})
-    return RedirectResponse(f"{site.place.prefix}servers#{name}", 303)
 
 
 async def ask_delete(request: Request) -> Response:
