@@ -360,7 +360,7 @@ DOORS: Mapping[str, Door] = {
 # operating system lets into that, its owner and root. The others need no folder.
 HOLDER = frozenset({Role.OPERATOR})
 _HELD = """
-run, build, infer, check, list, open, logs, stop, update, remove, up, backup, restore,
+run, build, infer, check, list, open, logs, stop, update, remove, title, up, backup, restore,
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,

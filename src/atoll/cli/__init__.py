@@ -21,7 +21,7 @@ from atoll.cli.doctor import doctor
 from atoll.cli.environments import environments
 from atoll.cli.infer import infer
 from atoll.cli.run import run
-from atoll.cli.servers import list_servers, logs, open_server, remove, stop
+from atoll.cli.servers import list_servers, logs, open_server, remove, retitle, stop
 from atoll.cli.up import up
 from atoll.cli.update import update
 from atoll.cli.volumes import volumes
@@ -94,7 +94,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, update),
-    *(remove, up, volumes, admin, backup, restore, doctor),
+    *(remove, retitle, up, volumes, admin, backup, restore, doctor),
 ):
     main.add_command(command)
 
