@@ -347,6 +347,7 @@ DOORS: Mapping[str, Door] = {
     "POST api/servers/{owner}/{server}/people/{deed}": Door(
         By.TOKEN, SIGNED_IN, SERVERS[ServerDeed.SHARE]
     ),
+    "POST api/servers/{server}/title": Door(By.TOKEN, SIGNED_IN, THEIRS),
     "GET volumes": Door(By.SESSION, SIGNED_IN),
     "GET volumes/choices": Door(By.SESSION, SIGNED_IN),
     "POST volumes/{deed}": Door(By.FORM, SIGNED_IN),
@@ -410,7 +411,8 @@ SEEN_AS = frozenset(
 # operating system lets into that, its owner and root. The others need no folder.
 HOLDER = frozenset({Role.OPERATOR})
 _HELD = """
-run, build, infer, check, list, open, logs, start, stop, share, update, remove, up, backup, restore,
+run, build, infer, check, list, open, logs, start, stop, share, update, remove, title, up, backup,
+restore,
 environments list, environments show, environments prune, environments pin, environments unpin,
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,

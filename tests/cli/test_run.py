@@ -163,6 +163,10 @@ def test_a_server_has_a_title_and_says_what_it_cannot_have(atoll, repo):
     rows = {row["name"]: row for row in json.loads(atoll("list", "--json").stdout)}
     assert rows["ma-b-these"]["title"] == "Ma [b]thèse"
     assert "Ma [b]thèse" in atoll("list").stdout
+    assert "It is called “Fertig” now." in atoll("title", "ma-b-these", "Fertig").stdout
+    assert "Fertig" in atoll("list").stdout
+    assert atoll("title", "other", "x", check=False).returncode == 4
+    assert atoll("title", "ma-b-these", "a\nb", check=False).returncode == 2
     atoll("stop", "--now", "ma-b-these")
     atoll("remove", "ma-b-these", "--yes")
     assert atoll("run", repo, "--title", "a\nb", check=False).returncode == 2

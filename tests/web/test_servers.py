@@ -137,6 +137,19 @@ async def test_a_notice_says_what_its_person_calls_it(ada):
     assert "Server “Ma thèse” and its files were deleted." in page.text
 
 
+async def test_a_program_calls_a_server_otherwise(ada, service):
+    url = f"{PREFIX}api/servers/engine/title"
+    token = {"Authorization": f"Bearer {service.hub.token_of('ada')}"}
+    answer = await ada.http.post(url, json={"title": " Ma  thèse"}, headers=token)
+    assert answer.json() == {"name": "engine", "title": "Ma thèse"}
+    for sent in ({"title": 7}, {"title": "a\nb"}, ["title"]):
+        assert (await ada.http.post(url, json=sent, headers=token)).status_code == 400
+    assert (await ada.http.post(url, json={"title": "x"})).status_code == 403
+    theirs = {"Authorization": f"Bearer {service.hub.token_of('bob')}"}
+    assert (await ada.http.post(url, json={"title": "x"}, headers=theirs)).status_code == 404
+    assert (await service.store.plans.newest("ada", "engine")).title == "Ma thèse"
+
+
 async def test_what_is_no_title_changes_nothing(ada, service):
     for title in ("x" * 101, "a\nb", "gpj.\u202eexe"):
         assert (await ada.post("servers/engine/title", title=title)).status_code == 400

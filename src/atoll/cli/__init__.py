@@ -22,7 +22,7 @@ from atoll.cli.environments import environments
 from atoll.cli.infer import infer
 from atoll.cli.run import run
 from atoll.cli.seam import Meant, reaches_hubs
-from atoll.cli.servers import list_servers, logs, open_server, remove, stop
+from atoll.cli.servers import list_servers, logs, open_server, remove, retitle, stop
 from atoll.cli.sign_in import sign_in, sign_out
 from atoll.cli.there.run import start
 from atoll.cli.there.sharing import share
@@ -113,7 +113,20 @@ def main(ctx: click.Context, config: Path | None, hub: str | None) -> None:
 
 for command in (
     *(run, build, infer, check, environments, list_servers, open_server, logs, stop, update),
-    *(remove, start, share, up, volumes, admin, backup, restore, doctor, sign_in, sign_out),
+    *(
+        remove,
+        retitle,
+        start,
+        share,
+        up,
+        volumes,
+        admin,
+        backup,
+        restore,
+        doctor,
+        sign_in,
+        sign_out,
+    ),
 ):
     main.add_command(command)
 

@@ -17,6 +17,7 @@ from atoll.cli.run import reopen
 from atoll.cli.seam import or_there
 from atoll.cli.there import servers as there
 from atoll.errors import BadRequest, Cancelled, NotFound
+from atoll.names import title_of
 from atoll.servers import SHORT
 from atoll.settings import Settings
 
@@ -136,6 +137,25 @@ def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
     for name in names:
         asyncio.run(machine.runner.stop(machine.find(name).handle, now=now))
         click.echo(f"Stopped {name}.")
+
+
+@click.command("title")
+@click.argument("name")
+@click.argument("title")
+@click.pass_obj
+def retitle(settings: Settings, name: str, title: str) -> None:
+    """Call the server NAME by TITLE, in any words, whether it runs or not; '' takes it away."""
+    said = asyncio.run(_retitle(laptop(settings), name, title_of(title)))
+    click.echo(f"It is called {said} now.")
+
+
+async def _retitle(machine: Laptop, name: str, title: str) -> str:
+    async with opened(machine.atoll):
+        plans = machine.atoll.store.plans
+        if name not in await plans.latest(me().name):
+            raise NotFound(f"You have no server called “{name}”.", hint="See `atoll list`.")
+        await plans.retitle(me().name, name, title)
+    return f"“{title or name}”"
 
 
 @click.command()

@@ -17,7 +17,7 @@ from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import only_files
 from atoll.launching.desk import Launch
-from atoll.names import is_slug, title_of
+from atoll.names import is_slug
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
@@ -254,18 +254,6 @@ async def stop_one(request: Request, person: Person, name: str) -> None:
     await find(site, person, name)
     await site.hub.stop(person.name, name)
     await note_act(request, person.name, "stop", "server", f"{person.name}/{name}")
-
-
-async def retitle(request: Request) -> Response:
-    """POST servers/NAME/title: call it otherwise, running or not; by its name if by nothing."""
-    session, sent = await posted(request)
-    site, person, name = site_of(request), _person(session), name_of(request)
-    title = title_of(str(sent.get("title", "")))
-    await find(site, person, name)
-    await site.atoll.store.plans.retitle(person.name, name, title)
-    what = f"{person.name}/{name}"
-    await note_act(request, person.name, "retitle", "server", what, detail={"title": title})
-    return RedirectResponse(f"{site.place.prefix}servers#{name}", 303)
 
 
 async def ask_delete(request: Request) -> Response:
