@@ -37,15 +37,11 @@ from atoll.sign_in import (
 def sign_in(c: Any, settings: Settings, places: Places) -> None:
     """Write into JupyterHub's configuration *c* how people sign in. Raises `BadSettings`."""
     way = settings.sign_in
-    if isinstance(way, Several):
-        _several(c, way, places)
-        prefixes = [one.prefix for one in way.ways]
-        c.Authenticator.post_auth_hook = lambda asked, _, found: admit(
-            asked.way, asked, found, prefixes
-        )
-        return
     WAYS[way.kind](c, way, places)
-    c.Authenticator.post_auth_hook = lambda asked, _, found: admit(way, asked, found)
+    prefixes = [one.prefix for one in way.ways] if isinstance(way, Several) else []
+    c.Authenticator.post_auth_hook = lambda asked, _, found: admit(
+        asked.way if prefixes else way, asked, found, prefixes
+    )
 
 
 def admit(
@@ -263,4 +259,5 @@ WAYS: dict[str, Callable[[Any, Any, Places], None]] = {
     "ldap": _ldap,
     "pam": _pam,
     "lti": _lti,
+    "several": _several,
 }
