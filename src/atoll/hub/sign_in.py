@@ -28,6 +28,7 @@ from atoll.sign_in import (
     OAuth,
     Oidc,
     Pam,
+    Password,
     Several,
     Way,
     owns,
@@ -63,7 +64,7 @@ def admit(
     if why := unfit(found["name"]):
         message = "You cannot be called “%s” here: %s. Ask the operator what to do."
         raise HTTPError(403, message, found["name"], why)
-    if isinstance(way, OAuth | Lti):
+    if not isinstance(way, Password | Native):
         authenticator.claim(found)
     return found
 
@@ -181,8 +182,9 @@ def _native(c: Any, way: Native, places: Places) -> None:
     c.Authenticator.allow_all = c.Authenticator.allow_existing_users = False
 
 
-def _ldap(c: Any, way: Ldap, places: Places) -> None:  # noqa: ARG001
+def _ldap(c: Any, way: Ldap, places: Places) -> None:
     _listed(c, way)
+    c.Claiming.identities = str(places.data / "identities")
     address = urlsplit(way.address)
     here = address.scheme == "ldap" and address.hostname in LOOPBACK
     c.JupyterHub.authenticator_class = "atoll.hub.directory.Ldap"
@@ -208,8 +210,9 @@ def _ldap(c: Any, way: Ldap, places: Places) -> None:  # noqa: ARG001
     c.Ldap.let_in = {*way.groups, *way.admin_groups}
 
 
-def _pam(c: Any, way: Pam, places: Places) -> None:  # noqa: ARG001
+def _pam(c: Any, way: Pam, places: Places) -> None:
     _listed(c, way)
+    c.Claiming.identities = str(places.data / "identities")
     c.JupyterHub.authenticator_class = "atoll.hub.accounts.Pam"
     c.Pam.service = way.service
     c.Pam.manage_groups = True
