@@ -6,6 +6,7 @@ import pytest
 from tornado.web import HTTPError
 from traitlets.config import Config
 
+from atoll.hub.accounts import Pam
 from atoll.hub.places import find_places
 from atoll.hub.sign_in import WAYS, admit, label, sign_in, welcome
 from atoll.settings import settings_from
@@ -29,9 +30,10 @@ def test_every_kind_of_the_settings_has_its_function():
     ("name", "groups", "admin"),
     [("ada", [], True), ("bob", ["ops"], True), ("bob", ["staff"], False), ("ops", [], False)],
 )
-def test_who_is_an_administrator_is_what_the_settings_say_now(name, groups, admin):
+def test_who_is_an_administrator_is_what_the_settings_say_now(tmp_path, name, groups, admin):
     before = {"name": name, "groups": groups, "admin": not admin}
-    assert admit(PAM, None, before)["admin"] is admin
+    authenticator = Pam(identities=str(tmp_path / "identities"))
+    assert admit(PAM, authenticator, before)["admin"] is admin
 
 
 def test_by_the_password_an_administrator_stays_one():

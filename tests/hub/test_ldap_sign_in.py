@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 from traitlets.config import Config
 
 from atoll.hub.directory import Ldap
+from atoll.hub.places import find_places
 from atoll.hub.sign_in import sign_in as sign_in_by
 from atoll.settings import settings_from
 from support.directories import BASE, SEARCHER, WORD, slapd
@@ -109,7 +110,7 @@ def ask(tmp_path):
         table = {"kind": "ldap", "address": address, "people": ["ada"], **PEOPLE, **more}
         settings = settings_from({"data": str(tmp_path), "sign_in": table})
         config = Config()
-        sign_in_by(config, settings, places=None)
+        sign_in_by(config, settings, find_places(settings))
         config.Ldap.tls_strategy = tls or config.Ldap.tls_strategy
         authenticator = Ldap(config=config, patience=1)
         return await authenticator.get_authenticated_user(

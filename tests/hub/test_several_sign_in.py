@@ -169,6 +169,36 @@ def test_after_a_deletion_the_name_is_free_again_and_only_then(hub):
     forges["GitHub"].people = HUBBERS
 
 
+def test_a_prefix_that_is_given_to_another_way_gives_nobody_elses_files(tmp_path_factory):
+    """An operator moves “no prefix” from the directory to GitHub, where anybody can be called ada."""
+    data = tmp_path_factory.mktemp("moved")
+    with slapd(tmp_path_factory.mktemp("slapd")) as directory, Forge(HUBBERS) as github:
+        staff = {
+            "kind": "ldap",
+            "address": directory.plain,
+            "user_dn": f"uid={{username}},ou=people,{BASE}",
+            "everybody": True,
+        }
+        guests = oauth("github", github, data, everybody=True)
+        for ways in ([staff], [guests, {**staff, "prefix": "staff-"}]):
+            one = Installation(data, service="atoll.web", sign_in=ways)
+            hub = (one, {"GitHub": github})
+            try:
+                one.start()
+                with Somebody() as ada:
+                    name = "ada" if len(ways) == 1 else "staff-ada"
+                    assert f">{name}<" in by_password(hub, ada, "ada").text
+                if len(ways) > 1:
+                    with Somebody() as stranger:
+                        page = by(hub, stranger, "GitHub", "ada")
+                        assert page.status_code == 403
+                        assert "“ada” is somebody else here" in page.text
+                    with Somebody() as stranger:
+                        assert ">eve<" in by(hub, stranger, "GitHub", "eve").text
+            finally:
+                one.end()
+
+
 def test_each_name_belongs_to_one_way():
     prefixes = ["", "g-", "g-h-", "gh."]
     for name in ("ada", "g-ada", "g-h-ada", "gh.ada", "g-h", "gh", "-", ""):

@@ -8,6 +8,7 @@ import pytest
 
 from atoll.errors import Unreachable
 from atoll.messages import message_from
+from atoll.testing.stores import MemoryMessages
 from atoll.web import messages
 from support.browsing import PREFIX
 
@@ -128,3 +129,14 @@ async def test_what_cannot_be_written_down_is_not_said(service, people):
     service.store.acts.error = Unreachable("The database does not answer.")
     assert (await ada.post("admin/messages", whom="@", text="x")).status_code == 502
     assert service.store.messages.kept == {}
+
+
+async def test_pages_are_there_while_messages_cannot_be_looked_up(people, monkeypatch):
+    ada = await people("ada")
+
+    async def gone(*_):
+        raise Unreachable("The database does not answer.")
+
+    monkeypatch.setattr(MemoryMessages, "live", gone)
+    monkeypatch.setattr(messages, "FRESH", 0.0)
+    assert (await ada.get("servers")).status_code == 200

@@ -13,9 +13,13 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator, PAMAuthenticator
 
+from atoll.hub.claiming import Claiming
 
-class Pam(PAMAuthenticator):  # type: ignore[misc]
+
+class Pam(Claiming, PAMAuthenticator):  # type: ignore[misc]
     """Accounts of this machine."""
+
+    account_kind = "pam"
 
     async def add_user(self, user: Any) -> None:
         """Take anybody: servers are in boxes, and visitors have no account of this machine."""

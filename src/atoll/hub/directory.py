@@ -17,13 +17,16 @@ from ldapauthenticator.ldapauthenticator import LDAPAuthenticator, TlsStrategy
 from tornado.web import HTTPError
 from traitlets import Integer, Set, Unicode
 
+from atoll.hub.claiming import Claiming
 from atoll.hub.groups import fit
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*\Z"  # of which a directory knows no other spelling but case
 
 
-class Ldap(LDAPAuthenticator):  # type: ignore[misc]
+class Ldap(Claiming, LDAPAuthenticator):  # type: ignore[misc]
     """Accounts of a directory, with its groups."""
+
+    account_kind = "ldap"
 
     ca_file = Unicode(config=True, help="What certificates are verified with.")
     group_base = Unicode(config=True, help="Below which entry groups are.")

@@ -28,6 +28,7 @@ from atoll.sign_in import (
     OAuth,
     Oidc,
     Pam,
+    Password,
     Several,
     Way,
     owns,
@@ -37,15 +38,11 @@ from atoll.sign_in import (
 def sign_in(c: Any, settings: Settings, places: Places) -> None:
     """Write into JupyterHub's configuration *c* how people sign in. Raises `BadSettings`."""
     way = settings.sign_in
-    if isinstance(way, Several):
-        _several(c, way, places)
-        prefixes = [one.prefix for one in way.ways]
-        c.Authenticator.post_auth_hook = lambda asked, _, found: admit(
-            asked.way, asked, found, prefixes
-        )
-        return
     WAYS[way.kind](c, way, places)
-    c.Authenticator.post_auth_hook = lambda asked, _, found: admit(way, asked, found)
+    prefixes = [one.prefix for one in way.ways] if isinstance(way, Several) else []
+    c.Authenticator.post_auth_hook = lambda asked, _, found: admit(
+        asked.way if prefixes else way, asked, found, prefixes
+    )
 
 
 def admit(
@@ -67,7 +64,7 @@ def admit(
     if why := unfit(found["name"]):
         message = "You cannot be called “%s” here: %s. Ask the operator what to do."
         raise HTTPError(403, message, found["name"], why)
-    if isinstance(way, OAuth | Lti):
+    if not isinstance(way, Password | Native):
         authenticator.claim(found)
     return found
 
@@ -185,8 +182,9 @@ def _native(c: Any, way: Native, places: Places) -> None:
     c.Authenticator.allow_all = c.Authenticator.allow_existing_users = False
 
 
-def _ldap(c: Any, way: Ldap, places: Places) -> None:  # noqa: ARG001
+def _ldap(c: Any, way: Ldap, places: Places) -> None:
     _listed(c, way)
+    c.Claiming.identities = str(places.data / "identities")
     address = urlsplit(way.address)
     here = address.scheme == "ldap" and address.hostname in LOOPBACK
     c.JupyterHub.authenticator_class = "atoll.hub.directory.Ldap"
@@ -212,8 +210,9 @@ def _ldap(c: Any, way: Ldap, places: Places) -> None:  # noqa: ARG001
     c.Ldap.let_in = {*way.groups, *way.admin_groups}
 
 
-def _pam(c: Any, way: Pam, places: Places) -> None:  # noqa: ARG001
+def _pam(c: Any, way: Pam, places: Places) -> None:
     _listed(c, way)
+    c.Claiming.identities = str(places.data / "identities")
     c.JupyterHub.authenticator_class = "atoll.hub.accounts.Pam"
     c.Pam.service = way.service
     c.Pam.manage_groups = True
@@ -263,4 +262,5 @@ WAYS: dict[str, Callable[[Any, Any, Places], None]] = {
     "ldap": _ldap,
     "pam": _pam,
     "lti": _lti,
+    "several": _several,
 }

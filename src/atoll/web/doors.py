@@ -5,6 +5,7 @@ What an address names is looked up by its handler, which asks `door_of` whose it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from atoll.access import DOORS, HUB, SEEN_AS, By, Door, Role, roles
-from atoll.errors import Refused
+from atoll.errors import Refused, Unreachable
 from atoll.web.acts import note_act
 from atoll.web.guard import is_navigation
 from atoll.web.sign_in import Session, SignInNeeded, session_of
@@ -67,7 +68,8 @@ def _behind(row: str, known: Door, handler: Handler) -> Handler:
                     raise Refused("Only an operator may come here.", hint=ASK)
                 raise SignInNeeded
             if is_navigation(request.headers):  # a page, which shows them
-                request.state.told = await request.app.state.board.of(session.person)
+                with contextlib.suppress(Unreachable):  # and is there without them, too
+                    request.state.told = await request.app.state.board.of(session.person)
         return await handler(request)
 
     return come
