@@ -18,6 +18,7 @@ from atoll.settings import ServerSettings
 from atoll.sources import RepoRef, Target
 
 WIDER = (Network.NONE, Network.INTERNET, Network.FULL)  # each reaches more than the one before
+HARMLESS = ("name", "temporary", "memory", "cpus", "at")  # wishes that reach nothing
 _FILES = re.compile(r"(lab|tree|doc/tree|notebooks)?(/[^?#]*)?")
 _ANYBODYS = re.compile(r"refs/(?!heads/|tags/).*|pull/.*|merge-requests/.*")
 
@@ -63,6 +64,15 @@ def may_be_trusted(target: Target, wishes: Wishes, rules: ServerSettings) -> boo
         _ANYBODYS.fullmatch(one.version) for one in (target.repo, target.environment) if one
     )
     return not (more or reach or theirs or request.mounts) and bool(plain)
+
+
+def unasked(wishes: Wishes) -> Wishes:
+    """Return what of a link's *wishes* is taken where nobody is shown them: by a program.
+
+    Not what reaches files, people or networks: whoever made the link would choose it.
+    """
+    asked = wishes.asked()
+    return Wishes(**{name: asked[name] for name in HARMLESS if name in asked})
 
 
 def _mark(repo: RepoRef) -> str:
