@@ -51,6 +51,19 @@ def test_a_link_of_another_hub_is_run_there_with_what_it_asks_for(there):
     assert launch.request.limits.memory == 1024**3  # options win
 
 
+def test_what_a_link_would_reach_is_not_taken_from_it_but_said(there):
+    there("volumes", "make", "thesis")
+    link = "https://evil.example/v2/gh/ada/engine/HEAD?volumes=thesis&network=none&cpus=1"
+    ran = there("run", link, "--no-browser")
+    assert "The link asks for volumes=thesis, too" in ran.stderr
+    there("run", link, "--no-browser", "--name", "other", "-v", "thesis:data")
+    there.service.hub.users["ada"]["servers"].clear()
+    first, second = there.service.store.launches.kept.values()
+    assert (first.request.mounts, first.request.network.value) == (None, "internet")
+    assert first.request.limits.cpus == 1
+    assert [str(one) for one in second.request.mounts] == ["thesis:data"]
+
+
 def test_json_is_for_scripts_here_as_there(there):
     ready = stored(there("run", REPO, "--json"))
     assert ready["name"] == "engine"

@@ -14,12 +14,17 @@ def wishes_of(reference: str, options: dict[str, Any]) -> Wishes:
 
     Raises `BadRequest` where they contradict one another.
     """
+    asked = Wishes.of_link(reference).asked() | wishes_given(options).asked()
+    return Wishes(**asked)
+
+
+def wishes_given(options: dict[str, Any]) -> Wishes:
+    """Return what *options* ask for, or raise `BadRequest` where they contradict one another."""
     if options["volumes"] and options["no_volumes"]:
         raise BadRequest("It has volumes, or none.", hint="Give --volume or --no-volumes.")
     if options["temporary"] and options["name"]:
         raise BadRequest("A temporary server has no name to keep.", hint="Give one of the two.")
-    given = {one.name: _text(options.get(one.name)) for one in fields(Wishes)}
-    return Wishes(**Wishes.of_link(reference).asked() | Wishes.read(given).asked())
+    return Wishes.read({one.name: _text(options.get(one.name)) for one in fields(Wishes)})
 
 
 def _text(option: Any) -> str:

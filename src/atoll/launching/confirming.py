@@ -19,6 +19,7 @@ from atoll.settings import ServerSettings
 from atoll.sources import RepoRef, Target
 
 WIDER = (Network.NONE, Network.INTERNET, Network.FULL)  # each reaches more than the one before
+HARMLESS = ("name", "temporary", "memory", "cpus", "at")  # wishes that reach nothing
 _FILES = re.compile(r"(lab|tree|doc/tree|notebooks)?(/[^?#]*)?")
 _ANYBODYS = re.compile(r"refs/(?!heads/|tags/).*|pull/.*|merge-requests/.*")
 
@@ -72,6 +73,15 @@ def _lives_longer(asked: Ends, rules: ServerSettings) -> bool:
     """Say whether *asked* has a server run on for longer than one that nobody asks for."""
     longer = zip(ends(rules, asked.lifetime, asked.idle), ends(rules), strict=True)
     return any(now != usual == shorter(now, usual) for now, usual in longer)
+
+
+def unasked(wishes: Wishes) -> Wishes:
+    """Return what of a link's *wishes* is taken where nobody is shown them: by a program.
+
+    Not what reaches files, people or networks: whoever made the link would choose it.
+    """
+    asked = wishes.asked()
+    return Wishes(**{name: asked[name] for name in HARMLESS if name in asked})
 
 
 def _mark(repo: RepoRef) -> str:

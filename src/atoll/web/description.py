@@ -151,9 +151,10 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET oauth_callback": _texts("code", "state"),
     "POST launches": {**LAUNCH, "trust": TEXT},
     "POST api/launches": {
-        **LAUNCH,
+        **_texts("repository", "version", "opening"),
+        **WISHES,
         "existing": {"enum": [one.value for one in Existing]},
-        **dict.fromkeys(("retry", "infer", "no_volumes"), TICK),
+        **dict.fromkeys(("retry", "infer", "rebuild", "no_volumes"), TICK),
     },
     "POST api/launches/{launch}/cancel": {},
     "POST api/launches/{launch}/answer": {"how": {"enum": ["update", "new", "leave"]}},

@@ -18,12 +18,15 @@ from atoll import __version__
 from atoll.errors import BadRequest
 from atoll.events import Event
 from atoll.launching import Existing
+from atoll.launching.confirming import unasked
 from atoll.launching.desk import Launch, State
+from atoll.launching.wishes import Wishes
 from atoll.plain import plain
 from atoll.web import progress
 from atoll.web.doors import door_of
-from atoll.web.launch_form import LaunchForm, request_from
+from atoll.web.launch_form import LaunchForm
 from atoll.web.launches import answered, begin_for
+from atoll.web.recognition import target_of
 from atoll.web.servers import (
     begin_update,
     delete_one,
@@ -50,16 +53,24 @@ async def tell_me(request: Request) -> Response:
 
 
 async def launch(request: Request) -> Response:
-    """POST api/launches: begin a launch of what the form on the launch page could say."""
+    """POST api/launches: begin a launch of what the form on the launch page could say.
+
+    Nobody is shown what a pasted link asks for: of that, only what reaches nothing is taken.
+    """
     person, sent = await by_token(request), await object_of(request)
+    form = LaunchForm.read(sent)
+    target = target_of(form.repository, form.version, form.opening)
+    own, link = Wishes.read(sent), unasked(Wishes.of_link(form.repository))
+    wishes = Wishes(**link.asked() | own.asked())
     rules = await site_of(request).atoll.allowances.of(person)
-    asked = request_from(LaunchForm.read(sent), person, rules)
+    asked = wishes.request(target, person, rules, typed=form.repository.strip())
     how = text_of(sent, "existing") or Existing.ASK.value
     if how not in list(Existing):
         raise BadRequest(f"“{how[:20]}” is no answer.", hint=f"There are {', '.join(Existing)}.")
     asked = replace(
         asked,
         existing=Existing(how),
+        rebuild=_yes(sent, "rebuild"),
         mounts=() if _yes(sent, "no_volumes") else asked.mounts,
         retry=_yes(sent, "retry"),
         infer=_yes(sent, "infer"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from atoll.cli.asking_for import wishes_of
+from atoll.cli.asking_for import wishes_given
 from atoll.cli.common import Interrupted, as_json, browse, show
 from atoll.cli.progress import Progress
 from atoll.cli.seam import only_there
@@ -21,6 +21,9 @@ from atoll.client.asking import error_of
 from atoll.client.models import Launched
 from atoll.errors import BadRequest, Cancelled, StartFailed
 from atoll.events import Event, Tell
+from atoll.launching.confirming import unasked
+from atoll.launching.wishes import Wishes
+from atoll.plain import plain
 from atoll.servers import SHORT
 from atoll.sources.pairs import halves
 
@@ -57,7 +60,11 @@ def _form(reference: str, options: dict[str, Any]) -> dict[str, Any]:
     if opening.startswith("lab") or "?" in opening or "://" in opening:
         opening = f"/{opening}"  # as the form tells an address from a file
     ticked = {name: "yes" for name in ("retry", "infer", "rebuild", "no_volumes") if options[name]}
-    asked = wishes_of(reference, options).asked()
+    asked = wishes_given(options).asked()
+    link = Wishes.of_link(reference)
+    for name in link.asked().keys() - unasked(link).asked().keys() - asked.keys():
+        text = plain(getattr(link, name))
+        click.echo(f"The link asks for {name}={text}, too: ask for it yourself if so.", err=True)
     return {"repository": reference, "opening": opening, **asked, **ticked}
 
 
