@@ -2,7 +2,7 @@
 # Python 3.11; CONTRIBUTING.md says more.
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop up test check docs bench soak lock reference migration clean
+.PHONY: help install develop up test check docs pictures bench soak lock reference migration clean
 ARGS ?=
 ONLY ?=
 NAME ?= change
@@ -38,6 +38,11 @@ check: develop ## Linters, types and contracts only.
 
 docs: develop ## Build the documentation into site/; a warning is an error.
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+pictures: develop ## Walk the stories of docs/tutorial/six-stories.md in a browser, and take its pictures anew.
+	@scripts/prepare-tests.sh
+	@.venv/bin/python -m pytest tests/browser -k "stories or operators_story or together or class or copies"
+	@for one in docs/images/stories/*.png; do cp tests/artefacts/stories/$${one##*/} $$one; done
 
 bench: develop ## Run benchmarks/*.py (ONLY=name: one), print a table, write benchmarks/results.json.
 	@.venv/bin/python scripts/bench.py $(or $(AS),me) $(ONLY)

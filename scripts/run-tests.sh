@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
 # well, but for long ones to which it makes no difference that others do not try as both. There are
-# two lanes at once, since either leaves processors idle.
+# three lanes at once, since two leave a third of two processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
@@ -17,7 +17,8 @@ only_ordinary=(
 )
 ordinary=(tests/engines tests/cli tests/backups tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
 beside=(tests/browser tests/integration tests/test_revival.py)
-elsewhere=("${only_ordinary[@]}" "${beside[@]}")
+engines=(tests/engines "${only_ordinary[@]/#/--ignore=}")
+elsewhere=(tests/engines "${only_ordinary[@]}" "${beside[@]}")
 
 if [ "$(id -u)" != 0 ]; then # who may make no accounts of the machine
     exec .venv/bin/python -m pytest --ignore=tests/hub/test_pam_sign_in.py "$@"
@@ -25,24 +26,39 @@ elif [ $# -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
 
+as_ordinary_user() {
+    echo "As an ordinary user:"
+    scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${ordinary[@]}"
+}
+
+as_root() {
+    echo "As root, $1:"
+    .venv/bin/python -m pytest -p no:cacheprovider "${@:2}"
+}
+
 second_lane() {
     local failed=0
-    echo "As an ordinary user:"
-    scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${ordinary[@]}" || failed=$?
-    echo "As root, beside the others:"
-    .venv/bin/python -m pytest -p no:cacheprovider "${beside[@]}" || failed=$?
+    as_ordinary_user || failed=$?
+    as_root "boxes and servers" "${engines[@]}" || failed=$?
     return $failed
 }
 
-printed=$(mktemp)
-set -m # the lane has a process group of its own, so that it can be ended as a whole
-second_lane >"$printed" 2>&1 &
-lane=$!
-set +m
-trap 'kill -- -$lane 2>/dev/null || true; rm -f "$printed"' EXIT
+lanes=() printed=()
+begin() { # COMMAND...: in a process group of its own, so that it can be ended as a whole
+    printed+=("$(mktemp)")
+    set -m
+    "$@" >"${printed[-1]}" 2>&1 &
+    lanes+=($!)
+    set +m
+}
+trap 'for lane in "${lanes[@]}"; do kill -- -$lane 2>/dev/null || true; done; rm -f "${printed[@]}"' EXIT
 
 failed=0
+begin second_lane
+begin as_root "in a browser, and whole" "${beside[@]}"
 .venv/bin/python -m pytest "${elsewhere[@]/#/--ignore=}" || failed=$?
-wait $lane || failed=$?
-cat "$printed"
+for number in "${!lanes[@]}"; do
+    wait "${lanes[$number]}" || failed=$?
+    cat "${printed[$number]}"
+done
 exit $failed

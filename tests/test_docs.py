@@ -49,6 +49,16 @@ def test_every_setting_has_a_description():
                 assert field.description, key
 
 
+def test_the_pictures_of_the_stories_are_those_that_a_test_takes_and_the_page_shows():
+    kept = {one.stem for one in (DOCS / "images" / "stories").iterdir()}
+    assert set(re.findall(r"images/stories/([\w-]+)\.png", read("tutorial/six-stories.md"))) == kept
+    tests = "".join(
+        one.read_text("utf-8") for one in (ROOT / "tests" / "browser").glob("test_*.py")
+    )
+    told = re.findall(r'tell\([\w\[\]]+, f?"([\w-]+)', tests)
+    assert [one for one in kept if not one.startswith(tuple(told))] == []
+
+
 def test_the_lines_for_every_way_to_sign_in_are_settings():
     blocks = re.findall(r"```toml\n(.*?)```", read("howto/sign-people-in.md"), re.DOTALL)
     kinds = {settings_from(tomllib.loads(block)).sign_in.kind for block in blocks}

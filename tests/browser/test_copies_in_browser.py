@@ -8,18 +8,12 @@ import os
 import pytest
 
 from atoll.engines.local.mounting import owner as volumes_owner
-from support.chromium import check_everywhere, keep_picture
+from support.chromium import check_everywhere
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
+from support.stories import config_for, new_page, signed_in, tell
 
-PATIENCE = 60_000  # milliseconds
-CONFIG = """
-c = get_config()
-c.SharedPasswordAuthenticator.user_password = "a password that is long enough for JupyterHub"
-c.SharedPasswordAuthenticator.allowed_users = {"admin", "grace"}
-"""
-PASSWORD = "a password that is long enough for JupyterHub"
 CELL = {
     "cell_type": "code",
     "id": "first",
@@ -36,6 +30,7 @@ NOTEBOOK = {
     "nbformat": 4,
     "nbformat_minor": 5,
 }
+LOBBY = "services/atoll/sign-in"  # without it, one is a visitor here
 ATTACK = "open('data/numbers.csv', 'w')"
 
 
@@ -46,7 +41,7 @@ def hub(tmp_path_factory):
     files = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(NOTEBOOK)}
     make_repo(repositories / "lab", files)
     config = repositories / "people.py"
-    config.write_text(CONFIG)
+    config.write_text(config_for("grace"))
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("hub"),
@@ -60,20 +55,6 @@ def hub(tmp_path_factory):
             yield one, f"{base}/lab"
         finally:
             one.end()
-
-
-def sign_in(browser, one, name, password=PASSWORD):
-    page = browser.new_context().new_page()
-    page.set_default_timeout(PATIENCE)
-    # What the Lab asks after some seconds on a machine that has much else to do.
-    waiting = page.get_by_role("button", name="Continue waiting")
-    page.add_locator_handler(waiting, lambda button: button.click())
-    page.goto(f"{one.home}/services/atoll/sign-in")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password", exact=False).first.fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("heading", name="Open a repository").wait_for()
-    return page
 
 
 def launch(admin, one, repository):
@@ -91,7 +72,9 @@ def launch(admin, one, repository):
     admin.get_by_label("Repository", exact=True).fill(repository)
     admin.get_by_label("Open", exact=True).fill("intro.ipynb")
     admin.get_by_text("Advanced", exact=True).click()
-    admin.get_by_label("Volumes").fill("course:data")
+    admin.get_by_role("button", name="Add a volume").click()
+    admin.get_by_label("Volume 1", exact=True).select_option("course")
+    admin.get_by_label("Folder for volume 1").fill("data")
     admin.get_by_label("People").fill("grace:view")
     admin.locator("#share").wait_for()
     check_everywhere(admin, "launch-form-people")
@@ -125,6 +108,7 @@ def show(admin, one):
     admin.get_by_role("button", name="Let visitors have copies").click()
     admin.get_by_text("Whoever has the visitors’ link gets a copy.").wait_for()
     check_everywhere(admin, "people-visitors")
+    tell(admin, "visitor-badge")
     link = admin.get_by_label("Visitors’ link", exact=True).input_value()
     assert f"]({link})" in admin.get_by_label("Badge in Markdown", exact=True).input_value()
     return link
@@ -132,8 +116,8 @@ def show(admin, one):
 
 def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     one, repository = hub
-    grace = sign_in(browser, one, "grace")  # whom the hub knows from now on
-    admin = sign_in(browser, one, "admin", one.password)
+    grace = signed_in(browser, one, "grace", at=LOBBY)  # whom the hub knows from now on
+    admin = signed_in(browser, one, "admin", at=LOBBY)
     home, numbers = launch(admin, one, repository)
     watch_together(admin, grace, one, home / "intro.ipynb")
     link = show(admin, one)
@@ -141,11 +125,11 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     eventually(lambda: one.server("admin", "lab").get("stopped"))
     before = (home / "intro.ipynb").read_bytes()
 
-    visitor = browser.new_context().new_page()
-    visitor.set_default_timeout(PATIENCE)
+    visitor = new_page(browser)
     visitor.goto(link)
     visitor.get_by_role("heading", name="A copy of lab").wait_for()
     check_everywhere(visitor, "copy")
+    tell(visitor, "visitor-link")
     visitor.get_by_role("button", name="Open a copy").press("Enter")
     visitor.wait_for_url("**/user/visitor-*/*/lab/tree/intro.ipynb")
     cell = visitor.locator(".jp-Notebook .jp-CodeCell .cm-content").first
@@ -157,7 +141,7 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     visitor.keyboard.press("Control+Enter")
     visitor.locator(".jp-OutputArea-output").get_by_text("Read-only file system").first.wait_for()
     visitor.keyboard.press("Control+s")
-    keep_picture(visitor, "copy-in-lab")
+    tell(visitor, "visitor-works")
     server = visitor.url.partition("/lab/")[0]
     saved = f"{server}/api/contents/intro.ipynb"
     eventually(lambda: "numbers.csv" in visitor.request.get(saved).text(), 20)
@@ -167,6 +151,7 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     visitor.goto(f"{one.home}/services/atoll/servers")
     visitor.get_by_text("A copy of admin’s server lab").wait_for()
     check_everywhere(visitor, "servers-copy")
+    tell(visitor, "visitor-servers")
 
     admin.reload()
     admin.get_by_role("button", name="No copies any more").click()
@@ -180,7 +165,7 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
 
 def test_a_link_that_lets_people_in_says_so(browser, hub):
     one, _ = hub
-    admin = sign_in(browser, one, "admin", one.password)
+    admin = signed_in(browser, one, "admin", at=LOBBY)
     path = "v2/git/https%3A%2F%2Fgithub.com%2Fada%2Fengine/HEAD?people=grace,@maths:view"
     admin.goto(f"{one.home}/{path}&visitors=yes")
     admin.get_by_text("this would let grace run code in your server, as you").wait_for()

@@ -31,6 +31,9 @@ def new_page(browser: Browser) -> Page:
     """Return a page of somebody who has never been here, and waits for a minute."""
     page = browser.new_context(viewport=SIZE, reduced_motion="reduce").new_page()
     page.set_default_timeout(PATIENCE)
+    # What the Lab asks after some seconds on a machine that has much else to do.
+    waiting = page.get_by_role("button", name="Continue waiting")
+    page.add_locator_handler(waiting, lambda button: button.click())
     return page
 
 
@@ -42,10 +45,13 @@ def sign_in(page: Page, one: RealAtoll, name: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-def signed_in(browser: Browser, one: RealAtoll, name: str) -> Page:
-    """Return a page of *name*'s own, on which there is the launch form."""
+def signed_in(browser: Browser, one: RealAtoll, name: str, *, at: str = "") -> Page:
+    """Return a page of *name*'s own, on which there is the launch form.
+
+    *at* is the path of the page where they sign in; the first one, if it is not said.
+    """
     page = new_page(browser)
-    page.goto(one.home)
+    page.goto(one.url(at))
     sign_in(page, one, name)
     page.get_by_role("heading", name="Open a repository").wait_for()
     return page
