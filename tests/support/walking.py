@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -191,6 +192,11 @@ class Walker:
         answer = await http.get(there.headers["location"], headers=NAVIGATION)
         await self.browser.get("")  # the forms of this session have a token of their own
         return answer
+
+    async def rest(self) -> None:
+        """Wait until no launch goes on that a door has opened."""
+        going = [one for one in asyncio.all_tasks() if one.get_name().startswith("launch ")]
+        await asyncio.gather(*going, return_exceptions=True)
 
     def state(self) -> str:
         """Return all that could have changed, to be compared."""

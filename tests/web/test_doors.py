@@ -52,6 +52,7 @@ async def test_everybody_comes_in_where_the_table_says_and_nowhere_else(who, tmp
     wrong = []
     async with walking(tmp_path, who) as walker:
         for row, deed in steps():
+            await walker.rest()
             before, may = walker.state(), walker.expected(row, deed)
             answer = await walker.come(row, deed)
             said = f"{row} {deed}: {answer.status_code}"

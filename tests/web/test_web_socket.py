@@ -43,6 +43,8 @@ def test_the_service_listens_at_a_socket_that_was_never_open_to_others(careless,
         "JUPYTERHUB_API_URL": "http://127.0.0.1:1/hub/api",
         "JUPYTERHUB_SERVICE_PREFIX": places.prefix,
         "JUPYTERHUB_CLIENT_ID": "service-atoll",
+        "ATOLL_PROXY_URL": "http://127.0.0.1:1/",
+        "ATOLL_IDLE_TOKEN": "t",
     }
     places.web_socket.unlink(missing_ok=True)
     program = [sys.executable, "-P", "-m", "atoll.web"]
