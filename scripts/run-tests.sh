@@ -15,10 +15,8 @@ only_ordinary=(
     tests/cli/test_check.py tests/cli/test_run.py tests/cli/test_run_pairs.py
     tests/engines/test_conda_real.py tests/engines/test_kernels.py
 )
-ordinary=(tests/engines tests/cli tests/backups tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
-beside=(tests/browser tests/integration tests/test_revival.py)
-engines=(tests/engines "${only_ordinary[@]/#/--ignore=}")
-elsewhere=(tests/engines "${only_ordinary[@]}" "${beside[@]}")
+as_another=(tests/engines tests/cli tests/backups tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
+elsewhere=(tests/engines tests/hub tests/browser tests/integration tests/test_revival.py "${only_ordinary[@]}")
 
 if [ "$(id -u)" != 0 ]; then # who may make no accounts of the machine
     exec .venv/bin/python -m pytest --ignore=tests/hub/test_pam_sign_in.py "$@"
@@ -26,39 +24,41 @@ elif [ $# -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
 
-as_ordinary_user() {
-    echo "As an ordinary user:"
-    scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${ordinary[@]}"
-}
+# The longest first, so that the lanes end at about the same time.
+jobs=(ordinary browser ground whole engines hub)
+ordinary() { scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${as_another[@]}"; }
+browser() { as_root tests/browser tests/test_revival.py; }
+whole() { as_root tests/integration; }
+engines() { as_root tests/engines "${only_ordinary[@]/#/--ignore=}"; }
+hub() { as_root tests/hub; }
+ground() { as_root "${elsewhere[@]/#/--ignore=}"; }
+as_root() { .venv/bin/python -m pytest -p no:cacheprovider "$@"; }
 
-as_root() {
-    echo "As root, $1:"
-    .venv/bin/python -m pytest -p no:cacheprovider "${@:2}"
-}
-
-second_lane() {
-    local failed=0
-    as_ordinary_user || failed=$?
-    as_root "boxes and servers" "${engines[@]}" || failed=$?
+taken=$(mktemp -d)
+lane() { # until there is no job that nobody has taken
+    local job failed=0
+    for job in "${jobs[@]}"; do
+        mkdir "$taken/$job" 2>/dev/null || continue
+        echo "Tests: $job"
+        "$job" || failed=$?
+    done
     return $failed
 }
 
-lanes=() printed=()
-begin() { # COMMAND...: in a process group of its own, so that it can be ended as a whole
-    printed+=("$(mktemp)")
+lanes=()
+for number in 1 2; do # each in a process group of its own, so that it can be ended as a whole
     set -m
-    "$@" >"${printed[-1]}" 2>&1 &
+    lane >"$taken/$number.txt" 2>&1 &
     lanes+=($!)
     set +m
-}
-trap 'for lane in "${lanes[@]}"; do kill -- -$lane 2>/dev/null || true; done; rm -f "${printed[@]}"' EXIT
+done
+trap 'for one in "${lanes[@]}"; do kill -- -$one 2>/dev/null || true; done; rm -rf "$taken"' EXIT
+sleep 1 # they begin with the longest
 
 failed=0
-begin second_lane
-begin as_root "in a browser, and whole" "${beside[@]}"
-.venv/bin/python -m pytest "${elsewhere[@]/#/--ignore=}" || failed=$?
-for number in "${!lanes[@]}"; do
-    wait "${lanes[$number]}" || failed=$?
-    cat "${printed[$number]}"
+lane || failed=$?
+for number in 1 2; do
+    wait "${lanes[$number - 1]}" || failed=$?
+    cat "$taken/$number.txt"
 done
 exit $failed
