@@ -79,6 +79,7 @@ class Server(BaseModel):
     """A server of one's own. ``bytes`` is ``None`` if it keeps no files."""
 
     name: str
+    title: str = ""
     state: str
     repository: str = ""
     environment: str = ""

@@ -55,7 +55,8 @@ def _cells(server: Server) -> tuple[str, ...]:
     used = ""
     with contextlib.suppress(ValueError):
         used = f"{datetime.fromisoformat(server.since).astimezone():%d %b %H:%M}"
-    return (server.name, server.state, repository, " → ".join(versions), size, used)
+    name = f"{server.name}\n{server.title}" if server.title else server.name
+    return (name, server.state, repository, " → ".join(versions), size, used)
 
 
 def open_server(hub: Hub, name: str, *, no_browser: bool, as_json: bool) -> None:
