@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -177,6 +178,14 @@ def test_only_what_may_be_written_to_is_noted_and_a_repositorys_own_lab_has_none
     plan = make_plan(tmp_path, {})
     read = Mounted([Bind(tmp_path, "/home/jovyan/data")], ids=(VOLUME,))
     assert neighbours.introduce(settings, plan, "h", None, read) == ((), {})
+    write = Mounted([replace(read.binds[0], writable=True)], ids=(VOLUME,))
+    own = replace(plan, environment=replace(plan.environment, own_lab=True))
+    assert neighbours.introduce(settings, own, "h", None, write) == ((), {})
+    binds, told = neighbours.introduce(settings, plan, "h", None, write)
+    assert [one.writable for one in binds] == [False, True]
+    assert list(told) == [neighbours.VARIABLE]
+    neighbours.forget(settings, "h")
+    assert not any((run_folder(settings) / "neighbours" / VOLUME).iterdir())
 
 
 class Place:
