@@ -6,6 +6,7 @@ import pytest
 
 from atoll.engines.local import commands
 from atoll.engines.local.commands import INSIDE, RUN
+from atoll.engines.local.neighbours import VARIABLE
 from atoll.engines.local.sandbox import Bind
 from support.boxes import in_box
 from support.plans import make_plan
@@ -105,7 +106,7 @@ def lab(request, tmp_path, fork_server):
     home = tmp_path / "home"
     home.mkdir()
     plan = make_plan(tmp_path, {"a.txt": "x"})
-    hub = HUB | ({commands.TOGETHER: "1"} if getattr(request, "param", False) else {})
+    hub = HUB | getattr(request, "param", {})
     environ = {**commands.everywhere(), **hub, **commands.company(plan, hub)}
     _, (_, *arguments) = commands.forked(plan, environ)  # without the socket's place
 
@@ -128,12 +129,17 @@ def common(told):
     )
 
 
-@pytest.mark.parametrize("lab", [False, True], ids=["alone", "together"], indirect=True)
+KINDS = {"alone": {}, "together": {commands.TOGETHER: "1"}, "neighbours": {VARIABLE: "{}"}}
+
+
+@pytest.mark.parametrize("lab", KINDS.values(), ids=KINDS, indirect=True)
 async def test_a_forked_lab_is_what_a_plain_one_is(lab, fork_server, request):
     plain, forked = common(await lab(in_box)), common(await lab(fork_server.run))
     assert sorted(set(forked) ^ set(plain)) == []
     assert len(forked) > 500
     together = "together" in request.node.name
+    asked = any("atoll/neighbours" in one for one in forked)
+    assert asked == ("neighbours" in request.node.name)
     for extension in ("jupyter_server_ydoc", "jupyter_server_fileid"):
         assert any(f'["{extension}", {json.dumps(together)}]' in one for one in forked)
 

@@ -75,6 +75,7 @@ def started(folder):
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "JUPYTER_CONFIG_PATH": f"{INSIDE / 'together'}:{INSIDE}",
             "ATOLL_TOGETHER": "1",
+            "ATOLL_NEIGHBOURS": "{}",
             **hub.environ,
             "TMPDIR": str(folder),
         }
@@ -128,6 +129,7 @@ FORBIDDEN = [
     ("GET", "lsp/ws/pylsp", None),
     ("GET", "api/collaboration/timeline/n.ipynb?format=json&type=notebook", None),
     ("PUT", "api/collaboration/fork/x", {}),
+    ("POST", "atoll/neighbours", {"page": "p", "open": []}),
     ("DELETE", "api/collaboration/fork/x?merge=true", None),
     ("PUT", "api/collaboration/undo_redo/x?action=undo&steps=1&forkRoom=x", {}),
 ]

@@ -29,6 +29,7 @@ from atoll.engines.local import (
     generations,
     memory,
     mounting,
+    neighbours,
     sandbox,
     seccomp,
     usage,
@@ -319,13 +320,16 @@ class LocalRunner:
                 fill(home, commands.content(plan), owner)
             box = commands.box(self.settings, plan, environ, home, sockets, owner)
             mounts = mounting.binds(self.settings, plan, home, owner, box.binds)
-            box = replace(box, binds=(*box.binds, *mounts.binds))
+            notes, told = neighbours.introduce(self.settings, plan, handle, owner, mounts)
+            binds = (*box.binds, *mounts.binds, *notes)
+            box = replace(box, binds=binds, environ={**box.environ, **told})
             with (folder / "log.txt").open("ab") as log:  # so that it can be cut short
                 fork = self._fork(box, plan, environ, log.fileno(), handle)
                 running = fork.box if fork else sandbox.start(box, output=log.fileno(), name=handle)
         except BaseException:
             remove(folder)
             remove(door)
+            neighbours.forget(self.settings, handle)
             raise
         self._children[handle] = running
         if fork:
@@ -410,6 +414,7 @@ class LocalRunner:
                 time.sleep(0.005)  # nothing in the box changes its home while we prepare it again
         cgroups.remove(cgroups.find(record.handle))
         remove(self._door(record.handle))
+        neighbours.forget(self.settings, record.handle)
         folder = self._folder(record.handle)
         logs = self.settings.data / "logs" / "servers"
         logs.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,11 @@ LOOKING = {
     "jupyter_server_ydoc.handlers.DocSessionHandler": ("PUT",),
 }
 # What the Lab offers that somebody who looks cannot do anyway, and would hear of as failures.
-IDLE = ["@jupyterlab/terminal-extension", "@jupyterlab/debugger-extension"]
+IDLE = [
+    "@jupyterlab/terminal-extension",
+    "@jupyterlab/debugger-extension",
+    "atoll-neighbours",
+]
 
 
 class Guests:

@@ -160,6 +160,13 @@ def hospitable(config):
         saved_at_the_end()
 
 
+def neighbourly(config):
+    """Have the server tell who else has a document of a volume open, as `neighbours` does it."""
+    config.ServerApp.jpserver_extensions = {"neighbours": True}
+    extensions = os.path.join(os.path.dirname(__file__), "labextensions")
+    config.LabApp.extra_labextensions_path = [extensions]
+
+
 c = get_config()  # noqa: F821 - Jupyter provides it
 try:
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -175,6 +182,8 @@ if sys.prefix != ENVIRONMENT:  # else the repository brings its own server
     c.ServerApp.kernel_spec_manager_class = at_home(KernelSpecManager)
     quick(c)
     belong(c)
+    if "ATOLL_NEIGHBOURS" in os.environ:
+        neighbourly(c)
     if "JUPYTERHUB_API_URL" in os.environ:
         patient()
         hospitable(c)
