@@ -8,8 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 only_root=(
-    tests/cli/test_backup.py tests/cli/test_environments.py tests/engines/test_conda_locks.py tests/engines/test_python2.py
-    tests/engines/test_r.py tests/engines/test_trials.py
+    tests/cli/test_{admin,backup,cli_progress,common,environments}.py
+    tests/engines/test_builder_{explanations,locks,pythons,real}.py
+    tests/engines/test_{comparing,conda_locks,corrections,python2,r,r_problems,remedies,renew_files,searches,solving,trials}.py
 )
 only_ordinary=(
     tests/cli/test_check.py tests/cli/test_run.py tests/cli/test_run_pairs.py
