@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests. As root, those of boxes, servers and the command line run as an ordinary user as
-# well, but for long ones to which it makes no difference that others do not try as both. There are
-# three lanes at once, since two leave a third of two processors idle.
+# Runs linters, types, contracts and the tests. As root, those of boxes, servers and the command line
+# run as an ordinary user as well, but for those to which it makes no difference. There are three
+# lanes at once, since two leave a third of two processors idle.
 #
 #     scripts/run-tests.sh [PYTEST-ARGUMENT...]   with arguments: only what they ask for, once
 set -euo pipefail
@@ -19,14 +19,18 @@ only_ordinary=(
 as_another=(tests/engines tests/cli tests/backups tests/integration/test_fork_story.py "${only_root[@]/#/--ignore=}")
 elsewhere=(tests/engines tests/hub tests/browser tests/integration tests/test_revival.py "${only_ordinary[@]}")
 
+checks() { make --no-print-directory check; }
+
 if [ "$(id -u)" != 0 ]; then # who may make no accounts of the machine
+    checks
     exec .venv/bin/python -m pytest --ignore=tests/hub/test_pam_sign_in.py "$@"
 elif [ $# -gt 0 ]; then
+    checks
     exec .venv/bin/python -m pytest "$@"
 fi
 
 # The longest first, so that the lanes end at about the same time.
-jobs=(ordinary browser ground whole engines hub)
+jobs=(ordinary browser checks ground whole engines hub)
 ordinary() { scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${as_another[@]}"; }
 browser() { as_root tests/browser tests/test_revival.py; }
 whole() { as_root tests/integration; }
