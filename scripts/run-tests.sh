@@ -30,7 +30,7 @@ elif [ $# -gt 0 ]; then
 fi
 
 # The longest first, so that the lanes end at about the same time.
-jobs=(ordinary browser checks ground whole engines hub)
+jobs=(ordinary browser checks ground engines whole hub)
 ordinary() { scripts/as-ordinary-user.sh --develop .venv/bin/python -m pytest -p no:cacheprovider "${as_another[@]}"; }
 browser() { as_root tests/browser tests/test_revival.py; }
 whole() { as_root tests/integration; }
