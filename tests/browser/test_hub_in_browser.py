@@ -1,8 +1,7 @@
-"""A person's first day with the real Atoll, whole, in a real browser."""
+"""JupyterHub's own pages, and how servers start there, in a real browser."""
 
 from __future__ import annotations
 
-import json
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -19,33 +18,13 @@ FOCUSED = """() => {
     const one = document.activeElement;
     return [one.textContent.trim(), getComputedStyle(one).outlineStyle];
 }"""
-NOTEBOOK = {
-    "cells": [
-        {
-            "cell_type": "code",
-            "id": "first",
-            "execution_count": None,
-            "metadata": {},
-            "outputs": [],
-            "source": "import six; print('six', six.__version__, 6 * 7)",
-        }
-    ],
-    "metadata": {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-    },
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The real Atoll, and the address of a repository."""
     repositories = tmp_path_factory.mktemp("repositories")
-    files = {"requirements.txt": "six==1.16.0\n", "intro.ipynb": json.dumps(NOTEBOOK)}
-    make_repo(repositories / "course", files)
-    files = {"requirements.txt": "six==1.15.0\n", "runtime.txt": "python-3.11"}
-    make_repo(repositories / "env", files)
+    make_repo(repositories / "course", {"requirements.txt": "six==1.16.0\n"})
     with serve(repositories) as base:
         one = RealAtoll(
             tmp_path_factory.mktemp("hub"),

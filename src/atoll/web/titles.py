@@ -9,7 +9,7 @@ from atoll.errors import NotFound
 from atoll.names import title_of
 from atoll.people import Person
 from atoll.web.acts import note_act
-from atoll.web.servers import find
+from atoll.web.servers import find, name_of
 from atoll.web.sign_in import posted
 from atoll.web.site import site_of
 from atoll.web.volumes import Fields, by_token, object_of, text_of
@@ -32,7 +32,7 @@ async def retitle_for_programs(request: Request) -> Response:
 
 
 async def _retitle(request: Request, person: Person, sent: Fields) -> tuple[str, str]:
-    site, name = site_of(request), request.path_params["server"]
+    site, name = site_of(request), name_of(request)
     title = title_of(text_of(sent, "title"))
     await find(site, person, name)
     await site.atoll.store.plans.retitle(person.name, name, title)
