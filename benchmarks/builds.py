@@ -28,8 +28,9 @@ from typing import Any
 from support.figures import Row, Wanted, program, row
 
 from atoll.disk import freed
-from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.engines.local.builder import LocalBuilder
 from atoll.engines.local.corrections import cutoffs
+from atoll.engines.local.published import metadata
 from atoll.engines.local.uv import uv
 from atoll.environments import Environment, EnvSpec
 from atoll.environments.reading import read_spec

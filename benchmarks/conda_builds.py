@@ -25,7 +25,8 @@ from builds import build, second, second_rows, specification, timed
 from channel import Channel
 from support.figures import Row, Wanted, program, row
 
-from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.engines.local.builder import LocalBuilder
+from atoll.engines.local.published import metadata
 from atoll.environments import EnvSpec
 from atoll.settings import Settings
 

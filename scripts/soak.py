@@ -225,7 +225,7 @@ class Soak:
 
     def _kill(self, owner: str, name: str) -> bool:
         """End a server by SIGKILL: the Lab itself, or the box's first process."""
-        for record, alive in self.atoll.runner.all():
+        for record, alive in self.atoll.runner.records.all():
             if alive and (record.owner, record.name) == (owner, name):
                 dice = random.Random(record.handle)
                 with contextlib.suppress(ProcessLookupError):

@@ -40,9 +40,9 @@ from atoll.cli.run import understood
 from atoll.disk import remove
 from atoll.engines.local import sandbox
 from atoll.engines.local.adding import our_binds
-from atoll.engines.local.builder import METADATA
 from atoll.engines.local.explanations import last_words
 from atoll.engines.local.owners import build_owner, give
+from atoll.engines.local.published import METADATA
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
 from atoll.engines.local.sandbox import HOME, Bind, Box
 from atoll.engines.local.steps import ENV, HOME_PACKAGES

@@ -32,7 +32,8 @@ from support.processes import (
 )
 
 from atoll.engines.local.forking.client import answers, place
-from atoll.engines.local.runner import LocalRunner, Record
+from atoll.engines.local.records import Record
+from atoll.engines.local.runner import LocalRunner
 from atoll.hub.places import Places, find_places, write_settings
 from atoll.people import VISITOR
 from atoll.settings import Settings, settings_from
@@ -123,13 +124,13 @@ class Installation:
             for start in range(0, len(names), 10):
                 some = names[start : start + 10]
                 await asyncio.gather(*map(hub.remove_user, some), return_exceptions=True)
-        for record, _ in list(self.runner.all()):
+        for record, _ in list(self.runner.records.all()):
             if record.owner in names:
                 await self.runner.stop(record.handle, now=True)
 
     def records(self) -> dict[str, Record]:
         """Return what is known of each server that runs, by the path of its address."""
-        running = (record for record, alive in self.runner.all() if alive)
+        running = (record for record, alive in self.runner.records.all() if alive)
         return {f"/user/{one.owner}/{one.name}/": one for one in running}
 
     def weights(self, some: Iterable[Launched]) -> list[dict[str, Weight]]:
@@ -224,7 +225,7 @@ async def installation(
         yield here
     finally:
         await end(here.process)
-        for record, _ in list(here.runner.all()):
+        for record, _ in list(here.runner.records.all()):
             await here.runner.stop(record.handle, now=True)
         shutil.rmtree(places.run, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local import builder
-from atoll.engines.local.builder import metadata
+from atoll.engines.local.published import metadata
 from atoll.environments.pythons import RELEASED, RIPE
 from atoll.errors import BadSpecification, BuildFailed, Lacking, Unreachable
 from support.building import Site, env_of

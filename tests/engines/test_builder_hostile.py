@@ -11,8 +11,8 @@ import pytest
 from atoll.disk import discard
 from atoll.engines.local import logs
 from atoll.engines.local import workshop as workshops
-from atoll.engines.local.builder import metadata
 from atoll.engines.local.locks import read_lock
+from atoll.engines.local.published import metadata
 from atoll.engines.local.uv import operators_index
 from atoll.errors import BuildFailed, Unreachable
 from support.building import Site, env_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atoll.engines.local.builder import metadata
+from atoll.engines.local.published import metadata
 from atoll.engines.local.pythons import Pythons
 from atoll.errors import BadSpecification, BuildFailed, ChannelsUnreachable, Unreachable
 from atoll.servers import Network

@@ -35,7 +35,7 @@ async def base(tmp_path, index):
     runner = LocalRunner(site.settings)
     plan = replace(make_plan(site.settings.data, {}), environment=made)
     server = await runner.start(plan, {"JUPYTER_TOKEN": "s3cret"})
-    yield f"http://127.0.0.1:{open_gate(runner.find(server.handle))}/"
+    yield f"http://127.0.0.1:{open_gate(runner.records.find(server.handle))}/"
     await runner.stop(server.handle, now=True)
 
 

@@ -140,7 +140,7 @@ async def test_a_copy_changes_neither_the_original_nor_its_volume(settings, home
     mounts = (Mount("data", VOLUME, "data"),)
     server = await local.start(replace(plan, mounts=mounts), {"JUPYTER_TOKEN": "s3cret"})
     try:
-        port = open_gate(local.find(server.handle))
+        port = open_gate(local.records.find(server.handle))
         said = await run_cell(
             f"http://127.0.0.1:{port}/",
             "from pathlib import Path\n"

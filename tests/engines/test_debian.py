@@ -15,8 +15,9 @@ from atoll.disk import entries
 from atoll.engines.local import debian
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import Package, System, read_choice
-from atoll.engines.local.builder import LocalBuilder, metadata
+from atoll.engines.local.builder import LocalBuilder
 from atoll.engines.local.owners import build_owner
+from atoll.engines.local.published import metadata
 from atoll.engines.local.runner import LocalRunner, open_gate
 from atoll.engines.local.sandbox import Box, run
 from atoll.engines.local.workshop import destroy
@@ -358,7 +359,7 @@ async def test_servers_have_the_layer_however_they_start(how, layers, archive, r
     runner = LocalRunner(layers.settings)
     server = await runner.start(plan, {"JUPYTER_TOKEN": "s3cret"})
     try:
-        gate = open_gate(runner.find(server.handle))
+        gate = open_gate(runner.records.find(server.handle))
         headers = {"Authorization": "token s3cret"}
         said = await run_cell(f"http://127.0.0.1:{gate}/", LOOK, headers=headers)
     finally:

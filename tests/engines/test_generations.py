@@ -83,7 +83,7 @@ async def test_a_server_goes_on_in_the_old_one_and_when_it_stops_that_is_removed
     (made / "env" / "which").write_text("second")
     runner = LocalRunner(settings)
     server = await runner.start(plan, ENVIRON)
-    inside = Path(f"/proc/{runner.find(server.handle).init}/root/srv/env/which")
+    inside = Path(f"/proc/{runner.records.find(server.handle).init}/root/srv/env/which")
     try:
         publish(made, env)
         assert [inside.read_text(), (env / "env" / "which").read_text()] == ["first", "second"]

@@ -239,7 +239,7 @@ for said in (b"", b"x", b"[]", b"{{}}", b'{{"module": 1}}', b"9" * 100_000):
 
 async def test_what_a_kernel_prints_by_itself_is_in_the_servers_log(school, lab):
     await cell(lab, "import os; os.system('echo from the depth >&2'); os.write(2, b'and beyond')")
-    (record,) = [record for record, alive in school.runner.all() if alive]
+    (record,) = [record for record, alive in school.runner.records.all() if alive]
     until = time.monotonic() + 10
     while "and beyond" not in (said := school.runner.log(record.handle)):
         assert time.monotonic() < until

@@ -32,7 +32,7 @@ def base(tmp_path_factory):
         return await runner.start(plan, {"JUPYTER_TOKEN": "s3cret"})
 
     server = asyncio.run(start())
-    yield f"http://127.0.0.1:{open_gate(runner.find(server.handle))}/"
+    yield f"http://127.0.0.1:{open_gate(runner.records.find(server.handle))}/"
     asyncio.run(runner.stop(server.handle, now=True))
 
 

@@ -41,7 +41,7 @@ class Place:
         table = {"volumes": {"folders": {"sky": {"folder": str(folder / "sky")}}}}
         self.settings = settings_from({"data": str(folder / "data"), **table})
         self.runner = LocalRunner(self.settings)
-        files = LocalFiles(self.settings, self.runner)
+        files = LocalFiles(self.settings, self.runner.records)
         self.keeper = Keeper(MemoryVolumes(), files, volume_rules(self.settings))
 
     async def mounts(self, person, **points):
@@ -79,7 +79,7 @@ class Place:
 async def place(tmp_path):
     place = Place(tmp_path)
     yield place
-    for record, _ in list(place.runner.all()):
+    for record, _ in list(place.runner.records.all()):
         await place.runner.stop(record.handle, now=True)
 
 
@@ -133,7 +133,7 @@ print(open("v/{theirs}").read())
 
     async def work(person, text, mine, theirs):
         server = await place.start(person, await place.mounts(person, v=text))
-        record = place.runner.find(server.handle)
+        record = place.runner.records.find(server.handle)
         assert record.fork
         base = f"http://127.0.0.1:{open_gate(record)}/"
         told = code.format(mine=mine, theirs=theirs)

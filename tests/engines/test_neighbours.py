@@ -212,12 +212,12 @@ class Place:
 @pytest.fixture
 async def place(tmp_path):
     place = Place(tmp_path)
-    await LocalFiles(place.settings, place.runner).make(VOLUME)
+    await LocalFiles(place.settings, place.runner.records).make(VOLUME)
     file = folder(place.settings, VOLUME) / "a.ipynb"
     file.write_text("{}")
     give(folder(place.settings, VOLUME), owner())
     yield place
-    for record, _ in list(place.runner.all()):
+    for record, _ in list(place.runner.records.all()):
         await place.runner.stop(record.handle, now=True)
 
 
@@ -255,7 +255,7 @@ async def test_two_servers_warn_each_other_and_neither_can_forge_the_others_note
     assert (await place.ask(ada, asked)).json()["said"]["data/a.ipynb"] == HEARD
     assert sorted(one.name for one in folder(place.settings, VOLUME).iterdir()) == ["a.ipynb"]
 
-    gate = f"http://127.0.0.1:{open_gate(place.runner.find(grace.handle))}/"
+    gate = f"http://127.0.0.1:{open_gate(place.runner.records.find(grace.handle))}/"
     tried = await run_cell(gate, ATTACK, headers=TOKEN)
     assert "DONE" not in tried
     assert tried.endswith(".4")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from atoll.engines.local.builder import metadata
 from atoll.engines.local.explanations import Kind
+from atoll.engines.local.published import metadata
 from atoll.engines.local.python2 import explain, read_frozen
 from atoll.environments.pythons import TWO
 from atoll.errors import BuildFailed

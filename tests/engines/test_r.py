@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from atoll.engines.local import debian
-from atoll.engines.local.builder import metadata
 from atoll.engines.local.owners import build_owner, give
+from atoll.engines.local.published import metadata
 from atoll.engines.local.runner import LocalRunner, open_gate
 from atoll.engines.local.sandbox import Bind, Box, run
 from atoll.errors import BuildFailed, Unreachable
@@ -86,7 +86,7 @@ async def test_what_install_r_installs_is_found_by_the_kernel_in_the_lab(site, c
     plan = replace(make_plan(site.settings.data, {}), environment=made)
     server = await runner.start(plan, {"JUPYTER_TOKEN": "s3cret"})
     try:
-        base = f"http://127.0.0.1:{open_gate(runner.find(server.handle))}/"
+        base = f"http://127.0.0.1:{open_gate(runner.records.find(server.handle))}/"
         code = 'cat(lagoon::look(), getOption("repos"), .libPaths()[1], nchar(digest::digest(1)))'
         said = await run_cell(base, code, headers={"Authorization": "token s3cret"}, kernel="ir")
     finally:

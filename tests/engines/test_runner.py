@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from traitlets.config import Config
 
-from atoll.engines.local import cgroups, runner
+from atoll.engines.local import cgroups, records, runner
 from atoll.engines.local.commands import INSIDE
 from atoll.engines.local.forking.client import place as client_place
 from atoll.engines.local.runner import LocalRunner, open_gate
@@ -48,7 +48,7 @@ async def servers(settings, request):
         request.getfixturevalue("fork_server").serve(settings)
     local = LocalRunner(settings)
     yield local
-    for record, _ in list(local.all()):
+    for record, _ in list(local.records.all()):
         await local.stop(record.handle, now=True)
     for child in local._children.values():  # of servers that another runner stopped
         child.process.wait(5)
@@ -60,14 +60,14 @@ def test_what_is_known_of_a_server_is_what_stands_in_its_folder_now(settings):
     file.parent.mkdir(parents=True)
     known = {"handle": "abc", "plan": "p", "owner": "ada", "name": "n", "init": 0, "born": ""}
     known |= {"socket": "", "temporary": False, "started": 0.0, "notes": ()}
-    assert local.find("abc") is None
+    assert local.records.find("abc") is None
     for process in (7, 8):
         aside = file.with_name("aside")
         aside.write_text(json.dumps(known | {"init": process}))
         aside.replace(file)
-        assert [local.find("abc").init for _ in range(2)] == [process] * 2
+        assert [local.records.find("abc").init for _ in range(2)] == [process] * 2
     file.unlink()
-    assert local.find("abc") is None
+    assert local.records.find("abc") is None
 
 
 def client(server):
@@ -118,17 +118,17 @@ async def test_a_server_outlives_us_and_is_found_again(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
     successor = LocalRunner(settings)
     assert await successor.status(server.handle) is None
-    assert [record.handle for record, alive in successor.all() if alive] == [server.handle]
+    assert [record.handle for record, alive in successor.records.all() if alive] == [server.handle]
     await successor.stop(server.handle)
     assert await successor.status(server.handle) is not None
-    assert list(successor.all()) == []
+    assert list(successor.records.all()) == []
 
 
 async def test_stopping_leaves_no_process_no_socket_and_no_group(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
-    record = servers.find(server.handle)
+    record = servers.records.find(server.handle)
     await servers.stop(server.handle)
-    assert not runner._alive(record)
+    assert not record.alive
     assert not Path(server.socket).parent.exists()
     assert cgroups.find(server.handle).folders == ()
     assert servers.log(server.handle) == ""
@@ -158,7 +158,7 @@ async def test_a_killed_server_is_seen_to_be_gone_and_keeps_its_files(settings, 
     plan = make_plan(settings.data, {})
     server = await servers.start(plan, ENVIRON)
     await write(server, "mine.txt", "work")
-    os.kill(servers.find(server.handle).init, signal.SIGKILL)
+    os.kill(servers.records.find(server.handle).init, signal.SIGKILL)
     await asyncio.sleep(0.3)
     assert await servers.status(server.handle) is not None
     await servers.stop(server.handle)
@@ -179,7 +179,7 @@ async def test_a_kill_in_the_middle_of_saving_leaves_a_whole_file(settings, serv
 
         saving = asyncio.create_task(save())
         await asyncio.sleep(0.15 + 0.05 * attempt)
-        os.kill(servers.find(server.handle).init, signal.SIGKILL)
+        os.kill(servers.records.find(server.handle).init, signal.SIGKILL)
         with contextlib.suppress(httpx2.HTTPError):
             await saving
         await servers.stop(server.handle)
@@ -204,7 +204,7 @@ async def test_a_start_script_that_fails_says_why(settings, servers):
     with pytest.raises(StartFailed) as caught:
         await servers.start(plan, ENVIRON)
     assert "no licence server" in caught.value.hint
-    assert list(servers.all()) == []
+    assert list(servers.records.all()) == []
 
 
 async def test_a_half_made_home_of_an_interrupted_copy_is_made_anew(settings, servers):
@@ -237,7 +237,7 @@ async def test_starting_again_ends_the_box_that_nobody_noted(settings, servers):
     lost = await servers.start(plan, ENVIRON)  # and the hub dies before it stores the handle
     successor = LocalRunner(settings)
     found = await successor.start(plan, ENVIRON)
-    assert [record.handle for record, _ in servers.all()] == [found.handle]
+    assert [record.handle for record, _ in servers.records.all()] == [found.handle]
     assert await servers.status(lost.handle) is not None
     await successor.stop(found.handle)
 
@@ -252,7 +252,9 @@ async def test_a_start_that_was_broken_off_is_cleared_up(settings, servers, monk
             patched.setattr(runner, name, does)
         with pytest.raises(KeyboardInterrupt):
             servers._start("broken-off", plan, ENVIRON)
-    assert [(record.handle, alive) for record, alive in servers.all()] == [("broken-off", False)]
+    assert [(record.handle, alive) for record, alive in servers.records.all()] == [
+        ("broken-off", False)
+    ]
     await LocalRunner(settings).clear(plan.owner.name, plan.name)
     assert list((settings.data / "servers").iterdir()) == []
     assert list((run_folder(settings) / "servers").iterdir()) == []
@@ -296,7 +298,7 @@ async def test_a_server_cannot_make_us_connect_to_another_socket(settings, serve
             listening.accept()
     other.unlink()
     await servers.stop(server.handle)  # which clears up folders nested thousands deep, too
-    assert list(servers.all()) == []
+    assert list(servers.records.all()) == []
     assert not Path(server.socket).parent.exists()
 
 
@@ -320,7 +322,7 @@ async def test_of_what_a_server_printed_only_the_end_is_kept(settings, servers):
     await servers.stop(server.handle)
     kept = settings.data / "logs" / "servers" / f"{server.handle}.txt"
     assert "the end" in kept.read_text()
-    assert kept.stat().st_size <= runner.LOG_TAIL
+    assert kept.stat().st_size <= records.LOG_TAIL
 
 
 async def test_removing_deletes_the_files_of_that_server_only(settings, servers):
@@ -336,7 +338,7 @@ async def test_removing_deletes_the_files_of_that_server_only(settings, servers)
 
 async def test_a_gate_forwards_a_port_until_the_server_is_gone(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
-    port = open_gate(servers.find(server.handle))
+    port = open_gate(servers.records.find(server.handle))
     async with httpx2.AsyncClient() as http:
         answer = await http.get(f"http://127.0.0.1:{port}/api/contents", headers=TOKEN)
         assert answer.status_code == 200
@@ -352,7 +354,7 @@ async def test_a_gate_forwards_a_port_until_the_server_is_gone(settings, servers
 async def test_a_server_does_not_see_another_persons_files_or_our_data(settings, servers):
     await servers.start(make_plan(settings.data, {"secret": "x"}, owner="ada"), ENVIRON)
     eve = await servers.start(make_plan(settings.data, {}, owner="eve"), ENVIRON)
-    pid = runner._servers_of(servers.find(eve.handle))[0]
+    pid = runner._servers_of(servers.records.find(eve.handle))[0]
     seen = Path(f"/proc/{pid}/root")
     for path in (settings.data, run_folder(settings), Path("/etc/shadow"), Path("/root/.ssh")):
         assert not (seen / path.relative_to("/")).exists()
@@ -363,7 +365,7 @@ async def test_a_server_does_not_see_another_persons_files_or_our_data(settings,
 async def test_a_kernel_runs_code_and_nothing_is_lost_of_its_box(settings, servers):
     plan = make_plan(settings.data, {"data.csv": "1,2"})
     server = await servers.start(plan, ENVIRON)
-    port = open_gate(servers.find(server.handle))
+    port = open_gate(servers.records.find(server.handle))
     code = "import os; print(open('data.csv').read(), os.environ['REPO_DIR'], os.getcwd())"
     said = await run_cell(f"http://127.0.0.1:{port}/", code, headers=TOKEN)
     assert said == "1,2 /home/jovyan /home/jovyan"
@@ -413,7 +415,7 @@ async def test_a_lab_is_a_fork_where_there_is_a_fork_server_and_no_start_script(
     files = {"start": '#!/bin/sh\nexec "$@"\n'}
     plan = make_plan(settings.data, files, name="own-start", start="start")
     own_start = await local.start(plan, ENVIRON)
-    found = {record.name: bool(record.fork) for record, _ in local.all()}
+    found = {record.name: bool(record.fork) for record, _ in local.records.all()}
     assert found == {"plain": False, "forked": True, "own-start": False}
     for server in (plain, forked, own_start):
         await local.stop(server.handle)
@@ -435,7 +437,7 @@ async def test_a_fork_server_that_cannot_is_done_without(settings, tmp_path):
         local = LocalRunner(settings)
         for _ in range(3):
             server = await local.start(make_plan(settings.data, {}), ENVIRON)
-            assert not local.find(server.handle).fork
+            assert not local.records.find(server.handle).fork
             assert bool(cgroups.find(server.handle).folders) == bool(cgroups.control().parents)
             await local.stop(server.handle)
         await answering
@@ -461,7 +463,7 @@ async def test_a_server_that_prints_without_end_fills_no_disk(settings, servers,
 
 async def test_a_server_that_lets_nobody_in_holds_up_nobody(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
-    record = servers.find(server.handle)
+    record = servers.records.find(server.handle)
     inner = Path(record.socket).parent / runner.INNER / "lab.sock"
     inner.unlink()
     with contextlib.ExitStack() as full:
@@ -479,7 +481,7 @@ async def test_a_server_that_lets_nobody_in_holds_up_nobody(settings, servers):
 
 async def test_a_process_that_has_a_servers_number_by_now_is_left_alone(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
-    record = servers.find(server.handle)
+    record = servers.records.find(server.handle)
     other = replace(record, fork=os.getpid(), fork_born="another boot 7")
     assert runner._servers_of(other) == []
     assert len(runner._servers_of(record)) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from atoll.engines.local.builder import metadata
+from atoll.engines.local.published import metadata
 from atoll.engines.local.steps import Steps
 from atoll.environments.pythons import older, show
 from support.building import env_of

@@ -94,7 +94,7 @@ async def test_a_server_says_what_it_uses_in_either_way(tmp_path):
         assert (one.handle, one.owner, one.name) == (server.handle, plan.owner.name, plan.name)
         assert begun - 1 < one.started.timestamp() < time.time() + 1
         used = await local.usage(server.handle)
-        looked = usage.of_processes(local.find(server.handle).init)
+        looked = usage.of_processes(local.records.find(server.handle).init)
         for told in (used, looked):  # a Lab takes some seconds and some memory to start
             assert 0.3 < told.cpu < 60
             assert 20 * MB < told.memory < 1000 * MB

@@ -81,7 +81,7 @@ def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
     forks = LocalRunner(up.settings)
     first = launch(up, f"{base}/one")
     assert works(first) == "one"
-    assert [bool(record.fork) for record, _ in forks.all()] == [True]
+    assert [bool(record.fork) for record, _ in forks.records.all()] == [True]
 
     before = keepers(up)
     assert len(before) == 2
@@ -93,14 +93,16 @@ def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
 
     eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
     assert works(launch(up, f"{base}/three")) == "three"
-    assert [record.fork > 0 for record, _ in forks.all() if record.name == "three"] == [True]
+    assert [record.fork > 0 for record, _ in forks.records.all() if record.name == "three"] == [
+        True
+    ]
 
     forked = keepers(up)
     up.process.send_signal(signal.SIGINT)
     up.process.wait(30)
     assert not answers(up)
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in forked), 10)
-    assert all(alive for _, alive in forks.all())
+    assert all(alive for _, alive in forks.records.all())
     up.start()
     assert works(first) == "one"
 
@@ -123,7 +125,11 @@ def test_a_crowd_gets_its_labs_when_the_fork_server_is_killed_in_its_middle(hub)
     runner = LocalRunner(up.settings)
 
     def forked():
-        return [record.fork > 0 for record, alive in runner.all() if alive and "-" in record.owner]
+        return [
+            record.fork > 0
+            for record, alive in runner.records.all()
+            if alive and "-" in record.owner
+        ]
 
     with ThreadPoolExecutor(6) as pool:
         crowd = [pool.submit(launch_as, up, token, f"{base}/one") for token in tokens]
@@ -140,4 +146,6 @@ def test_a_crowd_gets_its_labs_when_the_fork_server_is_killed_in_its_middle(hub)
 
     eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
     assert works(launch_as(up, tokens[0], f"{base}/three")) == "three"
-    assert [record.fork > 0 for record, _ in runner.all() if record.name == "three"] == [True]
+    assert [record.fork > 0 for record, _ in runner.records.all() if record.name == "three"] == [
+        True
+    ]

@@ -6,8 +6,10 @@ import asyncio
 import os
 from datetime import UTC, datetime
 
-from atoll.engines.local.builder import LocalBuilder, python_binds
+from atoll.engines.local.builder import LocalBuilder
 from atoll.engines.local.owners import build_owner
+from atoll.engines.local.published import metadata
+from atoll.engines.local.pythons import prefix_binds
 from atoll.engines.local.sandbox import Bind, Box, run
 from atoll.engines.local.uv import operators_index
 from atoll.environments.reading import read_spec
@@ -57,7 +59,8 @@ class Site:
     async def python(self, environment, code):
         """Run *code* in *environment* as a server would; return what it printed."""
         told = []
-        binds = (*python_binds(environment.handle), Bind(env_of(environment), "/srv/env"))
+        python = prefix_binds(metadata(environment.handle)["python_prefix"])
+        binds = (*python, Bind(env_of(environment), "/srv/env"))
         box = Box(("/srv/env/bin/python", "-c", code), binds, {"PATH": "/usr/bin:/bin"},
                   owner=build_owner(self.settings))  # fmt: skip
         assert await run(box, told.append, timeout=60) == 0, told

@@ -48,7 +48,7 @@ class Class:
         """Start a server; yield its URL."""
         server = await self.runner.start(plan or self.plan(name), ENVIRON)
         try:
-            yield f"http://127.0.0.1:{open_gate(self.runner.find(server.handle))}/"
+            yield f"http://127.0.0.1:{open_gate(self.runner.records.find(server.handle))}/"
         finally:
             await self.runner.stop(server.handle, now=True)
 

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from atoll.app import Atoll, opened, wire
-from atoll.engines.local.runner import LocalRunner, Record
+from atoll.engines.local.records import Record
+from atoll.engines.local.runner import LocalRunner
 from atoll.engines.local.volumes import kept_home
 from atoll.errors import Cancelled, NotFound
 from atoll.names import default_name
@@ -51,7 +52,7 @@ class Laptop:
 
     def running(self, name: str) -> Record | None:
         """Return the running server called *name*, if there is one."""
-        for record, alive in self.runner.all():
+        for record, alive in self.runner.records.all():
             if alive and record.owner == me().name and name in {record.name, record.handle}:
                 return record
         return None

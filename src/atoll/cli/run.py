@@ -23,7 +23,8 @@ from atoll.cli.common import Interrupted, Laptop, as_json, browse, command_of, l
 from atoll.cli.progress import Progress
 from atoll.cli.seam import or_there
 from atoll.cli.there.run import run as run_there
-from atoll.engines.local.runner import Record, open_gate
+from atoll.engines.local.records import Record
+from atoll.engines.local.runner import open_gate
 from atoll.errors import Cancelled, NotFound
 from atoll.events import Event
 from atoll.launching import Clock, LaunchRequest
@@ -186,10 +187,10 @@ async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
             server = await machine.atoll.start(plan, {"JUPYTER_TOKEN": token, **_ends(plan)})
         for note in server.notes:
             progress.tell(Event("start", note, note=True))
-        record = machine.runner.find(server.handle)
+        record = machine.runner.records.find(server.handle)
         if record is None:
             raise Cancelled("The server was stopped while it started.")
-        machine.runner.keep_token(record.handle, token)
+        machine.runner.records.keep_token(record.handle, token)
         return reopen(machine, record, plan.opening, clock.seconds)
 
 
@@ -209,7 +210,7 @@ async def _turn(
     """
 
     def running() -> int:
-        return sum(alive for _, alive in machine.runner.all())
+        return sum(alive for _, alive in machine.runner.records.all())
 
     room = Room(machine.atoll.settings.servers, running, machine.runner.memory)
 
@@ -227,7 +228,7 @@ def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
     if temporary:
         return None
     mine = me().name
-    found = (one for one, alive in machine.runner.all() if alive and one.owner == mine)
+    found = (one for one, alive in machine.runner.records.all() if alive and one.owner == mine)
     return next((one for one in found if one.name == name and not one.temporary), None)
 
 
@@ -256,10 +257,10 @@ def reopen(
     machine: Laptop, record: Record, opening: str = "", seconds: dict[str, float] | None = None
 ) -> Opened:
     """Return the door to a running server, making one if its own is gone."""
-    token, port = machine.runner.door(record.handle)
+    token, port = machine.runner.records.door(record.handle)
     if not port:
         port = open_gate(record)
-        machine.runner.keep_token(record.handle, token, port)
+        machine.runner.records.keep_token(record.handle, token, port)
     path = opening or record.opening
     joint = "&" if "?" in path else "?"
     url = f"http://127.0.0.1:{port}/{path}{joint}token={token}"

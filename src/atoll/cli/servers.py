@@ -73,7 +73,7 @@ async def _rows(machine: Laptop) -> list[dict[str, Any]]:
                 "bytes": await machine.runner.size(mine, name),
                 "url": "",
             }
-    for record, alive in machine.runner.all():
+    for record, alive in machine.runner.records.all():
         if not alive or record.owner != mine:
             continue
         unknown = dict.fromkeys(("title", "environment", "version", "launched"), "")

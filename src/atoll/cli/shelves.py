@@ -20,7 +20,7 @@ async def rows_of(machine: Laptop) -> list[dict[str, Any]]:
     servers = defaultdict(set)
     for plan in plans:
         servers[plan.environment.key].add(f"{plan.owner.name}/{plan.name}")
-    for record, alive in machine.runner.all():
+    for record, alive in machine.runner.records.all():
         if alive:
             servers[EnvKey(record.environment)].add(f"{record.owner}/{record.name}")
     return _measured(shelved, servers)

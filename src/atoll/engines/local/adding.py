@@ -18,7 +18,8 @@ from atoll.engines.local.explanations import Explanation
 from atoll.engines.local.locks import Lock, Pin, lines
 from atoll.engines.local.pythons import Python
 from atoll.engines.local.sandbox import Bind, Box
-from atoll.engines.local.steps import CACHE, ENV, HOME_PACKAGES, KERNELSPEC, SPEC, Steps
+from atoll.engines.local.scripts import HOME_PACKAGES, KERNELSPEC
+from atoll.engines.local.steps import CACHE, ENV, SPEC, Steps
 from atoll.servers import Network
 
 Hashes = Mapping[str, tuple[str, ...]]

@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,17 +26,16 @@ from urllib.parse import urlsplit
 from filelock import AsyncFileLock
 
 from atoll.disk import hide, locked, remove
-from atoll.engines.local import conda, debian, layers, network, own_lab, python2, r, room
+from atoll.engines.local import conda, debian, layers, leads, network, own_lab, python2, r, room
 from atoll.engines.local.adding import our_python
 from atoll.engines.local.apt import System
-from atoll.engines.local.conda_channels import leads_away
 from atoll.engines.local.explanations import Kind
 from atoll.engines.local.finishing import Finishing
 from atoll.engines.local.locks import Lock, has_lab, uv_lock_hashes
 from atoll.engines.local.logs import Log
 from atoll.engines.local.owners import build_owner, give
+from atoll.engines.local.published import METADATA, environment_of, metadata
 from atoll.engines.local.pythons import Python, Pythons, prefix_binds
-from atoll.engines.local.sandbox import Bind
 from atoll.engines.local.solving import MOST, check, solve, solve_on_best, solve_quickly
 from atoll.engines.local.steps import ENV, Steps
 from atoll.engines.local.uv import Index, operators_index
@@ -50,21 +49,14 @@ from atoll.engines.local.workshop import (
     start_over,
 )
 from atoll.environments import Environment, EnvKey, EnvSpec, Say
-from atoll.environments.conda import CONDA, essence_of
-from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
+from atoll.environments.conda import CONDA
 from atoll.environments.pythons import TWO, day_for
 from atoll.environments.reading import PACKAGE
-from atoll.environments.requirements import (
-    hashes_of,
-    names_addresses,
-    names_indexes,
-    names_places,
-)
+from atoll.environments.requirements import hashes_of
 from atoll.errors import AtollError, BuildFailed
 from atoll.servers import Network
 from atoll.settings import Settings
 
-METADATA = "atoll.json"
 BUILDING = ".building.lock"  # held by all builds together, and by whoever empties their cache
 FULL = ".full.lock"  # held by the one build that ends for want of room
 
@@ -268,7 +260,7 @@ class LocalBuilder:
         full = None
         # What is said in the repository's own packages may lead anywhere, and this has the host's
         # network.
-        if spec.kind != PACKAGE and not steps.elsewhere and not _has_packages(files):
+        if spec.kind != PACKAGE and not steps.elsewhere and not leads.has_packages(files):
             quick, full = await solve_quickly(steps, hashes, shared=shared)
             if quick:
                 return steps, quick
@@ -297,14 +289,7 @@ class LocalBuilder:
     def _steps(
         self, spec: EnvSpec, workshop: Workshop, python: Python, owner: int | None, log: Say
     ) -> Steps:
-        files = dict(spec.files)
-        project = files.get("pyproject.toml")
-        read = read_project("pyproject.toml", project) if project else None
-        own = names_indexes(files) or bool(read and read.indexes)
-        elsewhere = own or names_addresses(files) or bool(read and read.remote)
-        elsewhere = elsewhere or ("uv.lock" in files and lock_leads_away(files["uv.lock"]))
-        if spec.kind == CONDA:
-            elsewhere = elsewhere or leads_away(essence_of(files), self.settings.builds)
+        own, elsewhere = leads.places_of(spec, self.settings.builds)
         policy, why = network.choose(self.network, owner)
         sealed = policy is Network.NONE or self._index_is_inside()
         if sealed and elsewhere:
@@ -377,17 +362,6 @@ class LocalBuilder:
         return self.settings.data / "environments" / ".locks"
 
 
-def metadata(handle: str) -> dict[str, Any]:
-    """Return what is known of the environment at *handle*: the content of its ``atoll.json``.
-
-    Raises `OSError` or `ValueError` when it is not there or broken.
-    """
-    told = json.loads(Path(handle, METADATA).read_text("utf-8"))
-    if not isinstance(told, dict):
-        raise ValueError(handle)  # noqa: TRY004 - broken content, not a wrong call
-    return told
-
-
 def _is_whole(handle: str, data: Path, system: System) -> bool:
     with contextlib.suppress(OSError, ValueError, KeyError):
         told = metadata(handle)
@@ -396,36 +370,6 @@ def _is_whole(handle: str, data: Path, system: System) -> bool:
         fits = debian.fits(told, data, system)
         return there and fits and os.path.lexists(f"{handle}/env/bin/python")
     return False
-
-
-def environment_of(target: Path) -> Environment:
-    """Return the published environment in the folder *target*."""
-    told = metadata(str(target))
-    return Environment(
-        key=EnvKey(told["key"]),
-        engine=told["engine"],
-        handle=str(target),
-        python=told["python"],
-        as_of=date.fromisoformat(told["as_of"]) if told["as_of"] else None,
-        notes=tuple(told["notes"]),
-        own_lab=told["own_lab"],
-        made=told["made"],
-    )
-
-
-def python_binds(handle: str) -> tuple[Bind, ...]:
-    """Return the binds that a box needs, besides /srv/env, to use the environment's Python."""
-    return prefix_binds(str(metadata(handle)["python_prefix"]))
-
-
-def _has_packages(files: Mapping[str, bytes]) -> bool:
-    """Say whether the specification *files* take packages from the repository itself."""
-    project = files.get("pyproject.toml")
-    return (
-        names_places(files)
-        or bool(project and read_project("pyproject.toml", project).local)
-        or ("uv.lock" in files and lock_needs_tree(files["uv.lock"]))
-    )
 
 
 def _post_build_path(spec: EnvSpec) -> str:

@@ -7,7 +7,6 @@ proxy of the runtime's then stands before it and lets in only whom the hub lets 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from atoll.engines.local import debian, seccomp
 from atoll.engines.local.forking import ALONE, OF_HUB
 from atoll.engines.local.layers import KERNELS, layer_of
+from atoll.engines.local.published import metadata
 from atoll.engines.local.sandbox import HOME, Bind, Box
 from atoll.errors import StartFailed
 from atoll.folders import run_folder
@@ -120,12 +120,11 @@ def _variables(environment: Path) -> dict[str, str]:
 
 def _metadata(environment: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((environment / "atoll.json").read_bytes())
+        return metadata(str(environment))
     except FileNotFoundError as error:  # after a restore, for one
         message = "The environment of this server is not here any more."
         hint = "Start it on “My servers”, or launch it again: then it is built again."
         raise StartFailed(message, hint=hint) from error
-    return found
 
 
 def _outside_usr(folders: set[str]) -> list[str]:
@@ -153,7 +152,7 @@ def everywhere() -> dict[str, str]:
         "JUPYTER_CONFIG_PATH": f"{RUN}/inside:{ENVIRONMENT}/etc/jupyter",
         "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",  # noqa: S108 - the box's own
         "XDG_CACHE_HOME": f"{HOME}/.cache",
-        "PIP_PREFIX": f"{HOME}/.local",  # the environment is read-only; see `steps.HOME_PACKAGES`
+        "PIP_PREFIX": f"{HOME}/.local",  # the environment is read-only; see `scripts.HOME_PACKAGES`
         "NPM_CONFIG_PREFIX": f"{HOME}/.local",
         "PYTHONUNBUFFERED": "1",
     }

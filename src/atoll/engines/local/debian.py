@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from atoll.disk import entries, remove
+from atoll.engines.local import published
 from atoll.engines.local.apt import Choice, System, fetch
 from atoll.engines.local.installing import KEPT, set_up, unpack
 from atoll.engines.local.r_debian import from_debian
@@ -140,9 +141,9 @@ def fits(metadata: Mapping[str, object], data: Path, system: System) -> bool:
 def prune(data: Path) -> None:
     """Remove the layers that no environment has."""
     used = set()
-    for file in data.glob("environments/*/atoll.json"):
+    for file in data.glob(f"environments/*/{published.METADATA}"):
         with contextlib.suppress(OSError, ValueError):
-            used.add(layer_of(json.loads(file.read_bytes()), data))
+            used.add(layer_of(published.metadata(str(file.parent)), data))
     layers = data / LAYERS
     for folder in layers.iterdir() if layers.exists() else ():
         if folder not in used:

@@ -22,4 +22,4 @@ class LocalEngine:
 def open_engine(settings: Settings) -> LocalEngine:
     """Return the engine that keeps its things in ``settings.data``."""
     runner = LocalRunner(settings)
-    return LocalEngine(LocalBuilder(settings), runner, LocalFiles(settings, runner))
+    return LocalEngine(LocalBuilder(settings), runner, LocalFiles(settings, runner.records))

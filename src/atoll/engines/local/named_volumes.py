@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from atoll.disk import discard, remove
 from atoll.engines.local.mounting import folder, owner
 from atoll.engines.local.owners import give
-from atoll.engines.local.runner import LocalRunner
+from atoll.engines.local.records import Records
 from atoll.engines.local.sandbox import Bind, Box, run
 from atoll.engines.local.volumes import size
 from atoll.errors import StartFailed
@@ -25,7 +25,7 @@ COPYING = 24 * 3600.0  # seconds that a copy may take
 class LocalFiles:
     """Keeps the `atoll.volumes.Files` contract with folders of the data folder."""
 
-    def __init__(self, settings: Settings, servers: LocalRunner) -> None:
+    def __init__(self, settings: Settings, servers: Records) -> None:
         self._settings = settings
         self._servers = servers
 

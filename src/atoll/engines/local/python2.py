@@ -21,8 +21,9 @@ from atoll.engines.local.corrections import cutoff
 from atoll.engines.local.explanations import Explanation, Kind, last_words
 from atoll.engines.local.locks import Lock, Pin
 from atoll.engines.local.sandbox import Bind, Box
+from atoll.engines.local.scripts import HOME_PACKAGES
 from atoll.engines.local.solving import check
-from atoll.engines.local.steps import CACHE, HOME_PACKAGES, OUT, Steps
+from atoll.engines.local.steps import CACHE, OUT, Steps
 from atoll.engines.local.workshop import read_written
 from atoll.errors import BuildFailed
 

@@ -1,7 +1,6 @@
 """The runner: servers as boxes that outlive whoever started them.
 
-What is known of a server stands in its folder ``servers/<handle>/``: ``server.json`` and
-``log.txt``. A box is recognised again by the process id and the start time of its first process.
+What is known of them stands in their folders: see `records`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import math
 import os
 import signal
@@ -18,7 +16,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +35,8 @@ from atoll.engines.local import (
 from atoll.engines.local.copying import fill_copy
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
-from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
+from atoll.engines.local.owners import forget_person, give, person_owner
+from atoll.engines.local.records import Record, Records
 from atoll.engines.local.renewal import renew
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
@@ -50,32 +49,9 @@ from atoll.volumes.renewal import Renewal, Tree
 
 PATIENCE = 120.0  # seconds that a server may take to listen
 GENTLE = 10.0  # seconds that a server may take to end by itself
-LOG_TAIL, LOG_MOST = 256 * 1024, 8 * 1024**2  # bytes that are shown, and that are kept
 MEASURING = 10.0  # seconds for which it is believed how much memory a server takes
 SAMPLE = 30  # servers that are looked at for that
 INNER = "box"  # the folder beside a server's socket that its box sees and writes to
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What stands in ``server.json``."""
-
-    handle: str
-    plan: str
-    owner: str
-    name: str
-    init: int
-    born: str
-    socket: str
-    temporary: bool
-    started: float
-    environment: str = ""
-    reference: str = ""
-    opening: str = "lab"
-    notes: tuple[str, ...] = ()
-    fork: int = 0  # the server's process, where it is not a child of the box's first one
-    fork_born: str = ""
-    volumes: tuple[str, ...] = ()  # the ids of those that are mounted
 
 
 @dataclass(slots=True)
@@ -84,15 +60,16 @@ class LocalRunner:
 
     settings: Settings
     engine: str = "local"
+    records: Records = field(init=False)
     nursery: Nursery = field(init=False)
     _children: dict[str, sandbox.Running] = field(default_factory=dict)
     _callers: dict[str, socket.socket] = field(default_factory=dict)
-    _read: dict[str, tuple[tuple[int, int], Record]] = field(default_factory=dict)  # and of when
     _spent: dict[str, float] = field(default_factory=dict)  # seconds, the most that were seen
     _each: tuple[float, int] = (-math.inf, 0)  # when it was measured, and what a server takes
 
     def __post_init__(self) -> None:
-        """Have a nursery, with nothing in it."""
+        """Look at the machine's servers; have a nursery, with nothing in it."""
+        self.records = Records(self.settings)
         self.nursery = Nursery(self.settings)
 
     def companions(self) -> tuple[Companion, ...]:
@@ -117,31 +94,31 @@ class LocalRunner:
 
     async def status(self, handle: str) -> int | None:
         """Return ``None`` while it runs, else its exit status or 0."""
-        self._cut(handle)
+        self.records.cut_log(handle)
         child = self._children.get(handle)
         if child and (code := child.process.poll()) is not None:
             sandbox.end(child)  # whatever it has left behind
             return code
-        record = self.find(handle)
-        return None if record and _alive(record) else 0
+        record = self.records.find(handle)
+        return None if record and record.alive else 0
 
     async def stop(self, handle: str, *, now: bool = False) -> None:
         """Ask the server to end, insist after some seconds, and clear up."""
-        record = self.find(handle)
+        record = self.records.find(handle)
         if record is None:
             return
         if not now:
-            for pid in _servers_of(record) if _alive(record) else ():
+            for pid in _servers_of(record) if record.alive else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             until = time.monotonic() + GENTLE
-            while _alive(record) and time.monotonic() < until:  # noqa: ASYNC110 - not our child
+            while record.alive and time.monotonic() < until:  # noqa: ASYNC110 - not our child
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(self._clear, record)
 
     async def clear(self, owner: str, name: str) -> None:
         """Stop and clear up what is left of a server, also of a hub that died in between."""
-        for left, _ in list(self.all()):
+        for left, _ in list(self.records.all()):
             if (left.owner, left.name) == (owner, name):
                 await self.stop(left.handle)
 
@@ -153,7 +130,7 @@ class LocalRunner:
         """Return what the kernel believes can be had, and what a box has for itself on average."""
         at, each = self._each
         if time.monotonic() - at > MEASURING:  # a few of them: names are random, their order, too
-            running = (record.handle for record, alive in self.all() if alive)
+            running = (record.handle for record, alive in self.records.all() if alive)
             each = memory.average(itertools.islice(running, SAMPLE))
             self._each = (time.monotonic(), each)
         return Memory(memory.available(), each)
@@ -162,14 +139,15 @@ class LocalRunner:
         """Return every server that runs now."""
         return [
             Running(one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC))
-            for one, alive in self.all()
+            for one, alive in self.records.all()
             if alive
         ]
 
     async def usage(self, handle: str) -> Usage | None:
         """Return what a server has used."""
-        record = self.find(handle)
-        if record is None or not _alive(record):
+        record = self.records.find(handle)
+        if record is None or not record.alive:
+            self._spent.pop(handle, None)
             return None
         now = await asyncio.to_thread(usage.of_box, handle, record.init)
         if now:  # a process that ended and that nobody waited for takes its seconds along
@@ -203,79 +181,11 @@ class LocalRunner:
 
     def log(self, handle: str) -> str:
         """Return the end of what the server printed."""
-        try:
-            with (self._folder(handle) / "log.txt").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
-                return file.read().decode(errors="replace")
-        except OSError:
-            return ""
+        return self.records.log(handle)
 
     def last_log(self, owner: str, name: str) -> str:
         """Return the end of what *owner*'s server *name* had printed when it last stopped."""
-        try:
-            return self._last_log(owner, name).read_text(errors="replace")
-        except OSError:
-            return ""
-
-    def _cut(self, handle: str) -> None:
-        """Forget the beginning of what the server printed, when that has become too long.
-
-        It goes on printing at the end of the file, wherever that is; a line of this moment may be
-        lost.
-        """
-        with contextlib.suppress(OSError):
-            path = self._folder(handle) / "log.txt"
-            if path.stat().st_size > LOG_MOST:
-                end = self.log(handle).encode()
-                os.truncate(path, 0)
-                with path.open("ab") as file:
-                    file.write(b"(What came before is not kept.)\n" + end)
-
-    def keep_token(self, handle: str, token: str, port: int = 0) -> None:
-        """Remember the token and the forwarded port of a server that a laptop's user started."""
-        path = self._folder(handle) / "door.json"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump([token, port], file)
-
-    def door(self, handle: str) -> tuple[str, int]:
-        """Return what `keep_token` kept; the port is 0 if nothing listens there any more."""
-        token, port = json.loads((self._folder(handle) / "door.json").read_bytes())
-        with socket.socket() as probe:
-            return token, port if port and probe.connect_ex(("127.0.0.1", port)) == 0 else 0
-
-    def find(self, handle: str) -> Record | None:
-        """Return what is known of *handle*, if it was started and not cleared up.
-
-        What was read is remembered: every start looks at all servers, in the hub's only thread.
-        """
-        file = self._folder(handle) / "server.json"
-        try:
-            found = file.stat()
-            mark = (found.st_ino, found.st_mtime_ns)
-            if handle not in self._read or self._read[handle][0] != mark:
-                known = json.loads(file.read_bytes())
-                lists = {name: tuple(known.get(name, ())) for name in ("notes", "volumes")}
-                record = Record(**{**known, **lists})
-                self._read[handle] = (mark, record)
-            return self._read[handle][1]
-        except (OSError, ValueError):
-            self._read.pop(handle, None)
-            self._spent.pop(handle, None)
-            return None
-
-    def all(self) -> Iterator[tuple[Record, bool]]:
-        """Yield every server there is, and whether it runs."""
-        folder = self.settings.data / "servers"
-        for one in sorted(folder.iterdir()) if folder.exists() else ():
-            if record := self.find(one.name):
-                yield record, _alive(record)
-
-    def _last_log(self, owner: str, name: str) -> Path:
-        logs = self.settings.data / "logs" / "servers"
-        return logs / "last" / f"{folder_name(owner)}.{Path(name).name}.txt"
-
-    def _folder(self, handle: str) -> Path:
-        return self.settings.data / "servers" / Path(handle).name
+        return self.records.last_log(owner, name)
 
     def _door(self, handle: str) -> Path:
         """Return the folder of the server's socket; in it, one that the box may write to."""
@@ -301,12 +211,12 @@ class LocalRunner:
 
     def _start(self, handle: str, plan: ServerPlan, environ: Mapping[str, str]) -> Record:
         owner = person_owner(self.settings, plan.owner.name)
-        folder = self._folder(handle)
+        folder = self.records.folder(handle)
         folder.mkdir(parents=True, mode=0o700)
         door = self._door(handle)
         # At once, so that it is cleared up even if we die before it runs.
         begun = Record(handle, plan.id, plan.owner.name, plan.name, 0, "", "", False, time.time())  # noqa: FBT003
-        self._write(begun)
+        self.records.write(begun)
         door.parent.mkdir(mode=0o711, exist_ok=True)
         door.mkdir(mode=0o700)
         sockets = door / INNER
@@ -352,7 +262,7 @@ class LocalRunner:
             notes=(*running.notes, *mounts.notes, *cgroups.lacking(), *self._older_files(plan)),
             volumes=mounts.ids,
         )
-        self._write(record)
+        self.records.write(record)
         return record
 
     def _fork(
@@ -367,15 +277,9 @@ class LocalRunner:
             self.settings, box, *lab, output, handle, layer and self.nursery.take(layer)
         )
 
-    def _write(self, record: Record) -> None:
-        file = self._folder(record.handle) / "server.json"
-        aside = file.with_name(f".{file.name}")
-        aside.write_text(json.dumps(asdict(record)))
-        aside.replace(file)
-
     def _home(self, handle: str, plan: ServerPlan) -> Path:
         if plan.content.temporary:
-            return self._folder(handle) / "home"
+            return self.records.folder(handle) / "home"
         home = kept_home(self.settings, plan.owner.name, plan.name)
         claim(home, plan.ref.repo.locator, plan.ref.version)
         return home
@@ -395,7 +299,7 @@ class LocalRunner:
                     await asyncio.get_running_loop().sock_recv(caller, 1)
         while time.monotonic() < until:
             if await self.status(record.handle) is not None:
-                said = "\n".join(self.log(record.handle).strip().splitlines()[-3:])
+                said = "\n".join(self.records.log(record.handle).strip().splitlines()[-3:])
                 raise StartFailed("The server ended before it listened.", hint=said)
             if self._take_socket(record):
                 return
@@ -406,24 +310,17 @@ class LocalRunner:
         child = self._children.pop(record.handle, None)
         if child:
             sandbox.kill(child)
-        elif _alive(record):
+        elif record.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record.init, signal.SIGKILL)
             until = time.monotonic() + GENTLE
-            while _alive(record) and time.monotonic() < until:
+            while record.alive and time.monotonic() < until:
                 time.sleep(0.005)  # nothing in the box changes its home while we prepare it again
         cgroups.remove(cgroups.find(record.handle))
         remove(self._door(record.handle))
         neighbours.forget(self.settings, record.handle)
-        folder = self._folder(record.handle)
-        logs = self.settings.data / "logs" / "servers"
-        logs.mkdir(parents=True, exist_ok=True)
-        if said := self.log(record.handle):  # its end, as a server may print without end
-            (logs / f"{record.handle}.txt").write_text(said)
-            last = self._last_log(record.owner, record.name)
-            last.parent.mkdir(exist_ok=True)
-            last.unlink(missing_ok=True)
-            last.symlink_to(f"../{record.handle}.txt")
+        folder = self.records.folder(record.handle)
+        self.records.keep_log(record)
         remove(folder)
         with contextlib.suppress(FileNotFoundError):  # another process has removed it
             discard(self.unused())
@@ -432,13 +329,9 @@ class LocalRunner:
         """Return the environments that were made anew since, and in which no server runs now."""
 
         def running() -> Iterator[tuple[str, float]]:
-            return ((one.environment, one.started) for one, alive in self.all() if alive)
+            return ((one.environment, one.started) for one, alive in self.records.all() if alive)
 
         return generations.unused(self.settings.data / "environments", running)
-
-
-def _alive(record: Record) -> bool:
-    return sandbox.born(record.init) == record.born != ""
 
 
 def _servers_of(record: Record) -> list[int]:
