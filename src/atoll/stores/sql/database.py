@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import select
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, Table, event, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.dml import Insert
@@ -17,6 +18,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from atoll.errors import Unreachable
 
 PATIENCE = 30  # seconds that a writer waits for another one
+# Connections to a PostgreSQL server that are kept: more would be made and closed again and again
+# while people click. After so many seconds each is made anew, lest a firewall has forgotten it.
+KEPT, OLD = 12, 300
 
 
 class Database:
@@ -30,10 +34,14 @@ class Database:
     def engine(self) -> AsyncEngine:
         """SQLAlchemy's engine, made once."""
         if self._engine is None:
-            # A PostgreSQL server may be restarted under us: each connection is tried before use.
-            self._engine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite)
             if self.is_sqlite:
+                self._engine = create_async_engine(self.url)
                 event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
+            else:
+                self._engine = create_async_engine(
+                    self.url, pool_size=KEPT, max_overflow=0, pool_recycle=OLD
+                )
+                event.listen(self._engine.sync_engine, "checkout", check_postgresql)
         return self._engine
 
     @property
@@ -47,9 +55,14 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for questions; raises `Unreachable`."""
+        """Lend a connection for questions, each answered by what is there then.
+
+        Raises `Unreachable`.
+        """
         with translated():
             async with self.engine.connect() as connection:
+                if not self.is_sqlite:  # a transaction would be two more things to wait for
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
 
     @contextlib.asynccontextmanager
@@ -111,6 +124,20 @@ def prepare_sqlite(connection: Any, _record: object) -> None:
     # With a write-ahead log this may lose the last moment to a power cut, never the file's sense.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
+
+
+def check_postgresql(connection: Any, _record: object, _lent: object) -> None:
+    """Have SQLAlchemy take another connection where the server has closed this one.
+
+    A PostgreSQL server may be restarted under us. What has been closed can be read from, without a
+    question that would have to be waited for.
+    """
+    ours = connection.driver_connection
+    poll = select.poll()
+    if not ours.closed:
+        poll.register(ours.fileno(), select.POLLIN)
+    if ours.closed or poll.poll(0):
+        raise DisconnectionError
 
 
 def quicken(url: str) -> None:
