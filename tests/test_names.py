@@ -52,6 +52,7 @@ def test_ids_are_long_and_never_the_same():
         ("The\u0300se d’été", "Th\u00e8se d’été", "these-d-ete"),
         ("Занятие 3", "Занятие 3", ""),  # no number begins a name
         ("演習", "演習", ""),
+        ("\u1112\u1161\u11ab\u115f", "\ud55c\u115f", ""),
         ("👩‍🔬 lab", "👩‍🔬 lab", "lab"),
         ("می‌خواهم", "می‌خواهم", ""),  # a joiner that is part of the word
         ("<b>'\"&", "<b>'\"&", "b"),
@@ -75,6 +76,10 @@ def test_a_title_is_in_any_words_and_a_name_is_made_of_it(text, title, name):
         "gpj.\u202eexe",
         "\u2066a",
         "\u200b",
+        "thes\u200bis",
+        "\ufeffthesis",
+        "\u3164",
+        "\u2800 \u115f\u0300",
         "\ud800",
         "\x9b",
     ],

@@ -65,7 +65,10 @@ class Messages(Protocol):
         ...
 
     async def end(self, number: int, now: datetime) -> Message | None:
-        """Take that one back; return it, or ``None`` if there is no such one, or not any more."""
+        """Take that one back; return it, or ``None`` if there is no such one, or not any more.
+
+        What Atoll itself tells stays until its end.
+        """
         ...
 
     async def dismiss(self, number: int, person: str) -> None:

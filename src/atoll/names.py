@@ -12,6 +12,9 @@ LONGEST = 30  # characters of a JupyterHub 6 server name
 LONGEST_TITLE = 100  # characters
 _UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}  # controls, halves of characters, ends of lines
 _BLANK = {"Cf", "Zs", "Mn", "Me"}
+_EMPTY = {*"\u115f\u1160\u2800\u3164\uffa0"}  # letters and signs that look like nothing
+# What takes no room at all. What joins letters does neither, but one sees that they are joined.
+_HIDDEN = {*"\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\ufff9\ufffa\ufffb"}
 # What turns the text around it, so that it reads otherwise than it is.
 _TURNING = {*"\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 
@@ -53,9 +56,10 @@ def title_of(text: str) -> str:
     Any script will do. Raises `BadRequest` for what is too long, or has what nobody sees.
     """
     kinds = [unicodedata.category(one) for one in text]
-    if not _UNSEEN.isdisjoint(kinds) or not _TURNING.isdisjoint(text):
+    if not _UNSEEN.isdisjoint(kinds) or not (_TURNING | _HIDDEN).isdisjoint(text):
         raise BadRequest("A title cannot hold characters that nobody sees.", hint="Type it anew.")
-    if text.strip() and _BLANK.issuperset(kinds):
+    seen = [kind for one, kind in zip(text, kinds, strict=True) if one not in _EMPTY]
+    if text.strip() and _BLANK.issuperset(seen):
         raise BadRequest("A title needs something that can be seen.", hint="Use a letter or two.")
     title = " ".join(unicodedata.normalize("NFC", text).split())
     if len(title) > LONGEST_TITLE:

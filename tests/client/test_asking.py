@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import ssl
 import subprocess
 
@@ -15,7 +16,7 @@ from atoll.client.models import Launched
 from atoll.errors import AtollError, BuildFailed, NotFound, Refused, Unreachable
 
 TOKEN = "s3cret-token"
-NASTY = "a\x1b]0;title\x07b\x1b[2Jc\x9b31md\u202ee\x07"
+NASTY = "a\x1b]0;title\x07b\x1b[2Jc\x9b31md\u202ee\x07f\u200f"
 ME = {"name": "ada", "admin": False, "atoll": "9.9", "interface": 1}
 LAUNCH = {"id": "x", "state": "preparing", "name": "n"}
 
@@ -91,6 +92,34 @@ def test_an_answer_without_end_is_given_up():
             hub.servers()
         with pytest.raises(Unreachable, match="no end"):
             hub.follow(Launched(**LAUNCH), print)
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 1000, b"%d: x" + b"x" * 1000])
+def test_a_message_without_end_is_given_up_however_short_its_lines(line):
+    lines = b"\n".join(line.replace(b"%d", b"%d" % number) for number in range(6000))
+    answers = {"launches/x/events": (200, {}, lines)}
+    with asked(answers) as (hub, _), pytest.raises(Unreachable, match="no end"):
+        hub.follow(Launched(**LAUNCH), print)
+
+
+def test_what_is_packed_small_and_unpacks_to_much_is_not_unpacked():
+    bomb = gzip.compress(gzip.compress(bytes(64 * 1024**2)))
+    for coding in ("gzip", "gzip, gzip", "zstd"):
+        packed = {"Content-Encoding": coding}
+        answers = {"servers": (200, packed, bomb), "launches/x/events": (200, packed, bomb)}
+        with asked(answers) as (hub, _):
+            with pytest.raises(Unreachable, match="is no Atoll"):
+                hub.servers()
+            with pytest.raises(Unreachable, match="is no Atoll"):
+                hub.follow(Launched(**LAUNCH), print)
+
+
+def test_of_who_does_not_know_us_any_more_nothing_is_read_but_that():
+    no = (403, {}, {"error": "No.", "hint": "", "kind": "Refused"})
+    endless = (403, {"Content-Length": str(10**12)}, b"x")
+    answers = {"servers/x/stop": no, "me": endless}
+    with asked(answers) as (hub, _), pytest.raises(Refused, match="not valid there any more"):
+        hub.stop("x")
 
 
 def test_errors_are_those_of_the_same_name_and_else_of_the_status():

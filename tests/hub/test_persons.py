@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from atoll.access import Kind, Party
 from atoll.allowances import Ruling
+from atoll.launching.copies import new_link
 from atoll.names import new_id
+from atoll.stores.sql import open_store
 from atoll.volumes import Volume
 from support.hub import Installation, a_plan, eventually
 
@@ -42,6 +45,21 @@ def plans(hub, owner, *names):
     made = [a_plan(owner, name) for name in names]
     hub.put(*made)
     return token, made
+
+
+def links_known(hub, links, *, put=False):
+    """Return which of *links* lead to copies; *put* makes them do so first."""
+
+    async def do():
+        store = open_store(hub.settings)
+        await store.open()
+        for one in links if put else ():
+            await store.copies.put(one)
+        found = [await store.copies.get(one.key) for one in links]
+        await store.close()
+        return [*filter(None, found)]
+
+    return asyncio.run(do())
 
 
 def ask(hub, plan, token):
@@ -153,6 +171,8 @@ def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     token, (started, running_one, prepared) = plans(small, "gus", "ran", "runs", "never-ran")
     small.volumes(Volume(new_id(), Party(Kind.PERSON, "gus"), "x", datetime.now(UTC)))
     small.rulings(Ruling(Party(Kind.PERSON, "gus"), "per_person", 9, "boss"))
+    links = [new_link("gus", plan.name, ()) for plan in (started, prepared)]
+    assert len(links_known(small, links, put=True)) == len(links)
     small.run(started, token)
     small.api("DELETE", "users/gus/servers/ran", token)
     small.run(running_one, token)
@@ -171,6 +191,7 @@ def test_who_is_deleted_leaves_nothing_to_the_next_person_of_that_name(small):
     assert {"gus/ran", "gus/runs", "gus/never-ran"} <= set(removed.split())
     assert small.volumes() == []
     assert small.rulings() == []
+    assert links_known(small, links) == []
     assert small.api("GET", "user", token).status_code == 403
     newcomer = small.person("gus")
     for plan in (started, running_one, prepared):

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from atoll.access import HUB, Kind, Party
+from atoll.acts import ATOLL
 from atoll.allowances import Ruling
 from atoll.messages import REMEMBERED, Level, message_from
 
@@ -53,6 +54,9 @@ async def test_a_message_is_shown_until_it_ends_and_can_be_put_away(store):
     assert ended.until == NOW
     assert await store.messages.end(second.number, NOW) is None
     assert await store.messages.live(NOW) == [first]
+    ours = await store.messages.add(message_from("ada", "ours", ATOLL, until="1h", now=NOW))
+    assert await store.messages.end(ours.number, NOW) is None
+    assert await store.messages.live(NOW) == [ours, first]
 
 
 async def test_what_has_long_ended_is_forgotten_and_who_is_gone_too(store):

@@ -127,7 +127,12 @@ RULES = settings_from({"servers": {"idle": 60, "max_age": "2d"}})
 
 def culler(settings, plans=None):
     may = Allowances(settings, MemoryRulings())
-    return Culler("http://127.0.0.1:1/under/", "token", may, plans or MemoryPlans(), STOPS)
+    where = ("http://127.0.0.1:1/under/", "token")
+    return Culler(*where, nobody, may, plans or MemoryPlans(), STOPS)
+
+
+async def nobody():
+    return {}
 
 
 STOPS = MemoryStops()
@@ -184,17 +189,18 @@ SOMEBODY, OF_THE_NIGHT = Person("ada"), Person("ada", frozenset({"night"}))
 )
 async def test_each_server_ends_as_its_person_asked_within_what_they_may(owner, own, hours):
     plans = MemoryPlans()
-    await plans.put(replace(a_plan("ada", "x"), owner=owner, ends=own))
+    before = SOMEBODY if owner.groups else OF_THE_NIGHT  # groups change, and plans do not
+    await plans.put(replace(a_plan("ada", "x"), owner=before, ends=own))
     one = culler(settings_from({"servers": BOUNDED, "groups": GROUPS}), plans)
-    assert await one.ends("ada", "x") == tuple(3600 * hour for hour in hours)
-    assert await one.ends("ada", "unheard-of") == (6 * 3600, 3600)
+    assert await one.ends({"ada": owner}, "ada", "x") == tuple(3600 * hour for hour in hours)
+    assert await one.ends({}, "ada", "unheard-of") == (6 * 3600, 3600)
 
 
 async def test_a_new_word_counts_for_a_server_that_runs():
     plans = MemoryPlans()
     await plans.put(a_plan("ada", "x"))
     await plans.put(replace(a_plan("ada", "x"), id="later", ends=Ends(600, 0)))
-    assert await culler(Settings(), plans).ends("ada", "x") == (600, 0)
+    assert await culler(Settings(), plans).ends({}, "ada", "x") == (600, 0)
 
 
 HOUR = timedelta(hours=1)

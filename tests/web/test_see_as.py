@@ -61,6 +61,13 @@ async def test_what_is_seen_is_written_down_first_and_they_are_told(service, bro
     service.hub.signed_in = "bob"
     bob = browse()
     assert "ada, an operator of this hub, looked at your pages" in (await bob.get("")).text
+    # Who looked cannot take away that it is told.
+    service.hub.signed_in = "ada"
+    page = await ada.get("admin/messages")
+    assert "looked at your pages" in page.text
+    assert "Take back" not in page.text
+    assert (await ada.post("admin/messages/end", number="1")).status_code == 404
+    assert "looked at your pages" in (await bob.get("servers")).text
     await ada.post("admin/see-as", person="bob")
     service.store.acts.error = Unreachable("The database does not answer.")
     page = await ada.get("servers")

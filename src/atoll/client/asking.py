@@ -47,7 +47,11 @@ def http_of(address: str, token: str) -> httpx2.Client:
     """Return what asks Atoll at the hub at *address*, as whoever has *token*."""
     return httpx2.Client(
         base_url=f"{address}{SERVICE}api/",
-        headers={"Authorization": f"Bearer {token}", "User-Agent": f"atoll/{atoll.__version__}"},
+        headers={
+            "Authorization": f"Bearer {token}",
+            "User-Agent": f"atoll/{atoll.__version__}",
+            "Accept-Encoding": "identity",  # what is packed has no size until it is unpacked
+        },
         timeout=PATIENCE,
         verify=_authorities(),
         follow_redirects=False,
@@ -84,6 +88,8 @@ def answered(http: httpx2.Client, method: str, path: str, **sent: Any) -> Iterat
             told = f" {plain(str(where.host))[:100]}" if where.host else ""
             message = f"{_host(http)} sends us on{told}; your token is not taken there."
             raise Unreachable(message, hint="Give --hub the address that your browser ends at.")
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise not_understood(http)  # before a byte of it is unpacked
         if not answer.is_success:
             raise _problem(http, answer)
         yield answer
@@ -153,7 +159,8 @@ def error_of(kind: str, status: int = 500) -> type[AtollError]:
 def _known(http: httpx2.Client) -> bool:
     """Say whether the hub knows whose the token is."""
     try:
-        return http.get("me").is_success
+        with http.stream("GET", "me") as answer:
+            return answer.is_success
     except httpx2.HTTPError:
         return True  # nobody says that it does not
 
@@ -186,12 +193,12 @@ def cleaned(value: Any) -> Any:
 
 
 def _body(answer: httpx2.Response) -> bytes:
-    body = b""
+    body = bytearray()
     for part in answer.iter_bytes():
         body += part
         if len(body) > LARGEST:
             raise Unreachable("The hub's answer is too long.", hint="Tell its operator.")
-    return body
+    return bytes(body)
 
 
 def _home(http: httpx2.Client) -> str:

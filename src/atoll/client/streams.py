@@ -27,7 +27,11 @@ class Message:
 def messages(answer: httpx2.Response) -> Iterator[Message]:
     """Yield what the stream *answer* says for as long as it goes on; raise `Unreachable`."""
     fields: dict[str, str] = {}
+    length = 0
     for line in _lines(answer):
+        length = length + len(line) + 1 if line else 0
+        if length > LONGEST:
+            raise _endless()
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -45,12 +49,16 @@ def _read(data: str) -> Any:
         raise Unreachable("What the hub tells is not understood.") from error
 
 
+def _endless() -> Unreachable:
+    return Unreachable("What the hub tells has no end.", hint="Tell its operator.")
+
+
 def _lines(answer: httpx2.Response) -> Iterator[str]:
     kept = b""
     for part in answer.iter_bytes():
         kept += part
         *whole, kept = kept.split(b"\n")
         if len(kept) > LONGEST:
-            raise Unreachable("What the hub tells has no end.", hint="Tell its operator.")
+            raise _endless()
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")

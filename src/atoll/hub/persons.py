@@ -111,6 +111,7 @@ class PersonsSpawner(AtollSpawner):
             for name in {*await atoll.store.plans.latest(self.user.name)} - active:
                 await atoll.runner.remove(self.user.name, name)
                 await atoll.store.plans.forget(self.user.name, name)
+                await atoll.store.copies.drop(self.user.name, name)
             if not active:
                 await atoll.keeper.forget(self.user.name)
                 for part in (atoll.store.rulings, atoll.store.messages):

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from atoll.access import Party, Share
 from atoll.accounting import LaunchRecord
 from atoll.accounting.costs import Cost, Reading, Thing
-from atoll.acts import Act, Search
+from atoll.acts import ATOLL, Act, Search
 from atoll.allowances import Ruling
 from atoll.environments import Environment, EnvKey, ShelvedEnvironment, ShelvedFailure
 from atoll.errors import AtollError, NotFound
@@ -392,8 +392,8 @@ class MemoryMessages:
         return sorted(found, key=lambda one: -one.number)
 
     async def end(self, number: int, now: datetime) -> Message | None:
-        """Take that one back, if there is one."""
-        if number not in {one.number for one in await self.live(now)}:
+        """Take that one back, if there is one, and it is not Atoll's own."""
+        if number not in {one.number for one in await self.live(now) if one.by != ATOLL}:
             return None
         self.kept[number] = replace(self.kept[number], until=now)
         return self.kept[number]

@@ -25,9 +25,10 @@ def main() -> None:
     logging.getLogger("atoll").setLevel(logging.INFO)
     settings = load_settings()
     atoll = wire(settings, trusted=False)
-    site = make_site(atoll, HubApi.from_environment(), Place.from_environment())
-    store = atoll.store
-    culler = Culler.from_environment(atoll.allowances, store.plans, store.stops, store.acts)
+    hub, store = HubApi.from_environment(), atoll.store
+    site = make_site(atoll, hub, Place.from_environment())
+    parts = (hub.people, atoll.allowances, store.plans, store.stops, store.acts)
+    culler = Culler.from_environment(*parts)
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(site, culler.culling()),

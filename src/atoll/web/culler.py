@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -22,7 +23,10 @@ import httpx2
 from atoll.acts import ATOLL, Act, Acts, Way, note
 from atoll.allowances import Allowances, ends
 from atoll.errors import AtollError
+from atoll.people import Person
 from atoll.servers import Plans, Stop, Stops, Why
+
+People = Callable[[], Awaitable[Mapping[str, Person]]]
 
 NEVER = 10**9  # seconds
 PATIENCE = 10.0  # seconds that a server may take to say what its kernels do
@@ -32,10 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Culler:
-    """Stops what *allowances* and *plans* say, asking the hub behind *url* with *token*."""
+    """Stops what *allowances* and *plans* say, asking the hub behind *url* with *token*.
+
+    *people* tells of everybody in which groups they are now.
+    """
 
     url: str
     token: str = field(repr=False)
+    people: People
     allowances: Allowances
     plans: Plans
     stops: Stops
@@ -44,6 +52,7 @@ class Culler:
     @classmethod
     def from_environment(
         cls,
+        people: People,
         allowances: Allowances,
         plans: Plans,
         stops: Stops,
@@ -55,7 +64,7 @@ class Culler:
         They name the proxy, since the idle culler knows no unix sockets.
         """
         where = (environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"])
-        return cls(*where, allowances, plans, stops, acts)
+        return cls(*where, people, allowances, plans, stops, acts)
 
     @contextlib.asynccontextmanager
     async def culling(self) -> AsyncIterator[None]:
@@ -81,19 +90,22 @@ class Culler:
             return
         from jupyterhub_idle_culler import cull_idle  # it brings a web client along: not at rest
 
-        asking = Asking(self.url, self.token)
+        asking, now = Asking(self.url, self.token), await self.people()
         await cull_idle(
             url=urljoin(self.url, "hub/api"),
             api_token=self.token,
             inactive_limit=NEVER,  # the arbiter knows when
             logger=log,
-            cull_arbiter=Arbiter(asking, self.stops, self.ends, self.acts),
+            cull_arbiter=Arbiter(asking, self.stops, partial(self.ends, now), self.acts),
         )
 
-    async def ends(self, owner: str, name: str) -> tuple[float, float]:
-        """Return after how many seconds of life, and of no use, a server is stopped; 0: never."""
+    async def ends(self, now: Mapping[str, Person], owner: str, name: str) -> tuple[float, float]:
+        """Return after how many seconds of life, and of no use, a server is stopped; 0: never.
+
+        Groups are those that people are in *now*: in a plan are those of when it was made.
+        """
         plan = await self.plans.newest(owner, name)
-        rules = await self.allowances.of(plan.owner if plan else None)
+        rules = await self.allowances.of(now.get(owner, plan.owner if plan else None))
         return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx2
 
 from atoll.errors import AtollError, Busy, NotFound, Refused, StartFailed, Unreachable
+from atoll.people import Person
 from atoll.web.recent import QUICK, Answer, Recent
 
 PATIENCE = 30.0  # seconds; a POST that starts a server is answered within JupyterHub's 10
@@ -146,6 +147,10 @@ class HubApi:
             found += page
             if len(page) < step:
                 return [one for one in found if one.name.startswith(prefix)]
+
+    async def people(self) -> dict[str, Person]:
+        """Return everybody by name, with the groups that they are in."""
+        return {one.name: Person(one.name, one.groups) for one in await self.users("")}
 
     async def add_user(self, name: str) -> None:
         """Make an ordinary user *name*."""

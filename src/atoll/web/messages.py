@@ -129,7 +129,7 @@ async def _end(request: Request, who: str, sent: Mapping[str, Any]) -> dict[str,
     ended = await site_of(request).atoll.store.messages.end(number, datetime.now(UTC))
     board_of(request).changed()
     if ended is None:
-        raise NotFound("There is no such message, or it has ended.")
+        raise NotFound("There is no such message to be taken back, or it has ended.")
     return overview.told(ended)
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from atoll.access import Office, check_office
+from atoll.acts import ATOLL
 from atoll.errors import Refused
 from atoll.messages import REMEMBERED, Level, message_from
 from atoll.web.acts import note_act
@@ -36,7 +37,7 @@ async def begin(request: Request) -> Response:
         person.name,
         f"{session.name}, an operator of this hub, looked at your pages of Atoll as you see them, "
         f"on {now.day} {now:%B %Y}, {now:%H:%M} UTC. Nothing can be changed in that way.",
-        session.name,
+        ATOLL,  # nobody's to take back, who looked least of all
         level=Level.NOTICE.value,
         until=str(REMEMBERED.total_seconds()),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, literal, or_, select, update
 
 from atoll.access import Kind, Party
+from atoll.acts import ATOLL
 from atoll.messages import REMEMBERED, Level, Message
 from atoll.stores.sql.database import Database, can_be_a_key
 from atoll.stores.sql.parties import key_of, party_of
@@ -42,11 +43,16 @@ class SqlMessages:
             return [_message(row) for row in (await connection.execute(asked)).mappings()]
 
     async def end(self, number: int, now: datetime) -> Message | None:
-        """Take that one back; return it, or ``None`` if there is no such one, or not any more."""
+        """Take that one back; return it, or ``None`` if there is no such one, or not any more.
+
+        What Atoll itself tells stays until its end.
+        """
         goes_on = or_(messages.c.until.is_(None), messages.c.until > now)
-        which = update(messages).where(messages.c.number == number, goes_on).values(until=now)
+        theirs = messages.c.by != ATOLL
+        which = update(messages).where(messages.c.number == number, goes_on, theirs)
         async with self._database.writing() as connection:
-            row = (await connection.execute(which.returning(messages))).mappings().first()
+            ended = which.values(until=now).returning(messages)
+            row = (await connection.execute(ended)).mappings().first()
         return _message(row) if row else None
 
     async def dismiss(self, number: int, person: str) -> None:
