@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import HUB, Deed
+from atoll.access import HUB, Deed, Kind, Party
 from atoll.errors import BadRequest, NotFound, Refused, TooLarge
 from atoll.people import Person
 from atoll.quantities import parse_size
@@ -45,7 +45,7 @@ async def _change(keeper: Keeper, person: Person, sent: Fields) -> Volume:
 
 async def _share(keeper: Keeper, person: Person, sent: Fields) -> Volume:
     text, whom = text_of(sent, "volume"), text_of(sent, "whom")
-    return await keeper.share(person, text, whom, writable=_yes(sent, "write"))
+    return await keeper.share(person, text, whom, writable=said_yes(sent, "write"))
 
 
 async def _unshare(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -62,7 +62,7 @@ async def _hand_over(keeper: Keeper, person: Person, sent: Fields) -> Volume:
 
 
 async def _delete(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.delete(person, text_of(sent, "volume"), now=_yes(sent, "now"))
+    return await keeper.delete(person, text_of(sent, "volume"), now=said_yes(sent, "now"))
 
 
 async def _restore(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -86,15 +86,18 @@ async def show_volumes(request: Request) -> Response:
     """GET volumes."""
     session = await session_of(request)
     person, keeper = signed_in(session.person), site_of(request).atoll.keeper
-    query = request.query_params
+    query, allowances = request.query_params, site_of(request).atoll.allowances
     _, done = DEEDS.get(query.get("done", ""), (None, ""))
+    most = await allowances.quota(Party(Kind.PERSON, person.name), person)
+    theirs = (await allowances.quotas(person)).items()
     return page(
         request,
         session,
         "volumes.html",
         rows=await listed(keeper, person),
         rules=keeper.rules,
-        most=await site_of(request).atoll.allowances.quota(person),
+        most=most,
+        groups={str(group): quota for group, quota in theirs if quota != most},
         written=written,
         done=done,
         what=query.get("volume", "")[:100],
@@ -235,7 +238,8 @@ def text_of(sent: Fields, name: str) -> str:
     return value.strip()
 
 
-def _yes(sent: Fields, name: str) -> bool:
+def said_yes(sent: Fields, name: str) -> bool:
+    """Say whether *name* is ticked in what was *sent*, by a form or a program."""
     return sent.get(name, False) in (True, "yes")
 
 
