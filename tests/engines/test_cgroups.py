@@ -173,6 +173,31 @@ def test_all_boxes_together_have_the_weight_of_one_program():
                 assert int((parent / weight).read_text()) == usual
 
 
+def test_those_that_make_way_are_in_a_group_of_theirs_which_has_the_weight_of_one():
+    name = new_id()
+    try:
+        made = cgroups.create(name, Limits(memory=64 * 2**20), aside=True)
+        assert cgroups.find(name) == made
+        for folder in made.folders:
+            assert folder.parent.name == cgroups.ASIDE
+            for weight, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
+                if (folder.parent / weight).exists():
+                    assert int((folder.parent / weight).read_text()) == usual
+            if (folder / "memory.limit_in_bytes").exists():
+                assert int((folder / "memory.limit_in_bytes").read_text()) == 64 * 2**20
+    finally:
+        cgroups.remove(cgroups.find(name))
+
+
+def test_the_group_of_those_that_make_way_hands_all_limits_on(machine, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    version_2(machine)
+    cgroups.create("x", Limits(), aside=True)
+    place = machine / "atoll/aside"
+    assert (place / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+    assert cgroups.find("x").folders == (place / "atoll-x",)
+
+
 def test_systemd_makes_the_groups_where_it_runs(systemd, machine):
     parent = systemd()
     control = cgroups.control()
@@ -186,6 +211,9 @@ def test_systemd_makes_the_groups_where_it_runs(systemd, machine):
     assert cgroups.neighbour()[-1] == "--"
     (parent / "atoll-x.scope").mkdir(parents=True)
     assert cgroups.find("x").folders == (parent / "atoll-x.scope",)
+    assert "--slice=atoll-aside.slice" in cgroups.prefix("y", Limits(), aside=True)
+    (parent / "atoll-aside.slice/atoll-y.scope").mkdir(parents=True)
+    assert cgroups.find("y").folders == (parent / "atoll-aside.slice/atoll-y.scope",)
 
 
 def test_a_limit_that_the_users_systemd_may_not_give_is_lacking(systemd):

@@ -30,6 +30,7 @@ from atoll.engines.local import (
     memory,
     mounting,
     neighbours,
+    room,
     sandbox,
     seccomp,
     usage,
@@ -76,6 +77,7 @@ class Record:
     fork: int = 0  # the server's process, where it is not a child of the box's first one
     fork_born: str = ""
     volumes: tuple[str, ...] = ()  # the ids of those that are mounted
+    aside: bool = False  # it makes way for others
 
 
 @dataclass(slots=True)
@@ -160,11 +162,23 @@ class LocalRunner:
 
     async def running(self) -> list[Running]:
         """Return every server that runs now."""
-        return [
-            Running(one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC))
-            for one, alive in self.all()
-            if alive
-        ]
+        return [_running(one) for one, alive in self.all() if alive]
+
+    async def make_room(self) -> list[Running]:
+        """Take servers down that make way (see `atoll.servers.Runner`)."""
+        ended: list[Running] = []
+        while room.beyond(self.settings.data) < 0:
+            record = await asyncio.to_thread(self._largest_aside)
+            if record is None:
+                break
+            await self.stop(record.handle, now=True)
+            ended.append(_running(record))
+        return ended
+
+    def _largest_aside(self) -> Record | None:
+        """Return the server that runs, makes way, and has taken most of the disk; if any."""
+        found = [one for one, alive in self.all() if alive and one.aside]
+        return max(found, key=lambda one: size(self._folder(one.handle)), default=None)
 
     async def usage(self, handle: str) -> Usage | None:
         """Return what a server has used."""
@@ -351,6 +365,7 @@ class LocalRunner:
             opening=plan.opening,
             notes=(*running.notes, *mounts.notes, *cgroups.lacking(), *self._older_files(plan)),
             volumes=mounts.ids,
+            aside=plan.aside,
         )
         self._write(record)
         return record
@@ -435,6 +450,11 @@ class LocalRunner:
             return ((one.environment, one.started) for one, alive in self.all() if alive)
 
         return generations.unused(self.settings.data / "environments", running)
+
+
+def _running(record: Record) -> Running:
+    since = datetime.fromtimestamp(record.started, UTC)
+    return Running(record.handle, record.owner, record.name, since)
 
 
 def _alive(record: Record) -> bool:
