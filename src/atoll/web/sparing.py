@@ -5,16 +5,15 @@ Else a visitor who writes without end would have the original of their copy save
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from atoll.acts import ATOLL, Act, Way, note
 from atoll.errors import AtollError
 from atoll.people import Person
 from atoll.servers import Running, Stop, Why
+from atoll.web.repeating import repeating
 from atoll.web.site import Site
 
 LOOK = 1.0  # seconds between two looks at the disk
@@ -22,24 +21,9 @@ LOOK = 1.0  # seconds between two looks at the disk
 log = logging.getLogger(__name__)
 
 
-@contextlib.asynccontextmanager
-async def sparing(site: Site) -> AsyncIterator[None]:
+def sparing(site: Site) -> AbstractAsyncContextManager[None]:
     """See to it for as long as the service runs."""
-    task = asyncio.create_task(_spare_for_ever(site), name="spare the disk")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _spare_for_ever(site: Site) -> None:
-    while True:
-        try:
-            await spare(site)
-        except Exception:
-            log.exception("servers that make way could not be ended")
-        await asyncio.sleep(LOOK)
+    return repeating("sparing the disk", lambda: spare(site), LOOK)
 
 
 async def spare(site: Site) -> None:
