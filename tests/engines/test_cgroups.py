@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atoll.engines.local import cgroups
+from atoll.engines.local.sandbox import Box, kill, start
 from atoll.names import new_id
 from atoll.servers import Limits
 
@@ -187,6 +189,28 @@ def test_those_that_make_way_are_in_a_group_of_theirs_which_has_the_weight_of_on
                 assert int((folder / "memory.limit_in_bytes").read_text()) == 64 * 2**20
     finally:
         cgroups.remove(cgroups.find(name))
+
+
+def test_three_that_make_way_take_no_more_of_the_processors_than_one_that_does_not():
+    spin = ("sh", "-c", "for i in 1 2 3; do (while :; do :; done) & done; wait")
+    box = Box(spin, environ={"PATH": "/usr/bin:/bin"}, workdir="/", limits=Limits(cpus=8))
+    boxes = [
+        start(replace(box, aside=aside), output=subprocess.DEVNULL)
+        for aside in (False, True, True, True)
+    ]
+    try:
+        before = spent(boxes)
+        while "cpu" in cgroups.control().controllers and sum(spent(boxes)) < sum(before) + 0.5:
+            time.sleep(0.1)
+        first, *others = (now - was for now, was in zip(spent(boxes), before, strict=True))
+        assert first >= 0.7 * sum(others)  # and not a third of it
+    finally:
+        for one in boxes:
+            kill(one)
+
+
+def spent(boxes):
+    return [cgroups.spent(cgroups.find(one.name)) or 0.0 for one in boxes]
 
 
 def test_the_group_of_those_that_make_way_hands_all_limits_on(machine, monkeypatch):
