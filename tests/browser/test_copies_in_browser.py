@@ -125,8 +125,11 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     tell(visitor, "visitor-servers")
 
     admin.reload()
-    admin.get_by_role("button", name="No copies any more").click()
+    admin.get_by_label("End the copy that runs, too").check()
+    check_everywhere(admin, "people-copies-run")
+    admin.get_by_role("button", name="No copies any more").press("Enter")
     admin.get_by_text("Nobody gets a copy any more.").wait_for()
+    eventually(lambda: not one.servers(), 30)
     visitor.goto(link)
     visitor.get_by_text("There is no copy to be had here.").wait_for()
     check_everywhere(visitor, "copy-taken-back")
