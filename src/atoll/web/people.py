@@ -204,8 +204,6 @@ NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": 
     "show": "let visitors copy",
     "hide": "let visitors copy no more",
 }
-
-
 ENDING = {"show", "hide"}  # after which copies that run may be ended, too
 
 
@@ -233,8 +231,9 @@ async def _do(request: Request, person: Person, name: str, sent: Fields) -> Room
     if name not in DEEDS:
         raise NotFound("That cannot be done here.", hint=f"There are {', '.join(DEEDS)}.")
     deed, _ = DEEDS[name]
-    room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
+    # Before it is done: what cannot be written down is refused.
     told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
+    room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
     what = f"{room.owner}/{room.name}"
     await note_act(request, person.name, NOTED[name], "server", what, detail=told)
     if name in ENDING and said_yes(sent, "end"):
