@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 
@@ -186,8 +187,10 @@ async def fill_the_disk(folder):
         assert await local.make_room() == []
         home = kept_home(settings, "ada", "first")
         (home / "large").write_bytes(bytes(50 * 1024**2))
-        with pytest.raises(StartFailed, match="no room for a copy"):
+        with pytest.raises(StartFailed, match="no room for a temporary server"):
             await local.start(copied, {})
+        with pytest.raises(StartFailed, match="no room for a temporary server"):
+            await asyncio.to_thread(fill_copy, settings, copied, folder / "home", None)
     finally:
         await local.stop(kept.handle, now=True)
         await local.stop(copy.handle, now=True)

@@ -73,8 +73,7 @@ async def _copy(settings: Settings, copied: Copied, making: Path) -> None:
     except AtollError as error:
         status, said = 1, [str(error)]
     if status == TOO_LARGE and left < most:
-        message = "There is no room for a copy on the hub's disk now."
-        raise StartFailed(message, hint="Try again later, or tell the operator.")
+        raise room.none_aside()
     if status == TOO_LARGE:
         message = f"The files of {copied.owner}'s server take more than {written(most)}."
         hint = f"Visitors may copy no more here. {copied.owner} can move large data to a volume."

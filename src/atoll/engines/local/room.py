@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from atoll.disk import freed, locked
-from atoll.errors import AtollError, BuildFailed, Lacking
+from atoll.errors import AtollError, BuildFailed, Lacking, StartFailed
 
 SPARE = 256 * 1024**2  # bytes that builds leave free; of small disks a twentieth
 ASIDE = 4  # times as much is left by servers that make way: these are looked at less often
@@ -93,6 +93,12 @@ def beyond(folder: Path) -> int:
     Less than none where some are to end.
     """
     return _free(folder) - ASIDE * _spare(folder)
+
+
+def none_aside() -> StartFailed:
+    """Return the error of who wants a server that makes way, where it would have to at once."""
+    message = "There is no room for a temporary server on the hub's disk now."
+    return StartFailed(message, hint="Try again later, or tell the operator.")
 
 
 def _has_most(workshop: Path) -> bool:

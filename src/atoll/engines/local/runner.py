@@ -107,6 +107,8 @@ class LocalRunner:
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
+        if plan.aside and room.beyond(self.settings.data) < 0:
+            raise room.none_aside()
         await self.clear(plan.owner.name, plan.name)
         handle = new_id()
         record = await asyncio.to_thread(self._start, handle, plan, environ)
