@@ -85,9 +85,20 @@ class Allowances:
         """Return how many servers *person* may have running."""
         return (await self.of(person)).per_person
 
-    async def quota(self, person: Person) -> int:
-        """Return what a volume of *person*'s may take, in bytes."""
+    async def quota(self, owner: Party, person: Person) -> int:
+        """Return what a volume of *owner*'s may take, in bytes, where *person* asks for it.
+
+        A group's is the group's own, whoever of it asks; else *owner* is *person*.
+        """
+        if owner.kind is Kind.GROUP:
+            return _room_of(self.settings, owner, await self.rulings.of([owner]))
         return int((await self.words(person))["volume_quota"].value)
+
+    async def quotas(self, person: Person) -> dict[Party, int]:
+        """Return what a volume of each of *person*'s groups may take, in bytes."""
+        rulings = await self._about(person)
+        groups = (Party(Kind.GROUP, name) for name in sorted(person.groups))
+        return {group: _room_of(self.settings, group, rulings) for group in groups}
 
     async def any_ends(self) -> bool:
         """Whether servers are stopped of which nobody has asked for it."""
@@ -206,6 +217,11 @@ def _of_group(settings: Settings, group: str, name: str, rulings: Iterable[Rulin
             return Word(one.value, f"set for {whom} by {one.by}")
     value = getattr(settings.groups.get(group), name, None)
     return None if value is None else Word(value, f"{whom}, {OURS}")
+
+
+def _room_of(settings: Settings, group: Party, rulings: Iterable[Ruling]) -> int:
+    said = _of_group(settings, group.name, "volume_quota", rulings)
+    return int(said.value if said else _usual(settings, "volume_quota"))
 
 
 def _generous(name: str, value: Any) -> float:

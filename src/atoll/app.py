@@ -22,7 +22,7 @@ from atoll.errors import AtollError, Lacking
 from atoll.folders import data_folder
 from atoll.launching import Launcher, prepared
 from atoll.launching.confirming import Trusts
-from atoll.launching.copies import CopyLinks, taken_back
+from atoll.launching.copies import CopyLink, CopyLinks, taken_back
 from atoll.launching.desk import Launches
 from atoll.launching.wishes import GIB, within
 from atoll.messages import Messages
@@ -101,9 +101,7 @@ class Atoll:
         """
         whose, copied = person or plan.owner, plan.content.copied
         if copied:
-            link = await self.store.copies.of(copied.owner, copied.server)
-            if link is None or link.copied != copied:
-                raise taken_back()
+            link = await self._link_to(copied)
             mounts, notes = await self.keeper.shown(host, whose, plan.mounts, link.volumes)
         else:
             mounts, notes = await self.keeper.granted(whose, plan.mounts)
@@ -113,7 +111,20 @@ class Atoll:
             had = f"{limits.memory / GIB:g}G of memory and {limits.cpus:g} processors"
             notes = (*notes, f"This server has {had}: no more is allowed you now.")
         server = await self.runner.start(plan, environ)
+        if copied:
+            try:  # who takes it back while a large copy is filled, ends this one, too
+                await self._link_to(copied)
+            except AtollError:
+                await self.runner.stop(server.handle, now=True)
+                raise
         return replace(server, notes=(*notes, *server.notes))
+
+    async def _link_to(self, copied: volumes.Copied) -> CopyLink:
+        """Return the link by which *copied* came, or raise `NotFound` if it is good no more."""
+        link = await self.store.copies.of(copied.owner, copied.server)
+        if link is None or link.copied != copied:
+            raise taken_back()
+        return link
 
 
 def plug_in(kind: str, name: str) -> Any:

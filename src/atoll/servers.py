@@ -88,6 +88,11 @@ class ServerPlan:
         return self.title or self.name
 
     @property
+    def aside(self) -> bool:
+        """Whether it makes way for others' servers: it is a visitor's, or a copy."""
+        return self.owner.visitor or self.content.copied is not None
+
+    @property
     def reference(self) -> str:
         """What was launched, as a person would write it."""
         theirs = self.environment_ref
@@ -141,15 +146,17 @@ def too_many(most: int, names: Collection[str]) -> Busy:
 
 
 class Why(StrEnum):
-    """Why a server was stopped although nobody asked for it."""
+    """Why a server was stopped although its person has not asked for it."""
 
     IDLE = "idle"
     AGE = "age"
+    TAKEN_BACK = "taken back"  # it was a copy, and the original's owner has ended the copies
+    ROOM = "room"  # the disk was nearly full, and it was one that makes way
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """That *owner*'s server was stopped at a moment (UTC) although nobody asked for it."""
+    """That *owner*'s server was stopped at a moment (UTC) although they had not asked for it."""
 
     owner: str
     name: str
@@ -158,7 +165,7 @@ class Stop:
 
 
 class Stops(Protocol):
-    """Where it is remembered why servers were stopped that nobody has asked to stop."""
+    """Where it is remembered why servers were stopped that their people had not asked to stop."""
 
     async def put(self, stop: Stop) -> None:
         """Remember *stop*, instead of the one before of the same server."""
@@ -244,6 +251,10 @@ class Plans(Protocol):
         """Return the newest plan of every server of everybody's that is not temporary."""
         ...
 
+    async def copies(self, owner: str, name: str) -> set[tuple[str, str]]:
+        """Return the owners and names of the copies of *owner*'s server *name*, running or not."""
+        ...
+
     async def forget(self, owner: str, name: str) -> None:
         """Forget every plan of *owner*'s server *name*."""
         ...
@@ -298,6 +309,13 @@ class Runner(Protocol):
         """Return what a server that runs has used, or ``None`` if it is gone or that is unknown.
 
         As long as it runs, its seconds never become fewer.
+        """
+        ...
+
+    async def make_room(self) -> list[Running]:
+        """Take servers down that make way (`ServerPlan.aside`) where the disk is nearly full.
+
+        Return them, those first that had taken most. It is called every second.
         """
         ...
 

@@ -363,7 +363,9 @@ class GroupSettings(_Section):
         None, ge=0, description="How long a server runs for which nobody asks for another lifetime"
     )
     volume_quota: Size | None = Field(
-        None, description="What a volume that one of them makes may take, for `[volumes] quota`"
+        None,
+        description="What a volume of the group, or of one of them, may take, for "
+        "`[volumes] quota`",
     )
 
 

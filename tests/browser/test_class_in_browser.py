@@ -8,9 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from support.chromium import check_everywhere
-from support.gitservers import make_repo, serve
-from support.real_atoll import RealAtoll
-from support.stories import config_for, signed_in, tell
+from support.gitservers import make_repo
+from support.stories import hub_beside, notebook, signed_in, tell
 
 STUDENTS = ("sam", "sue")
 SAVE = """([path, body]) => {
@@ -23,46 +22,24 @@ SAVE = """([path, body]) => {
 def lesson(formula):
     """Return a notebook whose last cell has *formula*."""
     sources = ("# Means", "data = [1, 2, 3]", "# your answer", formula)
-    cells = [
-        {
-            "cell_type": "code",
-            "id": f"c{number}",
-            "metadata": {},
-            "execution_count": None,
-            "outputs": [],
-            "source": source,
-        }
-        for number, source in enumerate(sources)
-    ]
-    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return {"cells": cells, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+    return notebook(*sources)
 
 
-def publish(folder, formula):
-    files = {"runtime.txt": "python-3.11\n", "lesson.ipynb": json.dumps(lesson(formula))}
-    make_repo(folder, files)
+def files(formula):
+    """Return the repository of the course with that lesson, as texts by path."""
+    return {"runtime.txt": "python-3.11\n", "lesson.ipynb": json.dumps(lesson(formula))}
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """The real Atoll, the folder of the course's repository, and its address."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    publish(repositories / "course", "sum(data) / len(data) - 1")
-    config = repositories / "people.py"
-    config.write_text(config_for(*STUDENTS, groups={"stat-1": [*STUDENTS]}))
-    with serve(repositories) as base:
-        one = RealAtoll(
-            tmp_path_factory.mktemp("class"),
-            config=str(config),
-            sources={"allow": [base.split("//")[1]]},
-            servers={"network": "none", "networks": ["none"]},
-            groups={"stat-1": {"max_memory": "1G", "per_person": 1}},
-        )
-        try:
-            one.start()
-            yield one, repositories / "course", f"{base}/course"
-        finally:
-            one.end()
+    repositories = {"course": files("sum(data) / len(data) - 1")}
+    limits = {"stat-1": {"max_memory": "1G", "per_person": 1}}
+    groups = {"stat-1": [*STUDENTS]}
+    with hub_beside(
+        tmp_path_factory, repositories, *STUDENTS, hub_groups=groups, groups=limits
+    ) as (one, folder, base):
+        yield one, folder / "course", f"{base}/course"
 
 
 def save(page, one, path, body):
@@ -116,7 +93,7 @@ def test_a_class_gets_its_material_and_then_a_correction(browser, course):
         with pytest.raises(AssertionError):  # they only read it
             save(page, one, "data/mine.csv", {"type": "file", "format": "text", "content": "x"})
 
-    publish(folder, "sum(data) / len(data)")
+    make_repo(folder, files("sum(data) / len(data)"))
     for name, page in students.items():
         page.goto(f"{one.home}/services/atoll/servers")
         page.get_by_role("button", name="Update course").click()

@@ -9,27 +9,9 @@ import pytest
 
 from atoll.engines.local.mounting import owner as volumes_owner
 from support.chromium import check_everywhere
-from support.gitservers import make_repo, serve
 from support.hub import eventually
-from support.real_atoll import RealAtoll
-from support.stories import config_for, new_page, signed_in, tell
+from support.stories import hub_beside, new_page, notebook, signed_in, tell
 
-CELL = {
-    "cell_type": "code",
-    "id": "first",
-    "execution_count": None,
-    "metadata": {},
-    "outputs": [],
-    "source": "",
-}
-NOTEBOOK = {
-    "cells": [CELL],
-    "metadata": {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-    },
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
 LOBBY = "services/atoll/sign-in"  # without it, one is a visitor here
 ATTACK = "open('data/numbers.csv', 'w')"
 
@@ -37,24 +19,13 @@ ATTACK = "open('data/numbers.csv', 'w')"
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The real Atoll, which lets visitors in, and the address of a repository."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    files = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(NOTEBOOK)}
-    make_repo(repositories / "lab", files)
-    config = repositories / "people.py"
-    config.write_text(config_for("grace"))
-    with serve(repositories) as base:
-        one = RealAtoll(
-            tmp_path_factory.mktemp("hub"),
-            config=str(config),
-            access={"anonymous": True},
-            sources={"allow": [base.split("//")[1]]},
-            servers={"network": "none", "networks": ["none"], "memory": "1G"},
-        )
-        try:
-            one.start()
-            yield one, f"{base}/lab"
-        finally:
-            one.end()
+    lab = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(notebook(""))}
+    with hub_beside(tmp_path_factory, {"lab": lab}, "grace", access={"anonymous": True}) as (
+        one,
+        _,
+        base,
+    ):
+        yield one, f"{base}/lab"
 
 
 def launch(admin, one, repository):
@@ -154,8 +125,11 @@ def test_a_visitor_changes_a_copy_and_the_original_stays_as_it_is(browser, hub):
     tell(visitor, "visitor-servers")
 
     admin.reload()
-    admin.get_by_role("button", name="No copies any more").click()
+    admin.get_by_label("End the copy that runs, too").check()
+    check_everywhere(admin, "people-copies-run")
+    admin.get_by_role("button", name="No copies any more").press("Enter")
     admin.get_by_text("Nobody gets a copy any more.").wait_for()
+    eventually(lambda: not one.servers(), 30)
     visitor.goto(link)
     visitor.get_by_text("There is no copy to be had here.").wait_for()
     check_everywhere(visitor, "copy-taken-back")

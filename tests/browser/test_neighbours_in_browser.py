@@ -8,41 +8,18 @@ import os
 import pytest
 
 from atoll.engines.local.mounting import owner as volumes_owner
-from support.gitservers import make_repo, serve
 from support.hub import eventually
-from support.real_atoll import RealAtoll
-from support.stories import config_for, signed_in, tell
+from support.stories import hub_beside, notebook, signed_in, tell
 
-SPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
-CELL = {"cell_type": "code", "id": "first", "metadata": {}, "execution_count": None}
-LESSON = {
-    "cells": [{**CELL, "outputs": [], "source": "# shared"}],
-    "metadata": {"kernelspec": SPEC},
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
 SAID = "has lesson.ipynb open in their own server, too."
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The real Atoll, and the address of a repository."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    make_repo(repositories / "lab", {"runtime.txt": "python-3.11\n"})
-    config = repositories / "people.py"
-    config.write_text(config_for("grace"))
-    with serve(repositories) as base:
-        one = RealAtoll(
-            tmp_path_factory.mktemp("neighbours"),
-            config=str(config),
-            sources={"allow": [base.split("//")[1]]},
-            servers={"network": "none", "networks": ["none"], "memory": "1G"},
-        )
-        try:
-            one.start()
-            yield one, f"{base}/lab"
-        finally:
-            one.end()
+    lab = {"runtime.txt": "python-3.11\n"}
+    with hub_beside(tmp_path_factory, {"lab": lab}, "grace") as (one, _, base):
+        yield one, f"{base}/lab"
 
 
 def make_volume(page, one):
@@ -58,7 +35,7 @@ def make_volume(page, one):
     page.get_by_text("may change it").first.wait_for()
     [volume] = (one.places.data / "named-volumes").iterdir()
     lesson = volume / "lesson.ipynb"
-    lesson.write_text(json.dumps(LESSON))
+    lesson.write_text(json.dumps(notebook("# shared")))
     if volumes_owner() is not None:
         os.chown(lesson, volumes_owner(), volumes_owner())
     return lesson

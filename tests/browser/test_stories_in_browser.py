@@ -11,52 +11,22 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from support.chromium import check_everywhere
-from support.gitservers import make_repo, serve
 from support.one_host import serving
-from support.real_atoll import RealAtoll
-from support.stories import config_for, new_page, run_first_cell, sign_in, signed_in, tell
+from support.stories import hub_beside, new_page, notebook, run_first_cell, sign_in, signed_in, tell
 
-NOTEBOOK = {
-    "cells": [
-        {
-            "cell_type": "code",
-            "id": "first",
-            "execution_count": None,
-            "metadata": {},
-            "outputs": [],
-            "source": "import six; print('six', six.__version__, 6 * 7)",
-        }
-    ],
-    "metadata": {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-    },
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
+NOTEBOOK = notebook("import six; print('six', six.__version__, 6 * 7)")
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The real Atoll, and the address of a repository."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    files = {"requirements.txt": "six==1.16.0\n", "intro.ipynb": json.dumps(NOTEBOOK)}
-    make_repo(repositories / "course", files)
-    files = {"requirements.txt": "six==1.15.0\n", "runtime.txt": "python-3.11"}
-    make_repo(repositories / "env", files)
-    config = repositories / "people.py"
-    config.write_text(config_for("rosa", "paul", "grace"))
-    with serve(repositories) as base:
-        one = RealAtoll(
-            tmp_path_factory.mktemp("hub"),
-            config=str(config),
-            sources={"allow": [base.split("//")[1]]},
-            servers={"network": "none", "networks": ["none"], "memory": "1G"},
-        )
-        try:
-            one.start()
-            yield one, f"{base}/course"
-        finally:
-            one.end()
+    repositories = {
+        "course": {"requirements.txt": "six==1.16.0\n", "intro.ipynb": json.dumps(NOTEBOOK)},
+        "env": {"requirements.txt": "six==1.15.0\n", "runtime.txt": "python-3.11"},
+    }
+    people = ("rosa", "paul", "grace")
+    with hub_beside(tmp_path_factory, repositories, *people) as (one, _, base):
+        yield one, f"{base}/course"
 
 
 def test_a_researcher_takes_a_binder_link_home_and_keeps_working_in_it(browser, hub):

@@ -7,49 +7,16 @@ import json
 import pytest
 
 from support.chromium import check_everywhere, keep_picture
-from support.gitservers import make_repo, serve
 from support.hub import eventually
-from support.real_atoll import RealAtoll
-from support.stories import config_for, signed_in, tell
-
-CELL = {
-    "cell_type": "code",
-    "id": "first",
-    "execution_count": None,
-    "metadata": {},
-    "outputs": [],
-    "source": "",
-}
-NOTEBOOK = {
-    "cells": [CELL],
-    "metadata": {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-    },
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
+from support.stories import hub_beside, notebook, signed_in, tell
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """The real Atoll, and the address of a repository."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    files = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(NOTEBOOK)}
-    make_repo(repositories / "lab", files)
-    config = repositories / "people.py"
-    config.write_text(config_for("grace", "vera"))
-    with serve(repositories) as base:
-        one = RealAtoll(
-            tmp_path_factory.mktemp("hub"),
-            config=str(config),
-            sources={"allow": [base.split("//")[1]]},
-            servers={"network": "none", "networks": ["none"], "memory": "1G"},
-        )
-        try:
-            one.start()
-            yield one, f"{base}/lab"
-        finally:
-            one.end()
+    lab = {"runtime.txt": "python-3.11\n", "intro.ipynb": json.dumps(notebook(""))}
+    with hub_beside(tmp_path_factory, {"lab": lab}, "grace", "vera") as (one, _, base):
+        yield one, f"{base}/lab"
 
 
 def enter(page, one):

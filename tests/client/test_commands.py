@@ -120,6 +120,10 @@ def test_people_are_let_in_seen_and_let_in_no_more(there):
     after = there("share", "engine", "--take-back", "bob", "--unlink", link["id"]).stdout
     assert "bob" not in after
     assert link["id"] not in after
+    told = there("share", "engine", "--copies", "--end-running").stdout
+    assert f"{there.address}services/atoll/copies/" in told
+    assert stored(there("share", "engine", "--no-copies", "--json"))["copies"] == ""
+    assert there("share", "engine", "--end-running", check=False).exit_code == 2
     token = there.service.hub.token_of("bob")
     refused = there("share", "ada/engine", check=False, env={"ATOLL_TOKEN": token})
     assert refused.exit_code == 4  # he is not let in any more

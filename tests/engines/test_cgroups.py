@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atoll.engines.local import cgroups
+from atoll.engines.local.sandbox import Box, kill, start
 from atoll.names import new_id
 from atoll.servers import Limits
 
@@ -173,6 +175,53 @@ def test_all_boxes_together_have_the_weight_of_one_program():
                 assert int((parent / weight).read_text()) == usual
 
 
+def test_those_that_make_way_are_in_a_group_of_theirs_which_has_the_weight_of_one():
+    name = new_id()
+    try:
+        made = cgroups.create(name, Limits(memory=64 * 2**20), aside=True)
+        assert cgroups.find(name) == made
+        for folder in made.folders:
+            assert folder.parent.name == cgroups.ASIDE
+            for weight, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
+                if (folder.parent / weight).exists():
+                    assert int((folder.parent / weight).read_text()) == usual
+            if (folder / "memory.limit_in_bytes").exists():
+                assert int((folder / "memory.limit_in_bytes").read_text()) == 64 * 2**20
+    finally:
+        cgroups.remove(cgroups.find(name))
+
+
+def test_three_that_make_way_take_no_more_of_the_processors_than_one_that_does_not():
+    spin = ("sh", "-c", "for i in 1 2 3; do (while :; do :; done) & done; wait")
+    box = Box(spin, environ={"PATH": "/usr/bin:/bin"}, workdir="/", limits=Limits(cpus=8))
+    boxes = [
+        start(replace(box, aside=aside), output=subprocess.DEVNULL)
+        for aside in (False, True, True, True)
+    ]
+    try:
+        before = spent(boxes)
+        while "cpu" in cgroups.control().controllers and sum(spent(boxes)) < sum(before) + 0.5:
+            time.sleep(0.1)
+        first, *others = (now - was for now, was in zip(spent(boxes), before, strict=True))
+        assert first >= 0.7 * sum(others)  # and not a third of it
+    finally:
+        for one in boxes:
+            kill(one)
+
+
+def spent(boxes):
+    return [cgroups.spent(cgroups.find(one.name)) or 0.0 for one in boxes]
+
+
+def test_the_group_of_those_that_make_way_hands_all_limits_on(machine, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    version_2(machine)
+    cgroups.create("x", Limits(), aside=True)
+    place = machine / "atoll/aside"
+    assert (place / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+    assert cgroups.find("x").folders == (place / "atoll-x",)
+
+
 def test_systemd_makes_the_groups_where_it_runs(systemd, machine):
     parent = systemd()
     control = cgroups.control()
@@ -186,6 +235,9 @@ def test_systemd_makes_the_groups_where_it_runs(systemd, machine):
     assert cgroups.neighbour()[-1] == "--"
     (parent / "atoll-x.scope").mkdir(parents=True)
     assert cgroups.find("x").folders == (parent / "atoll-x.scope",)
+    assert "--slice=atoll-aside.slice" in cgroups.prefix("y", Limits(), aside=True)
+    (parent / "atoll-aside.slice/atoll-y.scope").mkdir(parents=True)
+    assert cgroups.find("y").folders == (parent / "atoll-aside.slice/atoll-y.scope",)
 
 
 def test_a_limit_that_the_users_systemd_may_not_give_is_lacking(systemd):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 
 import pytest
 
-from atoll.engines.local import mounting
+from atoll.engines.local import cgroups, mounting
 from atoll.engines.local.copying import fill_copy
 from atoll.engines.local.owners import folder_name, give, person_owner
 from atoll.engines.local.runner import LocalRunner, open_gate
-from atoll.engines.local.volumes import kept_home
+from atoll.engines.local.volumes import kept_home, size
 from atoll.errors import StartFailed
 from atoll.settings import settings_from
 from atoll.volumes import Content, Copied, Mount
 from support.kernels import run_cell
 from support.plans import make_plan
+from support.small_disk import tell_on_small_disk
 
 COPIED = Copied("ada", "first", "mark")
 VOLUME = "0123456789abcdef01234567"
@@ -129,7 +131,7 @@ def test_a_path_longer_than_the_kernel_takes_does_no_harm(settings, home, plan, 
     assert (made / ("d" * 200)).is_dir()
 
 
-async def test_a_copy_changes_neither_the_original_nor_its_volume(settings, home, plan):
+async def test_a_copy_neither_changes_nor_fills_the_original_or_its_volume(settings, home, plan):
     volume = mounting.folder(settings, VOLUME)
     volume.mkdir(parents=True)
     (volume / "data.csv").write_text("1\n")
@@ -138,13 +140,17 @@ async def test_a_copy_changes_neither_the_original_nor_its_volume(settings, home
     give(home / "data", person_owner(settings, "ada"))
     local = LocalRunner(settings)
     mounts = (Mount("data", VOLUME, "data"),)
+    before = size(home), size(volume)
     server = await local.start(replace(plan, mounts=mounts), {"JUPYTER_TOKEN": "s3cret"})
     try:
+        groups = cgroups.find(server.handle).folders
+        assert {one.parent.name for one in groups} <= {cgroups.ASIDE, cgroups.ASIDE_SLICE}
         port = open_gate(local.records.find(server.handle))
         said = await run_cell(
             f"http://127.0.0.1:{port}/",
             "from pathlib import Path\n"
             "Path('intro.ipynb').write_text('changed')\n"
+            "Path('deep/big').write_bytes(b'1' * 3_000_000)\n"
             "print(Path('data/data.csv').read_text())\n"
             "try:\n    Path('data/data.csv').write_text('2')\n"
             "except OSError as error:\n    print(error.strerror)\n"
@@ -156,5 +162,35 @@ async def test_a_copy_changes_neither_the_original_nor_its_volume(settings, home
     assert said.split() == ["1", "Read-only", "file", "system", "False"]
     assert (home / "intro.ipynb").read_text() == "{}"
     assert (volume / "data.csv").read_text() == "1\n"
+    assert (size(home), size(volume)) == before  # so that neither's quota is nearer
     mine = settings.data / "volumes" / folder_name("vera")
     assert not list(mine.glob("*"))  # nothing of it is kept
+
+
+def test_copies_end_before_they_have_taken_the_last_of_the_disk(tmp_path):
+    tell_on_small_disk(fill_the_disk, tmp_path, 60)
+
+
+async def fill_the_disk(folder):
+    settings = settings_from({"data": str(folder / "data")})
+    local = LocalRunner(settings)
+    original = make_plan(settings.data, {"intro.ipynb": "{}"})
+    copied = make_plan(settings.data, {}, owner="vera")
+    copied = replace(copied, content=replace(copied.content, temporary=True, copied=COPIED))
+    kept, copy = [await local.start(one, {"JUPYTER_TOKEN": "x"}) for one in (original, copied)]
+    try:
+        assert await local.make_room() == []
+        large = settings.data / "servers" / copy.handle / "home" / "large"
+        large.write_bytes(bytes(50 * 1024**2))
+        assert [one.handle for one in await local.make_room()] == [copy.handle]
+        assert [one.handle for one in await local.running()] == [kept.handle]
+        assert await local.make_room() == []
+        home = kept_home(settings, "ada", "first")
+        (home / "large").write_bytes(bytes(50 * 1024**2))
+        with pytest.raises(StartFailed, match="no room for a temporary server"):
+            await local.start(copied, {})
+        with pytest.raises(StartFailed, match="no room for a temporary server"):
+            await asyncio.to_thread(fill_copy, settings, copied, folder / "home", None)
+    finally:
+        await local.stop(kept.handle, now=True)
+        await local.stop(copy.handle, now=True)

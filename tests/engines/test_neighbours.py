@@ -184,8 +184,13 @@ def test_only_what_may_be_written_to_is_noted_and_a_repositorys_own_lab_has_none
     binds, told = neighbours.introduce(settings, plan, "h", None, write)
     assert [one.writable for one in binds] == [False, True]
     assert list(told) == [neighbours.VARIABLE]
+    neighbours.introduce(settings, plan, "other", None, write)
+    folder = run_folder(settings) / "neighbours" / VOLUME
     neighbours.forget(settings, "h")
-    assert not any((run_folder(settings) / "neighbours" / VOLUME).iterdir())
+    assert {one.name for one in folder.iterdir()} == {"other.open", "other.who"}
+    neighbours.forget(settings, "other")
+    assert not folder.exists()
+    neighbours.forget(settings, "other")
 
 
 class Place:

@@ -1,5 +1,6 @@
 """The Lab saves whole files, whatever kills it and whatever it saves over."""
 
+import errno
 import os
 import signal
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from tornado.web import HTTPError
 from traitlets.config import Config
 
 from atoll.engines.local.commands import INSIDE
@@ -40,6 +42,17 @@ async def test_the_old_file_is_whole_until_the_new_one_is(manager, tmp_path):
         file.flush()
         assert (tmp_path / "a.txt").read_text() == "old"
         raise RuntimeError("killed")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+async def test_where_there_is_no_room_people_are_told_and_the_old_file_stays(manager, tmp_path):
+    await save(manager, "a.txt", "old")
+    with pytest.raises(HTTPError) as said, manager.atomic_writing(str(tmp_path / "a.txt")) as file:
+        file.write("half of the new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert said.value.status_code == 507
+    assert "The disk that it is on is full." in said.value.log_message
     assert (tmp_path / "a.txt").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 

@@ -20,7 +20,7 @@ from atoll.servers import NO_ENDS, Ends, Limits, Network, ServerPlan, Stop, Why
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.stores.sql import open_store
 from atoll.stores.sql.schema import environments
-from atoll.volumes import Content
+from atoll.volumes import Content, Copied
 
 KEY = EnvKey("0123456789abcdef0123")
 REPO = RepoRef("git", "https://example.org/a/répo.git", "main")
@@ -238,6 +238,16 @@ async def test_it_is_known_whether_anybody_has_said_when_a_server_ends(store, en
     assert not await store.plans.any_ends()
     await store.plans.put(replace(PLAN, id="other", ends=ends))
     assert await store.plans.any_ends()
+
+
+async def test_the_copies_of_a_server_are_known(store):
+    copied = replace(PLAN.content, copied=Copied("ada", "notes", "mark"))
+    vera = replace(PLAN, id="veras", owner=Person("vera"), name="notes-1", content=copied)
+    others = replace(copied, copied=Copied("eve", "notes", "mark"))
+    for plan in (PLAN, vera, replace(vera, id="other", name="notes-2", content=others)):
+        await store.plans.put(plan)
+    assert await store.plans.copies("ada", "notes") == {("vera", "notes-1")}
+    assert await store.plans.copies("ada", "other") == set()
 
 
 async def test_forgetting_a_server_forgets_its_owners_plans_only(store):

@@ -5,15 +5,65 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
 from playwright.sync_api import Browser, Page
 
 from support.chromium import ARTEFACTS
+from support.gitservers import make_repo, serve
 from support.real_atoll import RealAtoll
 
 PATIENCE = 60_000  # milliseconds
 PASSWORD = "a password that is long enough for JupyterHub"  # everybody's, but for the operator
 PICTURES = ARTEFACTS / "stories"
 SIZE = {"width": 1100, "height": 720}
+
+
+def notebook(*sources: str) -> dict[str, Any]:
+    """Return a notebook with a cell of Python for each of *sources*."""
+    cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {
+        "cells": [{**cell, "id": f"c{n}", "source": one} for n, one in enumerate(sources)],
+        "metadata": {"kernelspec": spec},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+@contextlib.contextmanager
+def hub_beside(
+    tmp_path_factory: pytest.TempPathFactory,
+    repositories: Mapping[str, Mapping[str, str]],
+    *people: str,
+    hub_groups: dict[str, list[str]] | None = None,
+    **settings: Mapping[str, Any],
+) -> Iterator[tuple[RealAtoll, Path, str]]:
+    """Run the real Atoll beside *repositories*, which are texts by path.
+
+    Yield it, the folder that they are in, and the address below which they are. *people* are let
+    in, *hub_groups* are JupyterHub's; *settings* are sections of atoll.toml. Servers have no
+    network.
+    """
+    folder = tmp_path_factory.mktemp("repositories")
+    for name, files in repositories.items():
+        make_repo(folder / name, files)
+    config = folder / "people.py"
+    config.write_text(config_for(*people, groups=hub_groups))
+    servers = {"network": "none", "networks": ["none"], "memory": "1G"}
+    with serve(folder) as base:
+        sources = {"allow": [base.split("//")[1]]}
+        known = {"sources": sources, "servers": servers, **settings}
+        one = RealAtoll(tmp_path_factory.mktemp("hub"), config=str(config), **known)
+        try:
+            one.start()
+            yield one, folder, base
+        finally:
+            one.end()
 
 
 def config_for(*people: str, groups: dict[str, list[str]] | None = None) -> str:

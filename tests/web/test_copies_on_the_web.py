@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from atoll.access import Kind, Party, Share
+from atoll.errors import NotFound
 from atoll.volumes import Mount, Volume
+from atoll.web.sparing import spare
 from support.browsing import PREFIX
 from support.web_service import REPO
 
@@ -238,14 +240,106 @@ async def test_a_copy_is_begun_by_a_form_of_its_page_alone(shown):
     assert {one.request.person.name for one in service.store.launches.kept.values()} == {"ada"}
 
 
-async def test_an_environment_that_is_gone_is_said_before_anything_begins(shown):
+async def test_an_environment_that_was_pruned_is_built_again_for_a_copy(shown):
     service, ada, browse = shown
     link = link_in(await ada.post(f"{PEOPLE}/show"))
-    plan, _ = (await service.store.plans.latest("ada"))["engine"]
-    service.engine.builder.ill.add(plan.environment.handle)
-    visitor = browse()
-    await visitor.get(link)
-    page = await visitor.post(link)
-    assert page.status_code == 404
-    assert "Ask ada to start it" in page.text
-    assert len(service.store.launches.kept) == 1
+    original = await service.store.plans.newest("ada", "engine")
+    service.engine.builder.ill.add(original.environment.handle)
+    built = service.engine.builder.built
+    launch = await copy(browse(), link)
+    assert service.store.launches.kept[launch].state.value == "ready"
+    assert not service.store.launches.kept[launch].cached
+    plan = await plan_of(service, launch)
+    assert plan.environment.handle == original.environment.handle
+    assert plan.environment.made != original.environment.made
+    assert service.engine.builder.built == built + 1
+    again = await copy(browse(address="192.0.2.2"), link)
+    assert service.store.launches.kept[again].cached
+    assert service.engine.builder.built == built + 1
+
+
+async def running(service, launch):
+    """Start the server of *launch* at the engine, too, as the hub's spawner would."""
+    plan = await plan_of(service, launch)
+    await service.site.atoll.start(plan, {})
+    return plan
+
+
+async def test_copies_that_run_are_counted_and_their_owner_ends_them_with_the_link(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    for number in (1, 2):
+        await running(service, await copy(browse(address=f"192.0.2.{number}"), link))
+    assert "End the 2 copies that run, too" in (await ada.get(PEOPLE)).text
+    page = await ada.post(f"{PEOPLE}/hide")
+    assert "2 copies run, from before the link was taken back." in page.text
+    assert {one["ready"] for one in servers_of_visitors(service)} == {True}
+    await ada.post(f"{PEOPLE}/hide", end="yes")
+    assert {one["ready"] for one in servers_of_visitors(service)} == {False}
+    assert service.hub.users["ada"]["servers"]["engine"]["ready"]
+    ended = [one for one in service.store.acts.kept if one.deed == "stop"]
+    assert {(one.who, one.detail["copy of"]) for one in ended} == {("ada", "ada/engine")}
+    assert len(ended) == 2
+
+
+def servers_of_visitors(service):
+    visitors = [one for who, one in service.hub.users.items() if who.startswith("visitor-")]
+    return [server for one in visitors for server in one["servers"].values()]
+
+
+async def test_who_has_signed_in_is_told_that_their_copy_was_ended(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    service.hub.signed_in = "bob"
+    bob = browse()
+    await bob.get(f"{PREFIX}sign-in")
+    plan = await running(service, await copy(bob, link))
+    token = {"Authorization": f"Bearer {service.hub.token_of('ada')}"}
+    url = f"{PREFIX}api/servers/ada/engine/people"
+    assert (await ada.http.get(url, headers=token)).json()["copies_running"] == 1
+    # A copy of a server of the same name of somebody else's is none of hers.
+    other = replace(plan, id="other", name="engine-x")
+    copied = replace(plan.content.copied, owner="eve")
+    other = replace(other, content=replace(plan.content, copied=copied))
+    await service.store.plans.put(other)
+    await service.engine.runner.start(other, {})
+    await ada.http.post(f"{url}/show", json={"end": True}, headers=token)
+    assert not service.hub.users["bob"]["servers"][plan.name]["ready"]
+    assert ("bob", "engine-x") not in [key[:2] for key in service.store.stops.kept]
+    assert "as there are no copies of it any more" in (await bob.get("servers")).text
+
+
+async def test_where_the_disk_is_full_a_copy_ends_and_its_person_is_told(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    service.hub.signed_in = "bob"
+    bob = browse()
+    await bob.get(f"{PREFIX}sign-in")
+    await running(service, await copy(bob, link))
+
+    class Full:
+        make_room = service.engine.runner.running  # of all, it ends those
+
+    await spare(replace(service.site, atoll=replace(service.site.atoll, runner=Full())))
+    assert "as the disk was nearly full" in (await bob.get("servers")).text
+    [act] = [one for one in service.store.acts.kept if one.deed == "stop"]
+    assert (act.who, act.detail["why"]) == ("atoll", "the disk was nearly full")
+
+
+async def test_a_copy_that_starts_while_its_link_is_taken_back_does_not_stay(shown):
+    service, ada, browse = shown
+    link = link_in(await ada.post(f"{PEOPLE}/show"))
+    plan = await plan_of(service, await copy(browse(), link))
+    runner, start = service.engine.runner, service.engine.runner.start
+
+    class Slow:
+        async def start(self, plan, environ):
+            server = await start(plan, environ)  # its files are filled, and meanwhile
+            await service.store.copies.drop("ada", "engine")
+            return server
+
+        stop = runner.stop
+
+    with pytest.raises(NotFound, match="no copy to be had"):
+        await replace(service.site.atoll, runner=Slow()).start(plan, {})
+    assert not [one for one in runner.started if one.id == plan.id]

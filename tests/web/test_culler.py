@@ -18,7 +18,8 @@ from atoll.people import Person
 from atoll.servers import Ends, Why
 from atoll.settings import Settings, settings_from
 from atoll.stores.sql import open_store
-from atoll.testing.stores import MemoryActs, MemoryPlans, MemoryRulings, MemoryStops
+from atoll.testing.oversight import MemoryActs, MemoryRulings
+from atoll.testing.stores import MemoryPlans, MemoryStops
 from atoll.web.culler import NEVER, Arbiter, Culler
 from support.hub import Installation, a_plan, eventually
 

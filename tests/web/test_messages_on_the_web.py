@@ -8,7 +8,7 @@ import pytest
 
 from atoll.errors import Unreachable
 from atoll.messages import message_from
-from atoll.testing.stores import MemoryMessages
+from atoll.testing.oversight import MemoryMessages
 from atoll.web import messages
 from support.browsing import PREFIX
 

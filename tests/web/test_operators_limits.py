@@ -91,6 +91,21 @@ async def test_a_volume_may_take_what_its_maker_is_allowed(service, browse, ask)
     assert (await bob.post("volumes/make", volume="large", quota="4M")).status_code == 413
 
 
+async def test_a_groups_volume_has_the_groups_room_whoever_makes_it(service, browse, ask):
+    for whom, room in (("bob", "3M"), ("@students", "2M"), ("@staff", "9M")):
+        await ask("ada", whom=whom, volume_quota=room)
+    service.hub.signed_in = "bob"
+    bob = browse()
+    assert "at most 3M, of @students 2M. A full" in (await bob.get("volumes")).text
+    await bob.post("volumes/make", volume="@students/data")
+    [volume] = service.store.volumes.kept.values()
+    assert volume.quota == 2 * 1024**2
+    refused = await bob.post("volumes/make", volume="@students/more", quota="3M")
+    assert refused.status_code == 413
+    assert "A volume of @students may have 2M here." in refused.text
+    assert (await bob.post("volumes/change", volume="@students/data", quota="1M")).is_success
+
+
 async def test_programs_set_and_see_it_and_nobody_else_does(service, browse, ask):
     answer = await ask("ada", whom="@students", memory="512M", networks="internet, none")
     assert {row["name"]: row["value"] for row in answer.json()} == {

@@ -130,7 +130,7 @@ class Hub:
         """Return who is let into a server."""
         return self._ask(People, "GET", f"servers/{_part(owner)}/{_part(name)}/people")
 
-    def people_deed(self, owner: str, name: str, deed: str, **sent: str) -> People:
+    def people_deed(self, owner: str, name: str, deed: str, **sent: str | bool) -> People:
         """Let somebody in or no more, as ``POST api/servers/…/people/DEED`` has it."""
         path = f"servers/{_part(owner)}/{_part(name)}/people/{deed}"
         return self._ask(People, "POST", path, json=sent)

@@ -124,13 +124,18 @@ class Link(BaseModel):
 
 
 class People(BaseModel):
-    """Who is let into a server. ``link`` is one that was made just now."""
+    """Who is let into a server. ``link`` is one that was made just now.
+
+    ``copies`` is the link by which visitors get copies, or "", and ``copies_running`` how many do.
+    """
 
     owner: str
     server: str
     people: list[LetIn]
     links: list[Link]
     link: str = ""
+    copies: str = ""
+    copies_running: int = 0
 
 
 class Share(BaseModel):

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class LaunchRequest:
     ``wished`` are the names of what is asked for by itself: all else stays as it was with a server
     that is there. ``existing`` says what happens to such a server if it differs. ``credentials``
     asks for its person's, which none gets yet. ``copied`` is another person's server of which it is
-    a copy: then nothing is looked up or built. ``invited`` are to be let in.
+    a copy: then nothing is looked up, or built that is there. ``invited`` are to be let in.
     """
 
     person: Person
@@ -185,8 +185,7 @@ class Launcher:
         """
         clock = clock or Clock()
         if request.copied:
-            plan = await self._copy(request, request.copied)
-            return Prepared(plan, None, cached=True, seconds=clock.seconds)
+            return await self._copy(request, request.copied, tell, clock)
         # What is wrong with these is said before an hour's build.
         await check(self.company, request.invited, request.person, temporary=request.temporary)
         wanted = await self._mounts(request, await self.name_for(request))
@@ -240,12 +239,36 @@ class Launcher:
         lasting = kept is not None and only_files(kept, plan)
         return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
 
-    async def _copy(self, request: LaunchRequest, copied: Copied) -> ServerPlan:
-        theirs, _ = (await self.plans.latest(copied.owner)).get(copied.server, (None, None))
+    async def _copy(
+        self, request: LaunchRequest, copied: Copied, tell: Tell, clock: Clock
+    ) -> Prepared:
+        """Prepare a copy by its original's plan, of which the environment may have been pruned."""
+        theirs = await self.plans.newest(copied.owner, copied.server)
         name, how = await self.name_for(request), (request.limits, request.network)
         plan = copy_of(theirs, copied, request.person, name, *how)
+        cached = await self.environments.builder.healthy(plan.environment.handle)
+        if not cached:
+            plan = await self._made_again(plan, request, tell, clock)
         await self.plans.put(plan)
-        return plan
+        return Prepared(plan, None, cached, clock.seconds)
+
+    async def _made_again(
+        self, plan: ServerPlan, request: LaunchRequest, tell: Tell, clock: Clock
+    ) -> ServerPlan:
+        """Return *plan* with an environment, and files of the repository, that are there."""
+        content = checkout = await self._fetch(plan.ref, tell, clock)
+        if plan.environment_ref:
+            checkout = await self._fetch(plan.environment_ref, tell, clock)
+        with clock.phase("build"):
+            spec, _ = await self._specify(checkout, request)
+            how = Building(request.retry, whose=party(request.person.name))
+            built = await self.build(spec, checkout, tell, how)
+            tell(Event("build", "The environment is there already" if built.cached else "Built"))
+        if built.environment.key != plan.environment.key:
+            message = "The original's environment is not here any more; this one is made anew"
+            tell(Event("build", message, note=True))
+        files = replace(plan.content, checkout=str(content.path))
+        return replace(plan, environment=built.environment, content=files)
 
     async def _specify(
         self, checkout: Checkout, request: LaunchRequest

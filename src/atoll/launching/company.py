@@ -82,10 +82,18 @@ def _guest(text: str) -> Guest:
         name, level = text, Level.RUN
     if name.startswith(GROUP):
         name = f"@{name.removeprefix(GROUP)}"
-    whom = party(name)
+    return Guest(somebody(name), Level(level))
+
+
+def somebody(text: str) -> Party:
+    """Return the person or group that *text* names, who may be let into servers.
+
+    Raises `BadRequest` for visitors, and for all together.
+    """
+    whom = party(text)
     if whom.kind is Kind.HUB or whom.name.startswith(VISITOR):
         raise BadRequest("A visitor cannot be let in.", hint="Name somebody who signs in.")
-    return Guest(whom, Level(level))
+    return whom
 
 
 class Given(Protocol):

@@ -40,6 +40,7 @@ class FakeBuilder:
         if self.error:
             raise self.error
         self.built += 1
+        self.ill.discard(f"fake:{spec.key}")
         python, made = spec.python or "3.12.4", str(self.built)
         handle, own_lab = f"fake:{spec.key}", self.own_lab
         return Environment(spec.key, self.engine, handle, python, made=made, own_lab=own_lab)
@@ -93,6 +94,10 @@ class FakeRunner:
 
     async def forget(self, owner: str) -> None:
         """Nothing is kept."""
+
+    async def make_room(self) -> list[Running]:
+        """Nothing takes room."""
+        return []
 
     def gpus(self) -> int:
         """Return what ``gpus_there`` says."""

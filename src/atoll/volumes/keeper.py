@@ -42,7 +42,7 @@ class Keeper:
     records: Records
     files: Files
     rules: Rules = Rules()
-    allowed: Callable[[Person], Awaitable[int]] | None = None  # bytes of a volume, by whose it is
+    allowed: Callable[[Party, Person], Awaitable[int]] | None = None  # bytes; whose, and who asks
 
     async def seen_by(self, person: Person, *, everybodys: bool = False) -> list[Volume]:
         """Return what *person* may see; *everybodys*, too, of an operator."""
@@ -267,15 +267,17 @@ class Keeper:
     ) -> Volume:
         """Return *volume* with them, or raise; an operator may give any quota.
 
-        Without one it gets as much as *person*'s volumes may have.
+        Without one it gets as much as a volume of its owner's may have.
         """
-        most = await self.allowed(person) if self.allowed else self.rules.quota
+        owner = volume.owner
+        most = await self.allowed(owner, person) if self.allowed else self.rules.quota
         quota = most if quota is None else quota
         description = " ".join(description.split())
         if len(description) > LONGEST or not description.isprintable():
             raise BadRequest(f"A description may have {LONGEST} characters, all of them printable.")
         if quota != volume.quota and quota > most and not person.admin:
-            message = f"A volume of yours may have {written(most)} here."
+            whose = "yours" if owner.kind is Kind.PERSON else owner
+            message = f"A volume of {whose} may have {written(most)} here."
             raise TooLarge(message, hint="Ask for less, or ask the operator to give it more.")
         return replace(volume, quota=quota, description=description)
 

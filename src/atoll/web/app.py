@@ -43,6 +43,7 @@ from atoll.web import (
     see_as,
     servers,
     sign_in,
+    sparing,
     status,
     titles,
     uploads,
@@ -262,6 +263,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         if site.atoll.settings.access.anonymous:
             await stack.enter_async_context(visitors.sweeping())
         await stack.enter_async_context(volumes.clearing_up(site.atoll.keeper))
+        await stack.enter_async_context(sparing.sparing(site))
         await stack.enter_async_context(logs.clearing_up(site.atoll.settings))
         if site.atoll.settings.operator.sample:
             await stack.enter_async_context(Meter(site.atoll, site.hub).measuring())

@@ -1,23 +1,29 @@
-"""Copies: the page at which visitors get a copy of somebody's server, and what its button does."""
+"""Copies: the page at which visitors get a copy of somebody's server, and what its button does.
+
+And the copies that run, which the original's owner may end.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from atoll.errors import NotFound
 from atoll.launching import LaunchRequest
 from atoll.launching.copies import CopyLink, taken_back
 from atoll.launching.wishes import usual_limits
 from atoll.people import Person
-from atoll.servers import Network, ServerPlan
+from atoll.servers import Network, Running, ServerPlan, Stop, Why
+from atoll.web.acts import note_act
 from atoll.web.guard import origin_of
 from atoll.web.launches import begin, to_progress
 from atoll.web.pages import page, rules_of
 from atoll.web.recognition import describe
 from atoll.web.servers import pinned
 from atoll.web.sign_in import posted, session_of
-from atoll.web.site import site_of
+from atoll.web.site import Site, site_of
 
 
 def copy_address(request: Request, key: str) -> str:
@@ -50,14 +56,10 @@ async def take_copy(request: Request) -> Response:
     """POST copies/KEY: begin a copy, and show its progress."""
     session, _ = await posted(request)
     link, plan = await _found(request)
-    atoll, person = site_of(request).atoll, session.person or Person("")
-    if not await atoll.builder.healthy(plan.environment.handle):
-        message = "The environment of this server is not here any more."
-        raise NotFound(message, hint=f"Ask {link.owner} to start it: then it is built again.")
     rules = await rules_of(request, session)
     theirs = plan.environment_ref
     wanted = LaunchRequest(
-        person=person,
+        person=session.person or Person(""),
         repo=pinned(plan.ref),
         environment=pinned(theirs) if theirs else None,
         opening=plan.opening,
@@ -67,6 +69,35 @@ async def take_copy(request: Request) -> Response:
         copied=link.copied,
     )
     return to_progress(request, session, await begin(request, session, wanted))
+
+
+async def copies_up(site: Site, owner: str, server: str) -> list[Running]:
+    """Return the copies of *owner*'s *server* that run, by whatever link they came."""
+    known = await site.atoll.store.plans.copies(owner, server)
+    running = await site.atoll.runner.running() if known else ()
+    return [one for one in running if (one.owner, one.name) in known]
+
+
+async def end_copies(request: Request, person: Person, owner: str, server: str) -> None:
+    """Stop the copies of *owner*'s *server* that run, as *person* says, who is its owner.
+
+    No other comes up meanwhile if the link was dropped before. Raises `Unreachable` if the hub does
+    not answer about any of them, once all have been tried.
+    """
+    site = site_of(request)
+
+    async def end(copy: Running) -> None:
+        await site.hub.stop(copy.owner, copy.name)
+        what, original = f"{copy.owner}/{copy.name}", {"copy of": f"{owner}/{server}"}
+        await note_act(request, person.name, "stop", "server", what, detail=original)
+        if not Person(copy.owner).visitor:  # who has a page that says it, for longer than that
+            stop = Stop(copy.owner, copy.name, datetime.now(UTC), Why.TAKEN_BACK)
+            await site.atoll.store.stops.put(stop)
+
+    ended = [end(copy) for copy in await copies_up(site, owner, server)]
+    for failed in await asyncio.gather(*ended, return_exceptions=True):
+        if isinstance(failed, BaseException):
+            raise failed
 
 
 async def _found(request: Request) -> tuple[CopyLink, ServerPlan]:

@@ -73,6 +73,7 @@ SENT_TO_PEOPLE: dict[str, Schema] = {
     **_texts("whom", "link", "volumes"),
     "level": {"enum": [level.value for level in Depth]},
     "days": {"type": ["string", "integer"]},
+    "end": {"type": ["boolean", "string"]},
 }
 LET_IN = _object({"whom": TEXT, "level": TEXT})
 LINKS = _object(_texts("id", "level", "until") | {"used": {"type": "integer"}})
@@ -83,6 +84,7 @@ PEOPLE = _object(
         "links": {"type": "array", "items": LINKS},
         "at_once": {"type": "boolean"},
         "copies": TEXT,
+        "copies_running": {"type": "integer"},
     }
 )
 MESSAGE = _object(

@@ -13,12 +13,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from atoll.access import GUESTS, Kind, Level, Party, Role, ServerDeed, may_in, party, roles_in
 from atoll.errors import AtollError, BadRequest, NotFound, Refused
+from atoll.launching.company import somebody
 from atoll.launching.copies import new_link
 from atoll.names import is_slug
-from atoll.people import VISITOR, Person
+from atoll.people import Person
 from atoll.servers import ServerPlan
 from atoll.web.acts import note_act
-from atoll.web.copies import copy_address
+from atoll.web.copies import copies_up, copy_address, end_copies
 from atoll.web.guard import origin_of
 from atoll.web.hub_api import HubServer
 from atoll.web.hub_shares import Code, Given
@@ -28,7 +29,7 @@ from atoll.web.shared import MAY
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
 from atoll.web.starter import join
-from atoll.web.volumes import Fields, by_token, object_of, signed_in, text_of
+from atoll.web.volumes import Fields, by_token, object_of, said_yes, signed_in, text_of
 
 DAYS = (1, 7, 30)  # that a link of the page's may be good for
 MOST_DAYS = 365
@@ -111,11 +112,9 @@ async def room_of(request: Request, person: Person, deed: ServerDeed) -> Room:
 
 
 async def _give(room: Room, sent: Fields) -> Room:
-    whom, level = party(text_of(sent, "whom")), room.level(sent)
+    whom, level = somebody(text_of(sent, "whom")), room.level(sent)
     if whom == Party(Kind.PERSON, room.owner):
         raise BadRequest(f"It is {room.owner}'s own.", hint="Name somebody else, or a group.")
-    if whom.name.startswith(VISITOR) or whom.kind is Kind.HUB:
-        raise BadRequest("A visitor cannot be let in.", hint="Name somebody who signs in.")
     await _managed(room, whom)
     try:
         await room.site.shares.give(room.owner, room.name, whom, level)
@@ -196,7 +195,7 @@ DEEDS: Mapping[str, tuple[Callable[[Room, Fields], Awaitable[Room]], str]] = {
     "link": (_link, "The link is made."),
     "unlink": (_unlink, "The link lets nobody in any more. Who came by it is still let in."),
     "show": (_show, "Whoever has the visitors’ link gets a copy."),
-    "hide": (_hide, "Nobody gets a copy any more. Copies that run go on until they are stopped."),
+    "hide": (_hide, "Nobody gets a copy any more."),
 }
 
 
@@ -205,6 +204,7 @@ NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": 
     "show": "let visitors copy",
     "hide": "let visitors copy no more",
 }
+ENDING = {"show", "hide"}  # after which copies that run may be ended, too
 
 
 async def show_people(request: Request) -> Response:
@@ -219,13 +219,26 @@ async def do(request: Request) -> Response:
     """POST …/people/DEED: a form of that page."""
     session, sent = await posted(request)
     name = request.path_params["deed"]
-    deed, done = _deed(name)
-    room = await room_of(request, signed_in(session.person), ServerDeed.SHARE)
-    room = await deed(room, sent)
-    await _note(request, room, name, sent)
+    room = await _do(request, signed_in(session.person), name, sent)
     if room.link:  # in no address that would be kept
+        _, done = DEEDS[name]
         return await _page(request, session, room, done)
     return RedirectResponse(f"{_address(room)}/people?{urlencode({'done': name})}", 303)
+
+
+async def _do(request: Request, person: Person, name: str, sent: Fields) -> Room:
+    """Do what is called *name*, write it down, and return the room as it is then."""
+    if name not in DEEDS:
+        raise NotFound("That cannot be done here.", hint=f"There are {', '.join(DEEDS)}.")
+    deed, _ = DEEDS[name]
+    # Before it is done: what cannot be written down is refused.
+    told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
+    room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
+    what = f"{room.owner}/{room.name}"
+    await note_act(request, person.name, NOTED[name], "server", what, detail=told)
+    if name in ENDING and said_yes(sent, "end"):
+        await end_copies(request, person, room.owner, room.name)
+    return room
 
 
 async def _page(request: Request, session: Session, room: Room, done: str) -> Response:
@@ -252,6 +265,7 @@ async def _page(request: Request, session: Session, room: Room, done: str) -> Re
         appoints=may_in(ServerDeed.APPOINT, room.whoever),
         shows=may_in(ServerDeed.SHOW, room.whoever),
         copies=copies and copy_address(request, copies.key),
+        copies_up=len(await copies_up(room.site, room.owner, room.name)),
         badge=f"{origin_of(request)}{room.site.place.base}badge_logo.svg",
         shown=[one.name for one in mounts if copies and one.volume in copies.volumes],
         showable=[one.name for one in await atoll.keeper.may_show(room.person, mounts)],
@@ -320,12 +334,8 @@ async def list_for_programs(request: Request) -> Response:
 
 async def do_for_programs(request: Request) -> Response:
     """POST api/servers/OWNER/NAME/people/DEED: the same, with a token and a JSON object."""
-    person = await by_token(request)
-    name = request.path_params["deed"]
-    deed, _ = _deed(name)
-    sent = await object_of(request)
-    room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
-    await _note(request, room, name, sent)
+    person, name = await by_token(request), request.path_params["deed"]
+    room = await _do(request, person, name, await object_of(request))
     made = {"link": origin_of(request) + room.link} if room.link else {}
     return JSONResponse(await _facts(request, room) | made)
 
@@ -339,12 +349,6 @@ async def shared_for_programs(request: Request) -> Response:
         for one in given
     ]
     return JSONResponse(told)
-
-
-async def _note(request: Request, room: Room, deed: str, sent: Fields) -> None:
-    told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
-    what = f"{room.owner}/{room.name}"
-    await note_act(request, room.person.name, NOTED[deed], "server", what, detail=told)
 
 
 async def _facts(request: Request, room: Room) -> dict[str, Any]:
@@ -362,13 +366,8 @@ async def _facts(request: Request, room: Room) -> dict[str, Any]:
         ],
         "at_once": at_once(room, [*given, *codes]),
         "copies": copy_address(request, copies.key) if copies else "",
+        "copies_running": len(await copies_up(room.site, room.owner, room.name)),
     }
-
-
-def _deed(name: str) -> tuple[Callable[[Room, Fields], Awaitable[Room]], str]:
-    if name not in DEEDS:
-        raise NotFound("That cannot be done here.", hint=f"There are {', '.join(DEEDS)}.")
-    return DEEDS[name]
 
 
 def _address(room: Room) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import HUB, Deed
+from atoll.access import HUB, Deed, Kind, Party
 from atoll.errors import BadRequest, NotFound, Refused, TooLarge
 from atoll.people import Person
 from atoll.quantities import parse_size
@@ -23,13 +21,12 @@ from atoll.volumes.keeper import Keeper
 from atoll.web.acts import note_act
 from atoll.web.hub_api import Bearer
 from atoll.web.pages import page
+from atoll.web.repeating import repeating
 from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
 from atoll.web.site import site_of
 
 Fields = Mapping[str, Any]
 CLEARING = 3600  # seconds between two looks at what was deleted
-
-log = logging.getLogger(__name__)
 
 
 async def _make(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -45,7 +42,7 @@ async def _change(keeper: Keeper, person: Person, sent: Fields) -> Volume:
 
 async def _share(keeper: Keeper, person: Person, sent: Fields) -> Volume:
     text, whom = text_of(sent, "volume"), text_of(sent, "whom")
-    return await keeper.share(person, text, whom, writable=_yes(sent, "write"))
+    return await keeper.share(person, text, whom, writable=said_yes(sent, "write"))
 
 
 async def _unshare(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -62,7 +59,7 @@ async def _hand_over(keeper: Keeper, person: Person, sent: Fields) -> Volume:
 
 
 async def _delete(keeper: Keeper, person: Person, sent: Fields) -> Volume:
-    return await keeper.delete(person, text_of(sent, "volume"), now=_yes(sent, "now"))
+    return await keeper.delete(person, text_of(sent, "volume"), now=said_yes(sent, "now"))
 
 
 async def _restore(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -86,15 +83,18 @@ async def show_volumes(request: Request) -> Response:
     """GET volumes."""
     session = await session_of(request)
     person, keeper = signed_in(session.person), site_of(request).atoll.keeper
-    query = request.query_params
+    query, allowances = request.query_params, site_of(request).atoll.allowances
     _, done = DEEDS.get(query.get("done", ""), (None, ""))
+    most = await allowances.quota(Party(Kind.PERSON, person.name), person)
+    theirs = (await allowances.quotas(person)).items()
     return page(
         request,
         session,
         "volumes.html",
         rows=await listed(keeper, person),
         rules=keeper.rules,
-        most=await site_of(request).atoll.allowances.quota(person),
+        most=most,
+        groups={str(group): quota for group, quota in theirs if quota != most},
         written=written,
         done=done,
         what=query.get("volume", "")[:100],
@@ -165,24 +165,9 @@ def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
     return DEEDS[name][0]
 
 
-@contextlib.asynccontextmanager
-async def clearing_up(keeper: Keeper) -> AsyncIterator[None]:
+def clearing_up(keeper: Keeper) -> AbstractAsyncContextManager[None]:
     """Remove now and then, for as long as the service runs, what was deleted long enough ago."""
-    task = asyncio.create_task(_clear_for_ever(keeper), name="clear volumes up")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _clear_for_ever(keeper: Keeper) -> None:
-    while True:
-        try:
-            await keeper.clear_up()
-        except Exception:
-            log.exception("deleted volumes could not be cleared up")
-        await asyncio.sleep(CLEARING)
+    return repeating("clearing up deleted volumes", keeper.clear_up, CLEARING)
 
 
 async def by_token(request: Request) -> Person:
@@ -235,7 +220,8 @@ def text_of(sent: Fields, name: str) -> str:
     return value.strip()
 
 
-def _yes(sent: Fields, name: str) -> bool:
+def said_yes(sent: Fields, name: str) -> bool:
+    """Say whether *name* is ticked in what was *sent*, by a form or a program."""
     return sent.get(name, False) in (True, "yes")
 
 

@@ -27,6 +27,11 @@ LEVELS = ("view", "run", "manage")
 @click.option("--link", type=click.Choice(LEVELS), help="Make a link that lets in who follows it.")
 @click.option("--days", type=click.IntRange(1, 365), default=7, help="How long the link is good.")
 @click.option("--unlink", multiple=True, metavar="ID", help="End the link of this ID.")
+@click.option(
+    "--copies/--no-copies", default=None, help="Make a link to copies for visitors, or end it."
+)
+@click.option("--read", multiple=True, metavar="VOLUME", help="With --copies: which they read.")
+@click.option("--end-running", is_flag=True, help="With either: end the copies that run, too.")
 @as_json
 @only_there
 def share(hub: Hub, name: str, *, as_json: bool, **options: Any) -> None:
@@ -34,8 +39,13 @@ def share(hub: Hub, name: str, *, as_json: bool, **options: Any) -> None:
 
     NAME is one of yours, or OWNER/NAME of one that you manage. LEVEL is view, run or manage: who
     may run runs code as you, with all the files there; who may manage starts and stops it, too,
-    and lets others in.
+    and lets others in. Visitors get temporary copies, by a link that only you make.
     """
+    copies = options["copies"]
+    if copies is None and options["end_running"]:
+        raise BadRequest("--end-running is said with --copies or --no-copies.")
+    if not copies and options["read"]:
+        raise BadRequest("--read is said with --copies.")
     owner, _, server = name.rpartition("/")
     owner = owner or hub.me().name
     wanted = [_whom(one) for one in options["whom"]]
@@ -48,6 +58,9 @@ def share(hub: Hub, name: str, *, as_json: bool, **options: Any) -> None:
     made, level, days = "", options["link"], str(options["days"])
     if level:
         made = hub.people_deed(owner, server, "link", level=level, days=days).link
+    if copies is not None:
+        told = {"volumes": ", ".join(options["read"]), "end": options["end_running"]}
+        hub.people_deed(owner, server, "show" if copies else "hide", **told)
     people = hub.people(owner, server)
     answer = dumped(people) | {"link": made}
     show(answer, as_json=as_json, text=lambda: _print(people, made))
@@ -69,6 +82,10 @@ def _whom(text: str) -> tuple[str, str]:
 def _print(people: People, made: str) -> None:
     if made:
         click.echo(f"Who follows this link is let in. It is told only now:\n\n  {made}\n")
+    if people.copies:
+        click.echo(f"Visitors get copies by this link:\n\n  {people.copies}\n")
+    if people.copies_running:
+        click.echo(f"Copies that run: {people.copies_running}")
     if not (people.people or people.links):
         click.echo("Nobody else is let in.")
         return

@@ -5,7 +5,8 @@ version 2 by root alone; version 1 where its hierarchies can be written; else on
 give: processes are limited, memory only for each process by itself, processors not at all.
 
 All boxes' groups are in one, which has a share of the processors like any other program's: however
-many servers start at once, the hub gets its turn.
+many servers start at once, the hub gets its turn. In it, those of servers that make way for others
+are in one more, which has the share of one server.
 
 Where systemd runs, all groups of version 2 are its own to change: each box is a scope, a unit
 that goes by itself when the box ends and stays when the service that started it is stopped.
@@ -29,6 +30,7 @@ ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "cpu", "pids")
 PERIOD = 100_000  # microseconds: the kernel's own default period of processor bandwidth
 SLICE = "atoll.slice"  # of systemd's: an operator can limit all boxes together
+ASIDE, ASIDE_SLICE = "aside", "atoll-aside.slice"  # in it, by its name, of those that make way
 # Run in a scope with limits: says which group that is, and which limits are real there. (A user's
 # systemd takes every property, and leaves out what root's does not let it have.)
 PROBE = (
@@ -72,12 +74,15 @@ def control() -> Control:
     return _systemd() or _version_2() or _version_1() or Control(0)
 
 
-def create(name: str, limits: Limits) -> Group:
-    """Make the groups called *name* with *limits*; an empty `Group` where we make none."""
+def create(name: str, limits: Limits, *, aside: bool = False) -> Group:
+    """Make the groups called *name* with *limits*; an empty `Group` where we make none.
+
+    All that are *aside* have the share of the processors of one that is not.
+    """
     here = control()
     made: dict[Path, None] = {}
     for controller, parent in () if here.by_systemd else here.parents:
-        folder = parent / f"atoll-{name}"
+        folder = (_aside(parent, here) if aside else parent) / f"atoll-{name}"
         folder.mkdir(exist_ok=True)
         made[folder] = None
         for file, value in _values(here.version, controller, limits):
@@ -86,11 +91,22 @@ def create(name: str, limits: Limits) -> Group:
     return Group(tuple(made))
 
 
-def prefix(name: str, limits: Limits) -> list[str]:
+def _aside(parent: Path, here: Control) -> Path:
+    """Return the group in *parent* for those that are aside, made if need be."""
+    folder = parent / ASIDE
+    folder.mkdir(exist_ok=True)
+    if here.version == 2:  # noqa: PLR2004
+        names = " ".join(f"+{name}" for name in sorted(here.controllers))
+        (folder / "cgroup.subtree_control").write_text(names)
+    return folder
+
+
+def prefix(name: str, limits: Limits, *, aside: bool = False) -> list[str]:
     """Return the words to put before a command so that systemd runs it in a group, if it must."""
     if not control().by_systemd:
         return []
-    return [*_scope(), f"--unit=atoll-{name}", *_properties(limits), "--"]
+    place = ASIDE_SLICE if aside else SLICE
+    return [*_scope(place), f"--unit=atoll-{name}", *_properties(limits), "--"]
 
 
 def neighbour() -> list[str]:
@@ -116,8 +132,12 @@ def lacking() -> tuple[str, ...]:
 def find(name: str) -> Group:
     """Return the groups called *name* that there are."""
     here = control()
-    file = f"atoll-{name}.scope" if here.by_systemd else f"atoll-{name}"
-    folders = {parent / file: None for _, parent in here.parents}
+    file, aside = f"atoll-{name}", ASIDE
+    if here.by_systemd:
+        file, aside = f"{file}.scope", ASIDE_SLICE
+    folders = {
+        place / file: None for _, parent in here.parents for place in (parent, parent / aside)
+    }
     return Group(tuple(folder for folder in folders if folder.exists()))
 
 
@@ -215,14 +235,14 @@ def _manager() -> list[str]:
     return []
 
 
-def _scope() -> list[str]:
+def _scope(place: str = SLICE) -> list[str]:
     """Return the words before a command that is to be in a scope.
 
     Delegated, since only then systemd moves other processes there, and newer ones do not end all
     of a box when the kernel ends one process of it for want of memory.
     """
     whose = ["--user"] if os.getuid() else []
-    words = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--slice={SLICE}"]
+    words = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--slice={place}"]
     return [*_manager(), *words, "--description=A box of Atoll", "--property=Delegate=yes"]
 
 

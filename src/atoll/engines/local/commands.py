@@ -78,6 +78,7 @@ def box(
         limits=plan.limits,
         owner=owner,
         layer=debian.layer_of(_metadata(environment), settings.data),
+        aside=plan.aside,
     )
 
 

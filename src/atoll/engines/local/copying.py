@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from atoll.disk import remove
-from atoll.engines.local import commands, sandbox
+from atoll.engines.local import commands, room, sandbox
 from atoll.engines.local.owners import give, person_owner
 from atoll.engines.local.sandbox import Bind, Box
 from atoll.engines.local.volumes import fill, kept_home
@@ -52,10 +52,11 @@ def fill_copy(settings: Settings, plan: ServerPlan, home: Path, owner: int | Non
 async def _copy(settings: Settings, copied: Copied, making: Path) -> None:
     """Copy in a box of the files' owner: a running server may change them meanwhile, to links."""
     most = int(settings.access.copy_size)
+    left = max(0, room.beyond(settings.data))
     theirs = person_owner(settings, copied.owner)
     give(making, theirs)
     box = Box(
-        command=(sys.executable, "-I", PROGRAM, str(most)),
+        command=(sys.executable, "-I", PROGRAM, str(min(most, left))),
         binds=(
             *(Bind(Path(one), one) for one in commands.runtime()),
             Bind(commands.INSIDE, f"{commands.RUN}/inside"),
@@ -71,6 +72,8 @@ async def _copy(settings: Settings, copied: Copied, making: Path) -> None:
         status = await sandbox.run(box, said.append, timeout=LONGEST)
     except AtollError as error:
         status, said = 1, [str(error)]
+    if status == TOO_LARGE and left < most:
+        raise room.none_aside()
     if status == TOO_LARGE:
         message = f"The files of {copied.owner}'s server take more than {written(most)}."
         hint = f"Visitors may copy no more here. {copied.owner} can move large data to a volume."

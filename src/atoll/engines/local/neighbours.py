@@ -8,9 +8,12 @@ nothing else. Whose note that is stands in a file that no box may write to.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+from atoll.disk import locked
 from atoll.engines.local.mounting import Mounted
 from atoll.engines.local.owners import give
 from atoll.engines.local.sandbox import Bind
@@ -37,28 +40,41 @@ def introduce(
     for bind, volume in zip(mounted.binds, mounted.ids, strict=True):
         if not bind.writable or plan.environment.own_lab:
             continue
-        folder = _folder(settings) / volume
+        note = _make(settings, volume, handle, plan)
+        give(note, person)
+        target = f"{TARGET}/{len(notes)}"
+        found += (Bind(note.parent, target), Bind(note, f"{target}/{note.name}", writable=True))
+        notes[bind.target] = f"{target}/{handle}"
+    return tuple(found), {VARIABLE: json.dumps(notes)} if notes else {}
+
+
+def _make(settings: Settings, volume: str, handle: str, plan: ServerPlan) -> Path:
+    """Make the note of the server *handle* in the folder of *volume*, and tell beside it whose."""
+    with _turn(settings) as place:
+        folder = place / volume
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)  # its readers are other users, and only boxes get here
         note, who = (folder / f"{handle}{kind}" for kind in (NOTE, WHO))
         who.write_text(json.dumps({"owner": plan.owner.name, "server": plan.name}))
         note.touch()
-        for file in (note, who):
-            file.chmod(0o644)
-        give(note, person)
-        target = f"{TARGET}/{len(notes)}"
-        found += (Bind(folder, target), Bind(note, f"{target}/{note.name}", writable=True))
-        notes[bind.target] = f"{target}/{handle}"
-    return tuple(found), {VARIABLE: json.dumps(notes)} if notes else {}
+    for file in (note, who):
+        file.chmod(0o644)
+    return note
 
 
 def forget(settings: Settings, handle: str) -> None:
-    """Remove the notes of a server that has ended; it may have none."""
-    for file in _folder(settings).glob(f"*/{handle}.*"):
-        file.unlink(missing_ok=True)
+    """Remove the notes of a server that has ended, and the folders that then are empty."""
+    with _turn(settings) as place:
+        for file in list(place.glob(f"*/{handle}.*")):
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others have notes there
+                file.parent.rmdir()
 
 
-def _folder(settings: Settings) -> Path:
-    folder = run_folder(settings) / "neighbours"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+@contextlib.contextmanager
+def _turn(settings: Settings) -> Iterator[Path]:
+    """Keep others from making and removing folders meanwhile; give the one that they are in."""
+    place = run_folder(settings) / "neighbours"
+    place.mkdir(mode=0o700, exist_ok=True)
+    with locked(place.with_suffix(".lock"), alone=True):
+        yield place

@@ -41,6 +41,7 @@ class Record:
     fork: int = 0  # the server's process, where it is not a child of the box's first one
     fork_born: str = ""
     volumes: tuple[str, ...] = ()  # the ids of those that are mounted
+    aside: bool = False  # it makes way for others
 
     @property
     def alive(self) -> bool:

@@ -16,9 +16,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from atoll.disk import freed, locked
-from atoll.errors import AtollError, BuildFailed, Lacking
+from atoll.errors import AtollError, BuildFailed, Lacking, StartFailed
 
 SPARE = 256 * 1024**2  # bytes that builds leave free; of small disks a twentieth
+ASIDE = 4  # times as much is left by servers that make way: these are looked at less often
 LOOK = 0.2  # seconds between two looks at the disk
 LAST = 1024**2  # bytes; where less is free, whatever failed may have failed for that
 NO_ROOM = "The disk is full."
@@ -84,6 +85,20 @@ async def _watch(workshop: Path, turn: Path, cleared: contextlib.ExitStack) -> N
 def is_short(folder: Path) -> bool:
     """Say whether the disk of *folder* has only that left which builds leave to all else."""
     return _free(folder) < _spare(folder)
+
+
+def beyond(folder: Path) -> int:
+    """Return how many bytes servers that make way may still take: they leave more than builds do.
+
+    Less than none where some are to end.
+    """
+    return _free(folder) - ASIDE * _spare(folder)
+
+
+def none_aside() -> StartFailed:
+    """Return the error of who wants a server that makes way, where it would have to at once."""
+    message = "There is no room for a temporary server on the hub's disk now."
+    return StartFailed(message, hint="Try again later, or tell the operator.")
 
 
 def _has_most(workshop: Path) -> bool:

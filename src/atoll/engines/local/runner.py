@@ -28,6 +28,7 @@ from atoll.engines.local import (
     memory,
     mounting,
     neighbours,
+    room,
     sandbox,
     seccomp,
     usage,
@@ -82,6 +83,8 @@ class LocalRunner:
 
     async def start(self, plan: ServerPlan, environ: Mapping[str, str]) -> Server:
         """Bring *plan* up (see `atoll.servers.Runner`)."""
+        if plan.aside and room.beyond(self.settings.data) < 0:
+            raise room.none_aside()
         await self.clear(plan.owner.name, plan.name)
         handle = new_id()
         record = await asyncio.to_thread(self._start, handle, plan, environ)
@@ -137,11 +140,23 @@ class LocalRunner:
 
     async def running(self) -> list[Running]:
         """Return every server that runs now."""
-        return [
-            Running(one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC))
-            for one, alive in self.records.all()
-            if alive
-        ]
+        return [_running(one) for one, alive in self.records.all() if alive]
+
+    async def make_room(self) -> list[Running]:
+        """Take servers down that make way (see `atoll.servers.Runner`)."""
+        ended: list[Running] = []
+        while room.beyond(self.settings.data) < 0:
+            record = await asyncio.to_thread(self._largest_aside)
+            if record is None:
+                break
+            await self.stop(record.handle, now=True)
+            ended.append(_running(record))
+        return ended
+
+    def _largest_aside(self) -> Record | None:
+        """Return the server that runs, makes way, and has taken most of the disk; if any."""
+        found = [one for one, alive in self.records.all() if alive and one.aside]
+        return max(found, key=lambda one: size(self.records.folder(one.handle)), default=None)
 
     async def usage(self, handle: str) -> Usage | None:
         """Return what a server has used."""
@@ -261,6 +276,7 @@ class LocalRunner:
             opening=plan.opening,
             notes=(*running.notes, *mounts.notes, *cgroups.lacking(), *self._older_files(plan)),
             volumes=mounts.ids,
+            aside=plan.aside,
         )
         self.records.write(record)
         return record
@@ -332,6 +348,11 @@ class LocalRunner:
             return ((one.environment, one.started) for one, alive in self.records.all() if alive)
 
         return generations.unused(self.settings.data / "environments", running)
+
+
+def _running(record: Record) -> Running:
+    since = datetime.fromtimestamp(record.started, UTC)
+    return Running(record.handle, record.owner, record.name, since)
 
 
 def _servers_of(record: Record) -> list[int]:

@@ -72,7 +72,8 @@ class Box:
     system's ``/usr`` and a little of ``/etc``, read-only, and its own ``/proc``, ``/dev``,
     ``/tmp`` and home. ``host_network`` gives it the host's own network in place of one of its
     own: for steps in which nothing of a repository's is executed. ``layer`` is a folder with
-    Debian packages, which lie over the system's (`system`).
+    Debian packages, which lie over the system's (`system`). All boxes that are ``aside`` together
+    have the processors' time of one that is not.
     """
 
     command: tuple[str, ...]
@@ -84,6 +85,7 @@ class Box:
     owner: int | None = None
     host_network: bool = False
     layer: Path | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def start(
         info, tell_info = pipes.pair()
         block, unblock = pipes.pair()
         gone, living = pipes.pair()  # the box alone keeps the write end: it closes with the box
-        group = cgroups.create(name, box.limits)
+        group = cgroups.create(name, box.limits, aside=box.aside)
         undo.callback(cgroups.remove, group)
         copies = undo.enter_context(contextlib.ExitStack())
         layout = Layout(box.owner is not None, pipes, copies)
@@ -176,7 +178,7 @@ def start(
         tied = ["--die-with-parent"] if bound else []
         words = [*map(str, told), *tied, *arguments(box, policy, layout)]
         command = [
-            *cgroups.prefix(name, box.limits),
+            *cgroups.prefix(name, box.limits, aside=box.aside),
             *_entrance(box, group, layout),
             *("--args", str(pipes.memory("\0".join([*words, ""]).encode())), "--"),
             *_limited(box.limits),

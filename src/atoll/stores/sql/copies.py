@@ -24,8 +24,7 @@ class SqlCopies:
             "made": link.made,
             "volumes": list(link.volumes),
         }
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(copies, row, keys=("owner", "name")))
+        await self._database.keep(copies, row, keys=("owner", "name"))
 
     async def get(self, key: str) -> CopyLink | None:
         """Return the link that has *key*, if there is one."""

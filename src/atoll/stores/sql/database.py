@@ -93,6 +93,11 @@ class Database:
         replacing: Insert = added.on_conflict_do_update(index_elements=keys, set_=rest, where=where)
         return replacing
 
+    async def keep(self, table: Table, row: Mapping[str, Any], *, keys: Sequence[str]) -> None:
+        """Add *row*, replacing the one with the same *keys*, in a transaction of its own."""
+        async with self.writing() as connection:
+            await connection.execute(self.put(table, row, keys=keys))
+
     def insert(self, table: Table) -> Any:
         """Return the statement that adds to *table*, and knows what to do with rows in its way."""
         # The other dialect would only take memory.

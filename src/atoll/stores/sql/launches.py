@@ -28,8 +28,7 @@ class SqlLaunches:
             "made": launch.made,
             "body": LAUNCH.dump_python(launch, mode="json"),
         }
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(launches, row, keys=("id",)))
+        await self._database.keep(launches, row, keys=("id",))
 
     async def get(self, launch_id: str) -> Launch | None:
         """Return it, if it was ever put."""

@@ -97,6 +97,15 @@ class SqlPlans:
         async with self._database.writing() as connection:
             await connection.execute(update(plans).where(plans.c.id == plan.id).values(body=body))
 
+    async def copies(self, owner: str, name: str) -> set[tuple[str, str]]:
+        """Return the owners and names of the copies of *owner*'s server *name*, running or not."""
+        copied = plans.c.body["content"]["copied"]
+        asked = select(plans.c.owner, plans.c.name).where(
+            copied["owner"].as_string() == owner, copied["server"].as_string() == name
+        )
+        async with self._database.reading() as connection:
+            return {(row.owner, row.name) for row in await connection.execute(asked)}
+
     async def forget(self, owner: str, name: str) -> None:
         """Forget every plan of *owner*'s server *name*."""
         gone = delete(plans).where(plans.c.owner == owner, plans.c.name == name)

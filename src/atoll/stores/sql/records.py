@@ -27,8 +27,7 @@ class SqlRecords:
             "status": record.status,
             "body": RECORD.dump_python(record, mode="json"),
         }
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(records, row, keys=("id",)))
+        await self._database.keep(records, row, keys=("id",))
 
     async def newest(self, *, limit: int = 100, person: str = "") -> list[LaunchRecord]:
         """Return the newest *limit* records, of *person* only if one is named."""

@@ -71,8 +71,7 @@ class SqlShelf:
             "hint": _storable(error.hint),
             "log": _storable(error.log),
         }
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(failures, row, keys=("key", "engine")))
+        await self._database.keep(failures, row, keys=("key", "engine"))
 
     async def all(self) -> list[ShelvedEnvironment]:
         """Return every environment, the most lately used first."""

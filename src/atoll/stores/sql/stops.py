@@ -20,8 +20,7 @@ class SqlStops:
     async def put(self, stop: Stop) -> None:
         """Remember *stop*, instead of the one before of the same server."""
         row = {"owner": stop.owner, "name": stop.name, "at": stop.at, "why": stop.why.value}
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(stops, row, keys=("owner", "name")))
+        await self._database.keep(stops, row, keys=("owner", "name"))
 
     async def latest(self, owner: str) -> Mapping[str, Stop]:
         """Return the last one of each of *owner*'s servers; it may have run again since."""

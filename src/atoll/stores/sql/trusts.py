@@ -20,8 +20,7 @@ class SqlTrusts:
     async def put(self, person: str, what: str) -> None:
         """Remember that *person* wants no question about *what*."""
         row = {"person": person, "what": what, "at": datetime.now(UTC)}
-        async with self._database.writing() as connection:
-            await connection.execute(self._database.put(trusts, row, keys=("person", "what")))
+        await self._database.keep(trusts, row, keys=("person", "what"))
 
     async def all(self, person: str) -> Collection[str]:
         """Return what *person* wants no question about, in the order of the alphabet."""

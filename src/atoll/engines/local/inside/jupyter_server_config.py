@@ -4,12 +4,14 @@
 
 Jupyter Server copies the old file aside and then writes over it; killed in between, it leaves half
 a file under the name that people look for. Here the new file is written aside, brought to the
-disk, and renamed over the old one, which is whole at any moment.
+disk, and renamed over the old one, which is whole at any moment. Where there is no room for it,
+people are told in a sentence.
 
 What a killed server leaves aside is cleared away at the next start (`atoll.engines.local.volumes`
 knows these names). A file in the home says that there may be something to look for.
 """
 
+import errno
 import importlib.util
 import io
 import os
@@ -21,6 +23,10 @@ from contextlib import contextmanager, suppress
 
 SAVING = ".~atoll-saving"  # in the home while something is saved; what is written aside, with a -
 ENVIRONMENT = "/srv/env"
+FULL = (
+    "The disk that it is on is full. What was saved before is whole, and what you see is in this "
+    "page only. Delete what you do not need there, or save it in another folder; then save again."
+)
 HUB_IS_BACK = 30  # seconds within which it usually is
 saves = []  # that are under way
 guard = threading.Lock()
@@ -38,7 +44,7 @@ def whole(base):
                 with super().atomic_writing(os_path, text=text, encoding=encoding, **more) as file:
                     yield file  # says why it may not be written
                 return
-            with noted(target):
+            with noted(target), told_if_full():
                 prefix, suffix = SAVING + "-", "-" + name[-100:]
                 fd, aside = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
                 try:
@@ -55,6 +61,19 @@ def whole(base):
                     raise
 
     return WholeFiles
+
+
+@contextmanager
+def told_if_full():
+    """Say in words that people understand that there is no room, be it by a quota."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        from tornado.web import HTTPError
+
+        raise HTTPError(507, FULL) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@
     const shown = new Map(); // by path: the sentence, and the notification's id
     let share = "";
     let waiting = 0;
+    let asking = false;
 
     app.commands.addCommand(SHARE, {
       label: "Share One Server",
@@ -34,12 +35,15 @@
     }
 
     async function ask() {
-      if (document.hidden) return; // who comes back asks at once
+      if (document.hidden || asking) return; // who comes back asks at once
+      asking = true; // two answers at a time would be shown twice
       try {
-        const answer = await tell(open());
+        const answer = await tell(open(), { signal: AbortSignal.timeout(OFTEN) });
         if (answer.ok) await show(await answer.json());
       } catch (error) {
         console.debug("Who else has documents open is not known just now.", error);
+      } finally {
+        asking = false;
       }
     }
 
