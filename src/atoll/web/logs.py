@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from atoll.settings import Settings
+from atoll.web.now_and_then import now_and_then
 
 PAUSE, DAY = 3600, 86400  # seconds
 
-log = logging.getLogger(__name__)
 
-
-@contextlib.asynccontextmanager
-async def clearing_up(settings: Settings) -> AsyncIterator[None]:
+def clearing_up(settings: Settings) -> AbstractAsyncContextManager[None]:
     """Look now and then, for as long as the service runs, for logs that are old enough to go."""
-    task = asyncio.create_task(_clear_for_ever(settings), name="clear logs up")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    kept = settings.operator.log_days * DAY
 
+    async def look() -> None:
+        await asyncio.to_thread(clear_up, settings.data / "logs", time.time() - kept)
 
-async def _clear_for_ever(settings: Settings) -> None:
-    while days := settings.operator.log_days:
-        try:
-            await asyncio.to_thread(clear_up, settings.data / "logs", time.time() - days * DAY)
-        except Exception:
-            log.exception("old logs could not be cleared up")
-        await asyncio.sleep(PAUSE)
+    return now_and_then("clear logs up", look, PAUSE) if kept else contextlib.nullcontext()
 
 
 def clear_up(folder: Path, before: float) -> None:

@@ -25,8 +25,9 @@ from atoll.launching import LaunchRequest
 from atoll.launching.desk import Desk, Launch
 from atoll.people import VISITOR, Person
 from atoll.servers import Plans, Runner
-from atoll.settings import AccessSettings
+from atoll.settings.sections import AccessSettings
 from atoll.web.hub_api import HubApi, HubServer, HubUser
+from atoll.web.now_and_then import now_and_then
 
 SWEEP = 60.0  # seconds between two looks at who has gone
 YOUNG = 300.0  # seconds for which a visitor without a server is left alone
@@ -145,22 +146,10 @@ class Visitors:
         for launch in await self.desk.launches.unfinished():
             if launch.request.person.visitor:
                 self._watch_over(launch)
-        task = asyncio.create_task(self._sweep_for_ever(), name="sweep visitors")
-        try:
+        async with now_and_then(
+            "clear up after visitors", lambda: self.sweep(datetime.now(UTC)), SWEEP
+        ):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            try:
-                await self.sweep(datetime.now(UTC))
-            except AtollError as error:
-                log.warning("could not clear up after visitors: %s", error)
-            except Exception:
-                log.exception("clearing up after visitors broke")
-            await asyncio.sleep(SWEEP)
 
     async def sweep(self, now: datetime) -> None:
         """Stop what has not been used for long, and forget visitors who have nothing left."""

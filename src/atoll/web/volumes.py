@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,14 +20,13 @@ from atoll.volumes.facts import facts, listed
 from atoll.volumes.keeper import Keeper
 from atoll.web.acts import note_act
 from atoll.web.hub_api import Bearer
+from atoll.web.now_and_then import now_and_then
 from atoll.web.pages import page
 from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
 from atoll.web.site import site_of
 
 Fields = Mapping[str, Any]
 CLEARING = 3600  # seconds between two looks at what was deleted
-
-log = logging.getLogger(__name__)
 
 
 async def _make(keeper: Keeper, person: Person, sent: Fields) -> Volume:
@@ -165,24 +162,9 @@ def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
     return DEEDS[name][0]
 
 
-@contextlib.asynccontextmanager
-async def clearing_up(keeper: Keeper) -> AsyncIterator[None]:
+def clearing_up(keeper: Keeper) -> AbstractAsyncContextManager[None]:
     """Remove now and then, for as long as the service runs, what was deleted long enough ago."""
-    task = asyncio.create_task(_clear_for_ever(keeper), name="clear volumes up")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _clear_for_ever(keeper: Keeper) -> None:
-    while True:
-        try:
-            await keeper.clear_up()
-        except Exception:
-            log.exception("deleted volumes could not be cleared up")
-        await asyncio.sleep(CLEARING)
+    return now_and_then("clear volumes up", keeper.clear_up, CLEARING)
 
 
 async def by_token(request: Request) -> Person:
