@@ -300,7 +300,8 @@ def _tell(row: Row) -> None:
     where = f"{row['way']} {row['address']}".strip()
     server = f" in {row['server']}" if row["server"] not in {"", row["what"]} else ""
     more = f" ({detail})" if detail else ""
-    deed = f"{row['who'] or 'somebody'}: {row['deed']}: {row['kind']} {row['what']}{server}"
+    what = f"{row['kind']} {row['what']}".strip()
+    deed = f"{row['who'] or 'somebody'}: {row['deed']}: {what}{server}"
     click.echo(f"{_when(row['at'], 19)} {deed}, {where}{more}")
 
 

@@ -147,4 +147,4 @@ async def to_be_seen_as(hub: HubApi, name: str) -> Person:
 
 
 def _kind(whom: Party) -> str:
-    return "group" if whom.kind is Kind.GROUP else "person"
+    return "" if whom == HUB else whom.kind.value
