@@ -156,3 +156,17 @@ async def test_an_old_tab_takes_back_no_other_message_of_the_same_number(service
     assert "It is shown no more." in page.text
     page = await ada.post("admin/messages/end", number="1", at="")
     assert page.status_code == 404
+
+
+async def test_what_is_written_while_the_board_is_read_is_on_the_next_page(service):
+    class Slow(MemoryMessages):
+        async def live(self, now):
+            found = await super().live(now)
+            if not self.kept:
+                await self.add(message_from("@", "x", "boss"))
+                board.changed()
+            return found
+
+    board = messages.Board(Slow())
+    assert await board.of(None) == []
+    assert [one.text for one in await board.of(None)] == ["x"]

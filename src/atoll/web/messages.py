@@ -37,7 +37,8 @@ class Board:
         """Return what *person* is to see, and has not put away, the newest first."""
         now = time.monotonic()
         if not self._at or now - self._at > FRESH:
-            self._live, self._at = await self.messages.live(datetime.now(UTC)), now
+            self._at = now  # before we ask: what is changed while we do is asked for again
+            self._live = await self.messages.live(datetime.now(UTC))
         today = datetime.now(UTC)
         theirs = [one for one in self._live if one.goes_to(person)]
         theirs = [one for one in theirs if one.until is None or one.until > today]

@@ -24,7 +24,7 @@ from atoll.quantities import moment_or_span
 from atoll.web.hub_api import HubApi
 
 Row = dict[str, Any]
-AS = {"max_idle": "idle", "lifetime": "max_age"}  # what counts where the first is not said
+INSTEAD = {"max_idle": "idle", "lifetime": "max_age"}  # what counts where the first is not said
 GROUPED = {"person": Kind.PERSON, "group": Kind.GROUP}
 
 
@@ -172,7 +172,7 @@ async def allowed(atoll: Atoll, hub: HubApi, whom: Party) -> list[Row]:
 async def allowed_to(atoll: Atoll, person: Person | None) -> list[Row]:
     """Return what *person* may have now, and where each value comes from; ``None`` is unknown."""
     found = dict(await atoll.allowances.words(person))
-    for name, instead in AS.items():
+    for name, instead in INSTEAD.items():
         if found[name].value is None:
             found[name] = found[instead]
     return [
