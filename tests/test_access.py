@@ -8,24 +8,21 @@ import pytest
 from atoll.access import (
     GUESTS,
     HUB,
-    HUB_OFFICES,
     SERVERS,
     VOLUMES,
     Deed,
     Kind,
     Level,
-    Office,
     Party,
     Role,
     ServerDeed,
     Share,
-    check_office,
     may_in,
     party,
     roles,
     roles_in,
 )
-from atoll.errors import BadRequest, Refused
+from atoll.errors import BadRequest
 from atoll.people import Person
 from atoll.volumes import Volume
 
@@ -110,17 +107,6 @@ def test_what_is_the_hubs_is_read_by_those_who_have_signed_in_and_changed_by_non
     public = Volume("hub:x", HUB, "x", datetime.now(UTC), shares=(Share(HUB),))
     signed_in = who not in {"nobody", "visitor"}
     assert public.lets(PEOPLE[who], deed) == (signed_in and deed in {Deed.SEE, Deed.READ})
-
-
-@pytest.mark.parametrize("who", PEOPLE)
-@pytest.mark.parametrize("office", Office)
-def test_what_concerns_everybody_is_done_by_operators_alone(who, office):
-    assert set(HUB_OFFICES) == set(Office)
-    if who == "operator":
-        check_office(office, PEOPLE[who])
-    else:
-        with pytest.raises(Refused, match="Only an operator may"):
-            check_office(office, PEOPLE[who])
 
 
 def test_a_person_called_as_a_group_is_written_is_not_of_it():

@@ -4,7 +4,7 @@ import pytest
 
 from atoll.access import Kind, Party
 from atoll.allowances import Ruling, allowance, ends, rulings_from, shown, words
-from atoll.errors import BadSettings
+from atoll.errors import BadSettings, Changed
 from atoll.people import Person
 from atoll.settings import settings_from
 
@@ -104,6 +104,42 @@ def test_what_is_set_for_others_counts_for_nobody_else():
 def test_a_value_is_shown_as_it_can_be_sent_back(value):
     [one] = rulings_from(ADA, {"volume_quota": value}, "boss")
     assert shown("volume_quota", one.value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cpus", "1.2345678"), ("per_person", "1234567"), ("idle", "1234567s")]
+)
+def test_a_number_is_shown_with_all_its_digits(name, value):
+    [one] = rulings_from(ADA, {name: value}, "boss")
+    assert shown(name, one.value) == value
+
+
+SET = [Ruling(ADA, "memory", 4 * GIB, "carl"), Ruling(ADA, "cpus", 2.0, "carl")]
+
+
+def test_what_was_left_as_it_was_seen_is_not_set_again():
+    sent = {"memory": "2G", "was_memory": "2048M", "cpus": "3", "was_cpus": "2", "idle": ""}
+    [one] = rulings_from(ADA, sent, "boss", SET)
+    assert (one.name, one.value) == ("cpus", 3)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({"memory": "8G", "was_memory": "2G"}, "carl has set memory to 4G"),
+        ({"memory": "8G", "was_memory": ""}, "carl has set memory to 4G"),
+        ({"memory": "", "was_memory": "2G"}, "carl has set memory to 4G"),
+        ({"max_cpus": "8", "was_max_cpus": "4"}, "what was set of max cpus has been taken back"),
+    ],
+)
+def test_what_has_been_set_since_one_looked_is_told_and_not_replaced(sent, said):
+    with pytest.raises(Changed, match=said):
+        rulings_from(ADA, sent, "boss", SET)
+
+
+def test_what_is_set_already_as_one_wants_it_needs_no_word():
+    sent = {"memory": "4G", "was_memory": "2G", "max_cpus": "", "was_max_cpus": "4"}
+    assert rulings_from(ADA, sent, "boss", SET) == []
 
 
 @pytest.mark.parametrize(

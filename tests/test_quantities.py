@@ -1,10 +1,11 @@
 import contextlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atoll.quantities import parse_duration, parse_size
+from atoll.quantities import moment_or_span, parse_duration, parse_size, written_duration
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,27 @@ def test_durations_are_read_as_people_write_them(text, seconds):
 def test_nothing_breaks_the_reading_of_durations(text):
     with contextlib.suppress(ValueError):
         assert 0 <= parse_duration(text) < float("inf")
+
+
+@pytest.mark.parametrize("text", ["8h", "90m", "45s", "1234567s", "0.5s"])
+def test_durations_are_written_as_they_are_read(text):
+    assert written_duration(parse_duration(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-11-22", datetime(2026, 11, 22, tzinfo=UTC)),
+        ("2026-11-22T18:00", datetime(2026, 11, 22, 18, tzinfo=UTC)),
+        ("2026-11-22T18:00+02:00", datetime(2026, 11, 22, 16, tzinfo=UTC)),
+        ("2h", timedelta(hours=2)),
+    ],
+)
+def test_a_moment_is_of_the_time_zone_that_it_says(text, meant):
+    assert moment_or_span(text) == meant
+
+
+@pytest.mark.parametrize("text", ["soon", "", "9999999999999d", "0001-01-01T00:00+14:00"])
+def test_what_is_neither_a_moment_nor_a_duration_is_refused(text):
+    with pytest.raises(ValueError, match="“"):
+        moment_or_span(text)

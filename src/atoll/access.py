@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from atoll.errors import BadRequest, Refused
+from atoll.errors import BadRequest
 from atoll.people import Person
 
 LONGEST = 255  # characters of a person's or a group's name, as JupyterHub has it
@@ -119,27 +119,6 @@ VOLUMES: Mapping[Deed, frozenset[Role]] = {
 }
 
 
-class Office(StrEnum):
-    """What can be done with the hub as a whole, and with what is other people's."""
-
-    LOOK = "look at everybody's servers and costs"
-    READ_LOG = "read who did what"
-    STOP = "stop other people's servers"
-    LIMIT = "set what others may have"
-    TELL = "write messages to people"
-    SEE_AS = "see pages as others see them"
-
-
-HUB_OFFICES: Mapping[Office, frozenset[Role]] = {
-    Office.LOOK: frozenset({Role.OPERATOR}),
-    Office.READ_LOG: frozenset({Role.OPERATOR}),
-    Office.STOP: frozenset({Role.OPERATOR}),
-    Office.LIMIT: frozenset({Role.OPERATOR}),
-    Office.TELL: frozenset({Role.OPERATOR}),
-    Office.SEE_AS: frozenset({Role.OPERATOR}),
-}
-
-
 class ServerDeed(StrEnum):
     """What can be done with a server that people share."""
 
@@ -214,12 +193,6 @@ def alone(person: Person | None, owner: str) -> frozenset[Role]:
 def may(deed: Deed, whoever: frozenset[Role]) -> bool:
     """Say whether somebody with these roles may do that with a volume."""
     return not VOLUMES[deed].isdisjoint(whoever)
-
-
-def check_office(office: Office, person: Person | None) -> None:
-    """Raise `Refused` unless *person* may do that on this hub."""
-    if HUB_OFFICES[office].isdisjoint(roles(person, HUB)):
-        raise Refused(f"Only an operator may {office.value}.", hint="Ask the operator of this hub.")
 
 
 def parties(person: Person) -> tuple[Party, ...]:
@@ -370,6 +343,7 @@ DOORS: Mapping[str, Door] = {
     "POST api/admin/limits": Door(By.TOKEN, _OFFICE),
     "POST api/admin/messages": Door(By.TOKEN, _OFFICE),
     "POST api/admin/messages/end": Door(By.TOKEN, _OFFICE),
+    "POST api/admin/see-as": Door(By.TOKEN, _OFFICE),
     "POST messages/dismiss": Door(By.FORM, SIGNED_IN),
     "GET sign-in": _OPEN,
     "GET oauth_callback": _OPEN,
@@ -417,7 +391,7 @@ environments list, environments show, environments prune, environments pin, envi
 volumes list, volumes make, volumes change, volumes share, volumes unshare, volumes snapshot,
 volumes hand-over, volumes delete, volumes restore,
 admin people, admin servers, admin costs, admin log, admin stop, admin limits,
-admin messages, admin message, admin take-back
+admin messages, admin message, admin take-back, admin see-as
 """
 VERBS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys((" ".join(verb.split()) for verb in _HELD.split(",")), HOLDER),

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from atoll.access import Kind, Party, parties
-from atoll.errors import BadRequest
+from atoll.errors import BadRequest, Changed
 from atoll.people import Person
-from atoll.quantities import UNITS, written_duration
-from atoll.settings import GroupSettings, ServerSettings, Settings
+from atoll.quantities import UNITS, written_duration, written_number
+from atoll.settings import Settings
+from atoll.settings.sections import GroupSettings, ServerSettings
 
 WIDEST = ("none", "internet", "full")
 FOR_EVER = ("idle", "max_idle", "max_age", "lifetime")  # of these, 0 is the most
@@ -49,8 +50,11 @@ class Rulings(Protocol):
         """Return what is set, by whom it is for and by name."""
         ...
 
-    async def put(self, new: Iterable[Ruling]) -> None:
-        """Keep *new*, all or none; one of which the value is ``None`` takes the old one back."""
+    async def put(self, new: Iterable[Ruling], over: Iterable[Ruling] | None = None) -> None:
+        """Keep *new*, all or none; one of which the value is ``None`` takes the old one back.
+
+        *over* is what was set when that was decided: if it is not so any more, raise `Changed`.
+        """
         ...
 
     async def forget(self, whom: Party) -> None:
@@ -176,17 +180,43 @@ def ends(
     return shorter(lifetime, rules.max_age), shorter(unused, longest_idle(rules))
 
 
-def rulings_from(whom: Party, sent: Mapping[str, object], by: str) -> list[Ruling]:
-    """Return what *sent*, texts by name, sets for *whom*; an empty text takes it back.
+def rulings_from(
+    whom: Party, sent: Mapping[str, object], by: str, over: Iterable[Ruling] = ()
+) -> list[Ruling]:
+    """Return what *sent*, texts by name, changes for *whom*; an empty text takes it back.
 
-    Raises `BadRequest` with a sentence about the first that cannot be.
+    *over* is what is set for them now. ``was_NAME`` in *sent* is what its sender had seen there:
+    what they left as it was is nobody's to change, and what is another by now is not replaced.
+    Raises `BadRequest` with a sentence about the first that cannot be, and `Changed`.
     """
     if whom.kind is Kind.HUB:
         raise BadRequest(
             "What everybody may have is in atoll.toml, in [servers] and [volumes].",
             hint="Name a person or a group: ada, @maths.",
         )
-    return [Ruling(whom, name, _value(name, sent[name]), by) for name in NAMES if name in sent]
+    now = {one.name: one for one in over}
+    found, late = [], []
+    for name in (one for one in NAMES if one in sent):
+        new = Ruling(whom, name, _value(name, sent[name]), by)
+        was, there = f"was_{name}", now[name].value if name in now else None
+        seen = _value(name, sent[was]) if was in sent else there
+        if new.value in (seen, there):  # theirs to leave, or as they want it already
+            continue
+        found.append(new)
+        if seen != there:
+            late.append(_told(name, now.get(name)))
+    if late:
+        message = f"Meanwhile, for {whom}, {'; '.join(late)}. Nothing was set."
+        raise Changed(message, hint="Look at what is set now, and set it again if you still want.")
+    return found
+
+
+def _told(name: str, now: Ruling | None) -> str:
+    """Return in half a sentence what is set *now*, which somebody had not seen."""
+    words = name.replace("_", " ")
+    if now is None:
+        return f"what was set of {words} has been taken back"
+    return f"{now.by} has set {words} to {shown(name, now.value)}"
 
 
 def shown(name: str, value: Any) -> str:
@@ -201,7 +231,7 @@ def shown(name: str, value: Any) -> str:
         return ", ".join(value)
     if name in FOR_EVER:
         return written_duration(value) if value else "0"
-    return str(value) if name == "network" else f"{value:g}"
+    return str(value) if name == "network" else written_number(value)
 
 
 def _usual(settings: Settings, name: str) -> Any:

@@ -14,6 +14,7 @@
   x BuildFailed         a builder ran and did not produce an environment
   x Cancelled           somebody stopped it, or nobody waited any more
   x StartFailed         an engine could not bring the server up
+  x Changed             somebody else has changed it since one looked
   x Busy                a limit on how much may run at once is reached
   x Lacking             this machine lacks something that is needed
 
@@ -107,6 +108,13 @@ class Cancelled(AtollError):
 
     status = 409
     exit_code = 9
+
+
+class Changed(AtollError):
+    """Somebody else has changed it since whoever asks has looked."""
+
+    status = 409
+    exit_code = 13
 
 
 class StartFailed(AtollError):

@@ -16,7 +16,7 @@ from atoll.access import HUB, Party, party
 from atoll.errors import BadRequest
 from atoll.names import is_slug
 from atoll.people import Person
-from atoll.quantities import parse_duration
+from atoll.quantities import moment_or_span
 
 LONGEST = 500  # characters of a text
 FARTHEST = timedelta(days=3660)
@@ -112,15 +112,12 @@ def _moment(text: str, now: datetime) -> datetime | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        try:
-            found = now + timedelta(seconds=parse_duration(text))
-        except (ValueError, OverflowError):
-            message = "That is neither a moment nor a duration."
-            hint = "Write 2026-11-22T18:00, in UTC, or 2h for two hours from now."
-            raise BadRequest(message, hint=hint) from None
+        found = moment_or_span(text)
+        found = found if isinstance(found, datetime) else now + found
+    except (ValueError, OverflowError):
+        message = "That is neither a moment nor a duration."
+        hint = "Write 2026-11-22T18:00, in UTC, or 2h for two hours from now."
+        raise BadRequest(message, hint=hint) from None
     if not now < found < now + FARTHEST:
         raise BadRequest("A message ends in the future, within ten years.")
     return found

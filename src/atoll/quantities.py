@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
@@ -51,12 +53,35 @@ def parse_duration(text: object) -> float:
     return seconds
 
 
+def written_number(value: float) -> str:
+    """Write *value* exactly, and with digits alone: "2", "0.5", "1234567"."""
+    return f"{Decimal(str(value)):f}".removesuffix(".0")
+
+
 def written_duration(seconds: float) -> str:
     """Write *seconds* as `parse_duration` reads it: "8h", "90m", "45s"."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{written_number(seconds / length)}{unit}"
+    return f"{written_number(seconds)}s"
+
+
+def moment_or_span(text: str) -> datetime | timedelta:
+    """Return the moment that *text* means (in UTC if it does not say), or how long a time.
+
+    Raises `ValueError` for what is neither that nor a duration.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    try:
+        if found is None:
+            return timedelta(seconds=parse_duration(text))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError as error:
+        message = f"“{text}” is too far away"
+        raise ValueError(message) from error
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]

@@ -32,7 +32,7 @@ class There:
 @pytest.fixture
 def there(tmp_path, monkeypatch):
     """Ada, who has signed in to a hub by a token in the environment."""
-    service = make_service(tmp_path / "hub")
+    service = make_service(tmp_path / "hub", operator={"see_as": True})
     service.hub.users["ada"]["admin"] = False
     web = service.app
     with serving(joined(service, web)) as address:

@@ -101,7 +101,7 @@ def test_options_that_contradict_or_cannot_be_there_are_refused_before_it_is_ask
         ("share", "engine", "--with", "bob:own"): "nothing that somebody may do",
         ("build", "."): "is about this machine",
         ("up",): "is about this machine",
-        ("admin", "people"): "is about this machine",
+        ("backup",): "is about this machine",
     }.items():
         ran = there(*words, check=False)
         assert (ran.exit_code, said in ran.stderr) == (2, True), (words, ran.stderr)

@@ -34,7 +34,7 @@ def hub(tmp_path_factory, repository):
         tmp_path_factory.mktemp("hub"),
         sources={"allow": [repository.split("//")[1].split("/")[0]]},
         servers={"network": "none", "networks": ["none"], "memory": "1G"},
-        operator={"sample": 0},
+        operator={"sample": 0, "see_as": True},
     )
     try:
         one.start()
@@ -105,6 +105,27 @@ def test_a_launch_is_followed_over_a_restart_of_the_service(hub, repositories, a
     assert running.returncode == 0, [*lines, more]
     assert "slow is open at" in out
     atoll("stop", "slow")
+
+
+def test_an_operator_sees_the_same_from_elsewhere_and_on_the_machine(hub, atoll):
+    made = hub.api("POST", "users/admin/tokens", json={"note": "tests"}).json()
+    elsewhere = atoll.environ | {"ATOLL_TOKEN": made["token"]}
+    here = {name: value for name, value in elsewhere.items() if name != "ATOLL_HUB"}
+
+    def told(environ, *words):
+        command = [sys.executable, "-P", "-m", "atoll.cli", "--config", str(hub.file), "admin"]
+        ran = subprocess.run(
+            [*command, *words, "--json"], env=environ, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return json.loads(ran.stdout)
+
+    eventually(lambda: json.loads(atoll("list", "--json").stdout)[0]["state"] == "stopped")
+    seen = told(elsewhere, "see-as", "ada")
+    assert [(one["name"], one["state"]) for one in seen["servers"]] == [("slow", "stopped")]
+    assert told(here, "see-as", "ada") == seen
+    acts = told(elsewhere, "log", "--what", "see as")
+    assert [(one["way"], one["what"]) for one in acts] == [("program", "ada"), ("command", "ada")]
 
 
 def test_a_token_that_is_taken_back_is_said_to_be(hub, atoll):

@@ -8,7 +8,7 @@ import pytest
 
 from atoll.launching.room import LEAST, Room, party, queue_for
 from atoll.servers import Memory
-from atoll.settings import ServerSettings
+from atoll.settings.sections import ServerSettings
 
 MB = 1024**2
 

@@ -1,11 +1,15 @@
 """What operators set and say, on both real databases."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from atoll.access import HUB, Kind, Party
 from atoll.acts import ATOLL
 from atoll.allowances import Ruling
+from atoll.errors import Changed
 from atoll.messages import REMEMBERED, Level, message_from
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -33,6 +37,25 @@ async def test_two_operators_who_set_different_things_at_once_lose_neither(store
     names = [f"n{n}" for n in range(10)]
     await asyncio.gather(*(store.rulings.put([Ruling(ADA, one, 1, "b", NOW)]) for one in names))
     assert [one.name for one in await store.rulings.all()] == names
+
+
+async def test_of_two_who_set_the_same_at_once_one_is_told(store):
+    seen = []
+    for n, value in enumerate([1, 2, None, 3]):  # made, changed, taken back, made again
+        new = [Ruling(ADA, "cpus", value, by, NOW + timedelta(n)) for by in ("ann", "bea")]
+        both = [[one, Ruling(ADA, f"n{n}", 1, one.by, NOW)] for one in new]
+        done = await asyncio.gather(
+            *(store.rulings.put(one, seen) for one in both), return_exceptions=True
+        )
+        assert sorted(map(type, done), key=str) == [type(None), Changed], done
+        kept = await store.rulings.of([ADA])
+        assert len({one.by for one in kept if one.at == NOW and one.name == f"n{n}"}) == 1
+        seen = kept
+    [last] = [one for one in seen if one.name == "cpus"]
+    assert last.value == 3
+    with pytest.raises(Changed):
+        await store.rulings.put([replace(last, value=4)], [replace(last, at=NOW)])
+    assert last in await store.rulings.of([ADA])
 
 
 async def test_a_message_is_shown_until_it_ends_and_can_be_put_away(store):

@@ -8,7 +8,8 @@ import pytest
 from atoll.errors import AtollError, BadRequest
 from atoll.people import Person
 from atoll.servers import Network
-from atoll.settings import ServerSettings, settings_from
+from atoll.settings import settings_from
+from atoll.settings.sections import ServerSettings
 from atoll.web.launch_form import LaunchForm, most_cpus, request_from
 
 ADA = Person("ada")

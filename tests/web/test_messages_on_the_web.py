@@ -140,3 +140,33 @@ async def test_pages_are_there_while_messages_cannot_be_looked_up(people, monkey
     monkeypatch.setattr(MemoryMessages, "live", gone)
     monkeypatch.setattr(messages, "FRESH", 0.0)
     assert (await ada.get("servers")).status_code == 200
+
+
+async def test_an_old_tab_takes_back_no_other_message_of_the_same_number(service, people):
+    ada = await people("ada", "admin/messages")
+    seen = await service.store.messages.add(message_from("bob", "For bob.", "eve"))
+    service.store.messages.kept.clear()  # with bob
+    now = seen.at + timedelta(minutes=1)
+    await service.store.messages.add(message_from("@", "For all.", "eve", now=now))
+    page = await ada.post("admin/messages/end", number="1", at=seen.at.isoformat("T", "seconds"))
+    assert page.status_code == 409
+    assert "is another by now" in page.text
+    assert "For all." in (await ada.get("admin/messages")).text
+    page = await ada.post("admin/messages/end", number="1", at=now.isoformat("T", "seconds"))
+    assert "It is shown no more." in page.text
+    page = await ada.post("admin/messages/end", number="1", at="")
+    assert page.status_code == 404
+
+
+async def test_what_is_written_while_the_board_is_read_is_on_the_next_page(service):
+    class Slow(MemoryMessages):
+        async def live(self, now):
+            found = await super().live(now)
+            if not self.kept:
+                await self.add(message_from("@", "x", "boss"))
+                board.changed()
+            return found
+
+    board = messages.Board(Slow())
+    assert await board.of(None) == []
+    assert [one.text for one in await board.of(None)] == ["x"]

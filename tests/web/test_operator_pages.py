@@ -216,6 +216,6 @@ async def test_an_operator_sees_what_people_call_their_servers(service, browse, 
     service.store.costs.read = [reading("ada", "ma-b-these-b")]
     page = await ada.get("admin")
     assert '<span title="ma-b-these-b">Ma &lt;b&gt;thèse&lt;/b&gt;</span>' in page.text
-    assert "<td>Ma &lt;b&gt;thèse&lt;/b&gt;</td>" in page.text
+    assert 'data-label="Running">Ma &lt;b&gt;thèse&lt;/b&gt;</td>' in page.text
     [row] = (await ask("ada", "servers")).json()
     assert (row["name"], row["title"]) == ("ma-b-these-b", "Ma <b>thèse</b>")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from atoll.access import Kind, Party
@@ -58,7 +60,7 @@ async def test_what_is_set_on_the_page_counts_at_the_next_launch(service, browse
     [first, last] = [one for one in service.store.acts.kept if one.deed == "set limits"]
     assert (first.who, first.what, first.kind) == ("ada", "bob", "person")
     assert dict(first.detail) == {"max_memory": "8G", "per_person": "3"}
-    assert dict(last.detail) == {"max_memory": "", "per_person": "3"}
+    assert dict(last.detail) == {"max_memory": ""}
 
 
 async def test_a_plan_of_before_starts_with_what_is_allowed_now(service, browse):
@@ -167,3 +169,47 @@ async def test_what_cannot_be_written_down_is_not_set(service, browse):
     service.store.acts.error = Unreachable("The database does not answer.")
     assert (await ada.post("admin/limits", whom="bob", memory="1G")).status_code == 502
     assert service.store.rulings.kept == {}
+
+
+async def test_two_operators_do_not_undo_what_the_other_has_set(service, browse):
+    service.hub.add("eve", admin=True)
+    ada = browse()
+    seen = await fields_of(ada)
+    service.hub.signed_in = "eve"
+    eve = browse()
+    assert await fields_of(eve) == seen
+    await eve.post("admin/limits", whom="bob", **seen | {"memory": "3G", "cpus": "4"})
+    page = await ada.post("admin/limits", whom="bob", **seen | {"per_person": "5"})
+    assert "Set for bob." in page.text
+    assert set_for(service, "bob") == {"memory": 3 * GIB, "cpus": 4, "per_person": 5}
+    page = await ada.post("admin/limits", whom="bob", **seen | {"cpus": "1", "idle": "1h"})
+    assert page.status_code == 409
+    assert "Meanwhile, for bob, eve has set cpus to 4. Nothing was set." in page.text
+    assert set_for(service, "bob") == {"memory": 3 * GIB, "cpus": 4, "per_person": 5}
+    now = fields_in(page)
+    assert (now["cpus"], now["was_cpus"], now["idle"]) == ("1", "4", "1h")
+    assert (now["memory"], now["was_memory"]) == ("3G", "3G")  # theirs to leave
+    await ada.post("admin/limits", whom="bob", **now)
+    assert set_for(service, "bob") | {"cpus": 1, "idle": 3600} == set_for(service, "bob")
+
+
+async def fields_of(browser):
+    return fields_in(await browser.get("admin/limits?of=bob"))
+
+
+def fields_in(page):
+    found = re.findall(r'name="(\w+)" value="([^"]*)" maxlength', page.text)
+    return dict([*found, *re.findall(r'name="(was_\w+)" value="([^"]*)"', page.text)])
+
+
+def set_for(service, who):
+    return {name: one.value for (whom, name), one in service.store.rulings.kept.items()}
+
+
+async def test_programs_say_what_they_had_seen_if_it_matters_to_them(service, ask):
+    assert (await ask("ada", whom="bob", memory="1G", was_memory="")).status_code == 200
+    answer = await ask("ada", whom="bob", memory="2G", was_memory="")
+    assert (answer.status_code, answer.json()["kind"]) == (409, "Changed")
+    [row] = (await ask("ada", whom="bob", memory="2G", was_memory="1G")).json()
+    assert row["value"] == "2G"
+    assert (await ask("ada", whom="bob", memory="2G", was_memory=[1])).status_code == 400

@@ -9,6 +9,7 @@ from atoll.access import DOORS, SEEN_AS, By, Role
 from atoll.errors import Unreachable
 from atoll.web import disguise, sign_in
 from support.browsing import PREFIX, running
+from support.hub_stand_in import ACCESS
 from support.web_service import REPO, make_service
 
 MARK = "You can only look."
@@ -187,3 +188,53 @@ async def test_who_is_no_operator_sees_as_nobody(service, browse):
     assert (await bob.post("admin/see-as", person="bob")).status_code == 403
     assert MARK not in (await bob.get("servers")).text
     assert (await bob.post("see-as/end")).status_code == 200
+
+
+@pytest.fixture
+def ask(service, browse):
+    """Ask as a program of *who*'s to see as *person*."""
+    http = browse().http
+
+    async def call(who, person, *scopes):
+        token = service.hub.token_of(who, *(scopes or (ACCESS, "admin:servers")))
+        headers = {"Authorization": f"Bearer {token}"}
+        return await http.post(
+            f"{PREFIX}api/admin/see-as", json={"person": person}, headers=headers
+        )
+
+    return call
+
+
+async def test_a_program_gets_what_they_see_and_it_is_recorded_and_told_alike(
+    service, browse, ada, ask
+):
+    service.hub.signed_in = "bob"
+    bob = browse()
+    await bob.events(await bob.launch(REPO, name="thesis"))
+    await bob.post("volumes/make", volume="data")
+    seen = (await ask("ada", "bob")).json()
+    assert [(one["name"], one["state"]) for one in seen["servers"]] == [("thesis", "running")]
+    assert [one["volume"] for one in seen["volumes"]] == ["data"]
+    assert (seen["person"], seen["shared"]) == ("bob", [])
+    assert {"name": "per_person", "value": "10", "source": "everybody, atoll.toml"} in seen[
+        "limits"
+    ]
+    headers = {"Authorization": f"Bearer {service.hub.token_of('bob')}"}
+    for view in ("servers", "volumes", "shared"):
+        own = await bob.http.get(f"{PREFIX}api/{view}", headers=headers)
+        assert own.json() == seen[view]
+    last = service.store.acts.kept[-1]
+    assert (last.who, last.deed, last.what, last.way) == ("ada", "see as", "bob", "program")
+    assert "ada, an operator of this hub, looked at your pages" in (await bob.get("")).text
+
+
+@pytest.mark.parametrize(
+    ("who", "person", "status"),
+    [("bob", "bob", 403), ("ada", "boss", 403), ("ada", "nobody", 404), ("ada", "@maths", 400)],
+)
+async def test_a_program_sees_as_nobody_that_a_page_would_not(service, ask, who, person, status):
+    assert (await ask(who, person)).status_code == status
+    assert (await ask("ada", "bob", ACCESS)).status_code == 403  # a token that may little
+    service.store.acts.error = Unreachable("The database does not answer.")
+    assert (await ask("ada", "bob")).status_code == 502
+    assert service.store.messages.kept == {}

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
+from functools import update_wrapper
+from typing import Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from atoll.access import HUB, Kind, Party, party
 from atoll.acts import Search
-from atoll.allowances import rulings_from
-from atoll.app import Atoll, opened, wire
-from atoll.cli.acts import note_command
-from atoll.cli.common import as_json, human_size, me, print_table, show
-from atoll.errors import BadRequest, NotFound
-from atoll.hub.places import find_places
-from atoll.messages import Level, message_from
-from atoll.settings import Settings
+from atoll.cli.common import as_json, human_size, print_table, show
+from atoll.cli.office import Here
+from atoll.cli.seam import or_there
+from atoll.cli.there.office import There
+from atoll.cli.there.servers import print_servers
+from atoll.cli.volumes import print_volumes
+from atoll.client.models import Seen
+from atoll.errors import BadRequest
+from atoll.messages import Level
 from atoll.web import overview
-from atoll.web.hub_api import HubApi, hub_client
 
 Row = dict[str, Any]
-T = TypeVar("T")
+Office = Here | There
 NEXT = 1.0  # seconds between two looks at what has come
 MOST = 10_000  # acts that are shown at once
+
+
+def in_office(command: Callable[..., None]) -> Callable[..., Any]:
+    """Have *command* ask the hub of this machine, or with `--hub` the one elsewhere."""
+
+    def here(settings: Any, /, *args: Any, **options: Any) -> None:
+        command(Here(settings), *args, **options)
+
+    def there(hub: Any, /, *args: Any, **options: Any) -> None:
+        command(There(hub), *args, **options)
+
+    return or_there(there)(update_wrapper(here, command))
 
 
 @click.group()
@@ -44,18 +53,20 @@ def admin() -> None:
     atoll admin costs --by group         what this month has cost
     atoll admin limits @maths --memory 8G what a group or a person may have
     atoll admin message @ "Down at six."  tell people; take-back NUMBER ends it
+    atoll admin see-as ada               what she sees, if that is switched on; she is told
     atoll admin log --who ada --since 1d what she did, or had done to what is hers
 
-    On the machine of the hub, as whoever runs it. What you do is written down.
+    On the machine of the hub, as whoever runs it; or from elsewhere, as an operator who has signed
+    in: atoll --hub ADDRESS admin … What you do is written down.
     """  # noqa: D301 - click's own mark
 
 
 @admin.command()
 @as_json
-@click.pass_obj
-def people(settings: Settings, *, as_json: bool) -> None:
+@in_office
+def people(office: Office, *, as_json: bool) -> None:
     """List everybody whom the hub knows, while it runs, with their servers and costs."""
-    rows = _with_hub(settings, overview.people)
+    rows = office.people()
 
     def text() -> None:
         table = _table("Person", "Groups", "Running", "Servers", "Last seen", "CPU h", "GiB h")
@@ -63,7 +74,7 @@ def people(settings: Settings, *, as_json: bool) -> None:
             name = f"{row['person']}{' (operator)' * row['operator']}"
             groups, running = ", ".join(row["groups"]), ", ".join(row["running"])
             spent = (f"{row['cpu_hours']:.2f}", f"{row['memory_gib_hours']:.2f}")
-            _add(table, name, groups, running, row["servers"], row["last_seen"][:16], *spent)
+            _add(table, name, groups, running, row["servers"], _when(row["last_seen"]), *spent)
         print_table(table)
 
     show(rows, as_json=as_json, text=text)
@@ -71,10 +82,10 @@ def people(settings: Settings, *, as_json: bool) -> None:
 
 @admin.command()
 @as_json
-@click.pass_obj
-def servers(settings: Settings, *, as_json: bool) -> None:
+@in_office
+def servers(office: Office, *, as_json: bool) -> None:
     """List the servers that run, those first that use most memory."""
-    rows = _do(settings, overview.servers)
+    rows = office.servers()
 
     def text() -> None:
         if not rows:
@@ -83,7 +94,7 @@ def servers(settings: Settings, *, as_json: bool) -> None:
         table = _table("Server", "Memory", "Processors", "Since")
         for row in rows:
             memory, cpus = human_size(row["memory"]), f"{row['cpus']:.2f}"
-            _add(table, row["server"], memory, cpus, row["started"][:16])
+            _add(table, row["server"], memory, cpus, _when(row["started"]))
         print_table(table)
 
     show(rows, as_json=as_json, text=text)
@@ -95,14 +106,14 @@ def servers(settings: Settings, *, as_json: bool) -> None:
     "--by", type=click.Choice(["person", "group"]), default="person", help="Whose costs are added."
 )
 @as_json
-@click.pass_obj
-def costs(settings: Settings, *, month: str, by: str, as_json: bool) -> None:
+@in_office
+def costs(office: Office, *, month: str, by: str, as_json: bool) -> None:
     """Say what a month has cost: processors, memory that was used, and disk.
 
     Environments are everybody's: they are the row “@”. By group, who is in two counts for both, and
     who is in none for the row without a name.
     """
-    rows = _do(settings, lambda atoll: overview.costs(atoll, month, by))
+    rows = office.costs(month, by)
 
     def text() -> None:
         if not rows:
@@ -124,9 +135,9 @@ def costs(settings: Settings, *, month: str, by: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, MOST), default=100, help="The newest so many.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @as_json
-@click.pass_obj
+@in_office
 def log(
-    settings: Settings,
+    office: Office,
     *,
     who: str,
     what: str,
@@ -141,7 +152,7 @@ def log(
     """
     say = _line if as_json else _tell
     search = Search(who, what, overview.since(since), limit=limit)
-    rows = _do(settings, lambda atoll: overview.acts(atoll, search))[::-1]
+    rows = office.acts(search)[::-1]
     if as_json and not follow:
         show(rows, as_json=True, text=lambda: None)
         return
@@ -150,7 +161,7 @@ def log(
     while follow:
         time.sleep(NEXT)
         search = replace(search, after=rows[-1]["number"] if rows else search.after, limit=MOST)
-        rows = _do(settings, partial(overview.acts, search=search))[::-1]
+        rows = office.acts(search)[::-1]
         for row in rows:
             say(row)
 
@@ -158,20 +169,10 @@ def log(
 @admin.command()
 @click.argument("server", metavar="PERSON[/SERVER]")
 @as_json
-@click.pass_obj
-def stop(settings: Settings, server: str, *, as_json: bool) -> None:
+@in_office
+def stop(office: Office, server: str, *, as_json: bool) -> None:
     """Stop somebody's SERVER, or all of PERSON's. Their files stay."""
-    owner, slash, name = server.partition("/")
-    if not owner or (slash and not name):
-        raise BadRequest(f"“{server}” is no server.", hint="Write PERSON/SERVER, or PERSON.")
-
-    async def do(atoll: Atoll, hub: HubApi) -> list[str]:
-        await note_command(atoll.store.acts, "stop", "server", server, must=True)
-        return await overview.stop(hub, owner, name)
-
-    stopped = _with_hub(settings, do)
-    if name and not stopped:
-        raise NotFound(f"{server} does not run.", hint="atoll admin servers")
+    stopped, owner = office.stop(server), server.partition("/")[0]
     said = ", ".join(f"{owner}/{one}" for one in stopped) or f"nothing, as {owner} has none running"
     show({"stopped": stopped}, as_json=as_json, text=lambda: click.echo(f"Stopped {said}."))
 
@@ -191,8 +192,8 @@ def stop(settings: Settings, server: str, *, as_json: bool) -> None:
 @click.option("--max-age", metavar="TIME", help="The longest lifetime that may be asked for.")
 @click.option("--volume-quota", metavar="SIZE", help="What a volume may take, such as 50G.")
 @as_json
-@click.pass_obj
-def limits(settings: Settings, /, whom: str, *, as_json: bool, **sent: str | None) -> None:
+@in_office
+def limits(office: Office, /, whom: str, *, as_json: bool, **sent: str | None) -> None:
     """Say what a person or a group may have and why, or set it; without one, what is set.
 
     It goes over what atoll.toml says, from the next start of a server on. An empty value ("")
@@ -202,35 +203,35 @@ def limits(settings: Settings, /, whom: str, *, as_json: bool, **sent: str | Non
     if not whom:
         if given:
             raise BadRequest("For whom?", hint="atoll admin limits @maths --memory 8G")
-        rows = _do(settings, overview.limits)
+        rows = office.limits()
     elif given:
-        rows = _do(settings, partial(_limit, whom=party(whom), given=given))
+        rows = office.limit(whom, given)
     else:
-        rows = _with_hub(settings, partial(overview.allowed, whom=party(whom)))
+        rows = office.allowed(whom)
 
     def text() -> None:
         if not rows:
             click.echo("Nothing is set: what atoll.toml says counts.")
             return
-        table = _table(*(name.capitalize() for name in rows[0]))
-        for row in rows:
-            _add(table, *row.values())
-        print_table(table)
+        _print_all(rows)
 
     show(rows, as_json=as_json, text=text)
 
 
 @admin.command()
 @as_json
-@click.pass_obj
-def messages(settings: Settings, *, as_json: bool) -> None:
+@in_office
+def messages(office: Office, *, as_json: bool) -> None:
     """List the messages that people see now."""
-    rows = _do(settings, overview.messages)
+    rows = office.messages()
 
     def text() -> None:
+        if not rows:
+            click.echo("Nothing is shown to anybody now.")
+            return
         table = _table("Number", "To", "Message", "Level", "Until", "By")
         for row in rows:
-            until = (row["until"] or "taken back")[:16]
+            until = _when(row["until"]) if row["until"] else "it is taken back"
             to = row["server"] or row["whom"]
             _add(table, row["number"], to, row["text"], row["level"], until, row["by"])
         print_table(table)
@@ -246,85 +247,78 @@ def messages(settings: Settings, *, as_json: bool) -> None:
     "--level", type=click.Choice([one.value for one in Level]), default="notice", help="How loud."
 )
 @as_json
-@click.pass_obj
-def message(
-    settings: Settings, whom: str, text: str, *, until: str, level: str, as_json: bool
-) -> None:
+@in_office
+def message(office: Office, whom: str, text: str, *, until: str, level: str, as_json: bool) -> None:
     """Show TEXT at the top of people's pages: of everybody (@), a group, or a person."""
-    new = message_from(whom, text, me().name, level=level, until=until)
-
-    async def do(atoll: Atoll) -> Row:
-        detail = {"text": new.text, "level": new.level.value, "until": until}
-        to = "everybody" if new.whom == HUB else str(new.whom)
-        kind = "group" if new.whom.kind is Kind.GROUP else "person"
-        acts = atoll.store.acts
-        await note_command(acts, "write a message", kind, to, detail, must=True)
-        return overview.told(await atoll.store.messages.add(new))
-
-    row = _do(settings, do)
-    said = f"Message {row['number']} is shown. To end it: atoll admin take-back {row['number']}"
+    row = office.tell(whom, text, level, until)
+    end = f"{office.command} admin take-back {row['number']}"
+    said = f"Message {row['number']} is shown. To end it: {end}"
     show(row, as_json=as_json, text=lambda: click.echo(said))
 
 
 @admin.command("take-back")
 @click.argument("number", type=click.IntRange(1, 2**31 - 1))
 @as_json
-@click.pass_obj
-def take_back(settings: Settings, number: int, *, as_json: bool) -> None:
+@in_office
+def take_back(office: Office, number: int, *, as_json: bool) -> None:
     """Show the message NUMBER to nobody any more."""
-
-    async def do(atoll: Atoll) -> Row:
-        acts = atoll.store.acts
-        await note_command(acts, "take a message back", "message", str(number), must=True)
-        ended = await atoll.store.messages.end(number, datetime.now(UTC))
-        if ended is None:
-            message = f"There is no message {number}, or it has ended."
-            raise NotFound(message, hint="atoll admin messages")
-        return overview.told(ended)
-
-    row = _do(settings, do)
+    row = office.take_back(number)
     show(row, as_json=as_json, text=lambda: click.echo(f"Message {number} is shown no more."))
 
 
-async def _limit(atoll: Atoll, whom: Party, given: dict[str, str]) -> list[Row]:
-    new = rulings_from(whom, given, me().name)
-    kind = "group" if whom.kind is Kind.GROUP else "person"
-    await note_command(atoll.store.acts, "set limits", kind, str(whom), given, must=True)
-    await atoll.store.rulings.put(new)
-    return [row for row in await overview.limits(atoll) if row["whom"] == str(whom)]
+@admin.command("see-as")
+@click.argument("person")
+@as_json
+@in_office
+def see_as(office: Office, person: str, *, as_json: bool) -> None:
+    """Show what PERSON sees: servers, what is shared with them, volumes, limits; and only look.
 
+    Where [operator] see_as is on. It is written down, and PERSON is told.
+    """
+    seen = office.see_as(person)
 
-def _do(settings: Settings, deed: Callable[[Atoll], Awaitable[T]]) -> T:
-    async def do() -> T:
-        async with opened(wire(settings, trusted=True)) as atoll:
-            return await deed(atoll)
+    def text() -> None:
+        click.echo(f"{person} is told that you have looked.\n")
+        them = Seen.model_validate(seen)
+        if them.servers or them.shared:
+            print_servers(them.servers, them.shared)
+        else:
+            click.echo(f"{person} has no servers.")
+        click.echo()
+        if seen["volumes"]:
+            print_volumes(seen["volumes"])
+        else:
+            click.echo(f"{person} has no volumes.")
+        click.echo()
+        _print_all(seen["limits"])
 
-    return asyncio.run(do())
-
-
-def _with_hub(settings: Settings, deed: Callable[[Atoll, HubApi], Awaitable[T]]) -> T:
-    """Do it with JupyterHub's API, as Atoll's service, whose secret is in the data folder."""
-
-    async def do(atoll: Atoll) -> T:
-        places = find_places(settings)
-        async with hub_client(places.hub_api, places.secret("service_token")) as http:
-            return await deed(atoll, HubApi(http))
-
-    return _do(settings, do)
+    show(seen, as_json=as_json, text=text)
 
 
 def _tell(row: Row) -> None:
-    at = datetime.fromisoformat(row["at"]).astimezone(UTC)
     detail = "; ".join(f"{name}: {value}" for name, value in row["detail"].items())
     where = f"{row['way']} {row['address']}".strip()
     server = f" in {row['server']}" if row["server"] not in {"", row["what"]} else ""
     more = f" ({detail})" if detail else ""
-    deed = f"{row['who'] or 'somebody'}: {row['deed']}: {row['kind']} {row['what']}{server}"
-    click.echo(f"{at:%Y-%m-%d %H:%M:%S} {deed}, {where}{more}")
+    what = f"{row['kind']} {row['what']}".strip()
+    deed = f"{row['who'] or 'somebody'}: {row['deed']}: {what}{server}"
+    click.echo(f"{_when(row['at'], 19)} {deed}, {where}{more}")
 
 
 def _line(row: Row) -> None:
     click.echo(json.dumps(row))
+
+
+def _when(text: str, most: int = 16) -> str:
+    """Write a moment that a row has, in UTC, for people; to the minute, or as far as *most*."""
+    return text[:most].replace("T", " ")
+
+
+def _print_all(rows: list[Row]) -> None:
+    table = _table(*(name.capitalize() for name in rows[0]))
+    for row in rows:
+        _add(table, *(_when(value) if name == "at" else value for name, value in row.items()))
+    print_table(table)
 
 
 def _table(*columns: str) -> Table:

@@ -31,7 +31,8 @@ from atoll.launching import Clock, LaunchRequest
 from atoll.launching.room import Room, queue_for
 from atoll.queue import Place
 from atoll.servers import Network, ServerPlan, older_files
-from atoll.settings import ServerSettings, Settings
+from atoll.settings import Settings
+from atoll.settings.sections import ServerSettings
 from atoll.sources import Target
 from atoll.sources.pairs import halves
 from atoll.sources.parsing import check_opening, parse

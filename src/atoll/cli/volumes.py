@@ -28,7 +28,8 @@ quota = click.option(
 )
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def print_volumes(rows: list[dict[str, Any]]) -> None:
+    """Print *rows*, the facts of volumes, for people."""
     if not rows:
         click.echo("There are no volumes. `atoll volumes make NAME` makes one.")
         return
@@ -77,12 +78,12 @@ def volumes(ctx: click.Context) -> None:
 @volumes.command("list")
 @click.option("--all", "everybodys", is_flag=True, help="Everybody's, for operators.")
 @as_json
-@or_there(there.listing(_print))
+@or_there(there.listing(print_volumes))
 def list_volumes(settings: Settings, *, everybodys: bool = False, as_json: bool = False) -> None:
     """List the volumes that you have, or share, or may read; with their size and servers."""
     known = _do(settings, lambda atoll: listed(atoll.keeper, me(), everybodys=everybodys))
 
-    show(known, as_json=as_json, text=lambda: _print(known))
+    show(known, as_json=as_json, text=lambda: print_volumes(known))
 
 
 @volumes.command()

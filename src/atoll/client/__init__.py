@@ -57,7 +57,7 @@ class Hub:
 
     def me(self) -> Me:
         """Return whose token it is, if the hub is of a version that we understand."""
-        me = self._ask(Me, "GET", "me")
+        me = self.ask(Me, "GET", "me")
         if me.interface != INTERFACE:
             message = f"The hub runs Atoll {me.atoll[:40]}, and this is {atoll.__version__}."
             newer = me.interface > INTERFACE
@@ -67,11 +67,11 @@ class Hub:
 
     def launch(self, form: Mapping[str, Any]) -> Launched:
         """Begin a launch of what *form*'s fields say; see ``POST api/launches``."""
-        return self._ask(Launched, "POST", "launches", json=dict(form))
+        return self.ask(Launched, "POST", "launches", json=dict(form))
 
     def answer(self, launch: str, how: str) -> Launched:
         """Begin a launch that goes on where *launch* asked, by *how*: update, new or leave."""
-        return self._ask(Launched, "POST", f"launches/{_part(launch)}/answer", json={"how": how})
+        return self.ask(Launched, "POST", f"launches/{_part(launch)}/answer", json={"how": how})
 
     def follow(self, launch: Launched, tell: Tell) -> Launched:
         """Tell what happens until it is over, and return how it ended.
@@ -87,9 +87,9 @@ class Hub:
                     for message in messages(answer):
                         failures = 0
                         if message.event == "over":
-                            return self._read(Launched, message.data)
+                            return self.read(Launched, message.data)
                         seen = message.id if re.fullmatch(r"[\w.-]{1,100}", message.id) else seen
-                        tell(self._read(Told, message.data).event)
+                        tell(self.read(Told, message.data).event)
                 broke = Broken(f"{self.address} tells no more of it.", hint="Look there later.")
             except Broken as error:
                 broke = error
@@ -100,19 +100,19 @@ class Hub:
 
     def servers(self) -> list[Server]:
         """Return the person's own servers."""
-        return self._ask(list[Server], "GET", "servers")
+        return self.ask(list[Server], "GET", "servers")
 
     def shared(self) -> list[Shared]:
         """Return the servers that others let the person into."""
-        return self._ask(list[Shared], "GET", "shared")
+        return self.ask(list[Shared], "GET", "shared")
 
     def start(self, name: str) -> Started:
         """Start a server of one's own, as it was."""
-        return self._ask(Started, "POST", f"servers/{_part(name)}/start", json={})
+        return self.ask(Started, "POST", f"servers/{_part(name)}/start", json={})
 
     def update(self, name: str) -> Launched:
         """Begin a launch of what the repository of a server of one's own is now."""
-        return self._ask(Launched, "POST", f"servers/{_part(name)}/update", json={})
+        return self.ask(Launched, "POST", f"servers/{_part(name)}/update", json={})
 
     def stop(self, name: str) -> None:
         """Stop a server of one's own."""
@@ -128,26 +128,28 @@ class Hub:
 
     def people(self, owner: str, name: str) -> People:
         """Return who is let into a server."""
-        return self._ask(People, "GET", f"servers/{_part(owner)}/{_part(name)}/people")
+        return self.ask(People, "GET", f"servers/{_part(owner)}/{_part(name)}/people")
 
     def people_deed(self, owner: str, name: str, deed: str, **sent: str | bool) -> People:
         """Let somebody in or no more, as ``POST api/servers/…/people/DEED`` has it."""
         path = f"servers/{_part(owner)}/{_part(name)}/people/{deed}"
-        return self._ask(People, "POST", path, json=sent)
+        return self.ask(People, "POST", path, json=sent)
 
     def volumes(self, *, everybodys: bool = False) -> list[Volume]:
         """Return the volumes that the person has, or may read; everybody's, for operators."""
         query = {"all": ""} if everybodys else {}
-        return self._ask(list[Volume], "GET", "volumes", params=query)
+        return self.ask(list[Volume], "GET", "volumes", params=query)
 
     def volume_deed(self, deed: str, sent: Mapping[str, Any]) -> Volume:
         """Do *deed* with a volume, as ``POST api/volumes/DEED`` has it; return it as it is then."""
-        return self._ask(Volume, "POST", f"volumes/{deed}", json=dict(sent))
+        return self.ask(Volume, "POST", f"volumes/{deed}", json=dict(sent))
 
-    def _ask(self, kind: type[Some], method: str, path: str, **sent: Any) -> Some:
-        return self._read(kind, ask(self.http, method, path, **sent))
+    def ask(self, kind: type[Some], method: str, path: str, **sent: Any) -> Some:
+        """Return what the hub answers at *path* of its API, if it has the form of *kind*."""
+        return self.read(kind, ask(self.http, method, path, **sent))
 
-    def _read(self, kind: type[Some], told: Any) -> Some:
+    def read(self, kind: type[Some], told: Any) -> Some:
+        """Return what the hub has *told*, if it has the form of *kind*."""
         try:
             return TypeAdapter(kind).validate_python(told)
         except ValidationError as error:

@@ -159,3 +159,102 @@ class Volume(BaseModel):
     made: str
     deleted: str | None
     may: list[str]
+
+
+class PersonKnown(BaseModel):
+    """Somebody whom the hub knows, with what they cost this month, as operators see them."""
+
+    person: str
+    operator: bool
+    groups: list[str]
+    running: list[str]
+    servers: int
+    last_seen: str
+    cpu_hours: float
+    memory_gib_hours: float
+
+
+class Used(BaseModel):
+    """A server that runs, and what it used when it was last measured; memory in bytes."""
+
+    server: str
+    owner: str
+    name: str
+    title: str = ""
+    cpus: float
+    memory: int
+    started: str
+    measured: str
+
+
+class Spent(BaseModel):
+    """What somebody, or a group, has cost in a month."""
+
+    who: str
+    cpu_hours: float
+    memory_gib_hours: float
+    server_gib_days: float
+    volume_gib_days: float
+    environment_gib_days: float
+
+
+class Done(BaseModel):
+    """Who did what to what, when and from where."""
+
+    number: int
+    at: str
+    who: str
+    deed: str
+    kind: str
+    what: str
+    server: str
+    way: str
+    address: str
+    detail: dict[str, str]
+
+
+class Limit(BaseModel):
+    """What an operator has set for somebody, or a group."""
+
+    whom: str
+    name: str
+    value: str
+    by: str
+    at: str
+
+
+class Allowed(BaseModel):
+    """What somebody may have, and where that is from."""
+
+    name: str
+    value: str
+    source: str
+
+
+class Message(BaseModel):
+    """What an operator tells people at the top of their pages."""
+
+    number: int
+    whom: str
+    server: str
+    text: str
+    level: str
+    by: str
+    at: str
+    until: str | None
+
+
+class Stopped(BaseModel):
+    """The names of servers of one person that were stopped."""
+
+    stopped: list[str]
+
+
+class Seen(BaseModel):
+    """What somebody sees of the hub."""
+
+    person: str
+    servers: list[Server]
+    shared: list[Shared]
+    volumes: list[Volume]
+    limits: list[Allowed]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -22,7 +21,7 @@ from tornado.web import HTTPError
 from traitlets import List, Set, Unicode
 
 from atoll.hub.groups import fit
-from atoll.hub.identities import Identities
+from atoll.hub.leaving import Owned
 
 CLAIM = "https://purl.imsglobal.org/spec/lti/claim/"
 TEACHES = "http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor"
@@ -88,7 +87,7 @@ class Callback(LTI13CallbackHandler):  # type: ignore[misc]
         return token
 
 
-class Lti(LTI13Authenticator):  # type: ignore[misc]
+class Lti(Owned, LTI13Authenticator):  # type: ignore[misc]
     """People of one learning platform."""
 
     login_handler = Login
@@ -96,7 +95,6 @@ class Lti(LTI13Authenticator):  # type: ignore[misc]
 
     platform = Unicode(config=True, help="What people know the platform by.")
     deployments = List(Unicode(), config=True, help="From which people may come; empty: any.")
-    identities = Unicode(config=True, help="The folder that says whose each name is.")
     let_in = Set(Unicode(), config=True, help="Courses whose people may come in.")
     _keys: jwt.PyJWKClient | None = None
 
@@ -143,15 +141,9 @@ class Lti(LTI13Authenticator):  # type: ignore[misc]
         if not isinstance(account, str) or not account:
             message = "%s did not say who you are. Ask your teacher to let it."
             raise HTTPError(403, message, self.platform)
-        whose = Identities(Path(self.identities))
-        if not whose.claim(found["name"], f"{self.issuer} {account}"):
+        if not self.whose.claim(found["name"], f"{self.issuer} {account}"):
             message = "“%s” is somebody else here, who has another account. Ask the operator."
             raise HTTPError(403, message, found["name"])
-
-    def delete_user(self, user: Any) -> None:
-        """Let somebody else have the name, since nothing is left of whose it was."""
-        Identities(Path(self.identities)).forget(user.name)
-        super().delete_user(user)
 
 
 def courses(token: dict[str, Any]) -> list[str]:

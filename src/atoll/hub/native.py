@@ -21,6 +21,7 @@ from nativeauthenticator.orm import UserInfo
 from tornado.web import HTTPError, authenticated
 from traitlets import Unicode
 
+from atoll.hub.leaving import Leaving
 from atoll.people import unfit
 
 OPERATOR = "admin"
@@ -29,7 +30,7 @@ MOST_WAITING = 200
 TRIES, PAUSE = 10, 60  # wrong passwords in a row, and seconds until the next one is looked at
 
 
-class Native(NativeAuthenticator):  # type: ignore[misc]
+class Native(Leaving, NativeAuthenticator):  # type: ignore[misc]
     """Accounts that are made here."""
 
     operator_password = Unicode(config=True, help="The password of `admin`, who approves others.")

@@ -7,7 +7,6 @@ and errors of the other site that a person can read.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from oauthenticator.generic import GenericOAuthenticator
@@ -19,7 +18,7 @@ from tornado.web import HTTPError
 from traitlets import Dict, Unicode
 
 from atoll.hub.groups import fit
-from atoll.hub.identities import Identities
+from atoll.hub.leaving import Owned
 from atoll.sign_in import check_address
 
 NOT_ALLOWED = (
@@ -59,7 +58,7 @@ class Callback(OAuthCallbackHandler):  # type: ignore[misc]
             raise HTTPError(400, message, self.authenticator.login_service, code)
 
 
-class Site(OAuthenticator):  # type: ignore[misc]
+class Site(Owned, OAuthenticator):  # type: ignore[misc]
     """What is the same for all sites, before an authenticator of oauthenticator's."""
 
     login_handler = Login
@@ -67,7 +66,6 @@ class Site(OAuthenticator):  # type: ignore[misc]
     account_claim = "id"  # what stays the same for one person, whatever they are called
 
     authority = Unicode(config=True, help="Which site this is.")
-    identities = Unicode(config=True, help="The folder that says whose each name is.")
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
@@ -107,16 +105,9 @@ class Site(OAuthenticator):  # type: ignore[misc]
         account = found["auth_state"][self.user_auth_state_key].get(self.account_claim)
         if not isinstance(account, str | int) or not str(account):
             raise self.refusal(f"did not say who you are (no “{self.account_claim}”)")
-        if not Identities(Path(self.identities)).claim(
-            found["name"], f"{self.authority} {account}"
-        ):
+        if not self.whose.claim(found["name"], f"{self.authority} {account}"):
             message = "“%s” is somebody else here, who has another account. Ask the operator."
             raise HTTPError(403, message, found["name"])
-
-    def delete_user(self, user: Any) -> None:
-        """Let somebody else have the name, since nothing is left of whose it was."""
-        Identities(Path(self.identities)).forget(user.name)
-        super().delete_user(user)
 
     async def groups_of(self, auth_state: dict[str, Any]) -> Any:
         """Return the names of the groups that a person is in."""

@@ -138,7 +138,7 @@ def _several(c: Any, way: Several, places: Places) -> None:
 
 
 def _password(c: Any, way: Way, places: Places) -> None:  # noqa: ARG001 - all are called alike
-    c.JupyterHub.authenticator_class = "shared-password"
+    c.JupyterHub.authenticator_class = "atoll.hub.leaving.Password"
     c.SharedPasswordAuthenticator.admin_password = places.secret(places.password.name)
     # Said of this authenticator only: with an operator's own one, whoever is called “admin” there
     # is nobody special.

@@ -15,7 +15,7 @@ from atoll.allowances import ends, shorter
 from atoll.launching.wishes import Wishes, usual_limits
 from atoll.people import Person
 from atoll.servers import Ends, Network
-from atoll.settings import ServerSettings
+from atoll.settings.sections import ServerSettings
 from atoll.sources import RepoRef, Target
 
 WIDER = (Network.NONE, Network.INTERNET, Network.FULL)  # each reaches more than the one before

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from atoll.errors import AtollError, BadSettings
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
-from atoll.settings import PreparedSettings, ServerSettings
+from atoll.settings.sections import PreparedSettings, ServerSettings
 from atoll.sources.parsing import parse
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from atoll.people import VISITOR
 from atoll.queue import Bound, Queue, about
 from atoll.servers import Memory
-from atoll.settings import ServerSettings
+from atoll.settings.sections import ServerSettings
 
 LEAST = 64 * 1024**2  # bytes; a server takes a third of it when it has just started, and grows
 

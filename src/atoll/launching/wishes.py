@@ -18,7 +18,7 @@ from atoll.names import is_slug, title_of
 from atoll.people import Person
 from atoll.quantities import parse_duration, parse_size, written_duration
 from atoll.servers import Ends, Limits, Network
-from atoll.settings import SOONEST, ServerSettings
+from atoll.settings.sections import SOONEST, ServerSettings
 from atoll.sources import Target
 from atoll.sources.binder import query_of
 from atoll.volumes import Wish

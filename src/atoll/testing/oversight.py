@@ -10,7 +10,7 @@ from atoll.access import Party
 from atoll.accounting.costs import Cost, Reading, Thing
 from atoll.acts import ATOLL, Act, Search
 from atoll.allowances import Ruling
-from atoll.errors import AtollError
+from atoll.errors import AtollError, Changed
 from atoll.messages import Message
 
 
@@ -98,8 +98,13 @@ class MemoryRulings:
         """Return what is set, by whom it is for and by name."""
         return sorted(self.kept.values(), key=lambda one: (one.whom.kind, one.whom.name, one.name))
 
-    async def put(self, new: Iterable[Ruling]) -> None:
+    async def put(self, new: Iterable[Ruling], over: Iterable[Ruling] | None = None) -> None:
         """Keep *new*; one of which the value is ``None`` takes the old one back."""
+        new = list(new)
+        if over is not None:
+            seen = {(one.whom, one.name): one for one in over}
+            if any(self.kept.get(key) != seen.get(key) for key in ((o.whom, o.name) for o in new)):
+                raise Changed("Somebody else has just set it.")
         for one in new:
             self.kept[one.whom, one.name] = one
             if one.value is None:

@@ -221,6 +221,7 @@ def _pages(prefix: str) -> list[Route]:
         post("api/admin/limits", limits.set_limits_for_programs),
         post("api/admin/messages", messages.write_for_programs),
         post("api/admin/messages/end", messages.end_for_programs),
+        post("api/admin/see-as", see_as.see_for_programs),
         post("messages/dismiss", messages.dismiss),
         get("sign-in", sign_in.begin),
         get("oauth_callback", sign_in.end),

@@ -7,11 +7,10 @@ its own: what its person asked for, within what they may have.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +24,7 @@ from atoll.allowances import Allowances, ends
 from atoll.errors import AtollError
 from atoll.people import Person
 from atoll.servers import Plans, Stop, Stops, Why
+from atoll.web.now_and_then import now_and_then
 
 People = Callable[[], Awaitable[Mapping[str, Person]]]
 
@@ -66,23 +66,10 @@ class Culler:
         where = (environ["ATOLL_PROXY_URL"], environ["ATOLL_IDLE_TOKEN"])
         return cls(*where, people, allowances, plans, stops, acts)
 
-    @contextlib.asynccontextmanager
-    async def culling(self) -> AsyncIterator[None]:
-        """Look now and then for as long as the service runs."""
-        task = asyncio.create_task(self._look_for_ever(), name="stop idle servers")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _look_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self.allowances.settings.pause)
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
-                log.warning("could not look for idle servers: %r", error)
+    def culling(self) -> AbstractAsyncContextManager[None]:
+        """Look now and then for as long as the service runs; whatever breaks a look is usual."""
+        pause = self.allowances.settings.pause
+        return now_and_then("stop idle servers", self.look, pause, wait=pause, usual=Exception)
 
     async def look(self) -> None:
         """Stop what is to be stopped now."""

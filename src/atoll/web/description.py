@@ -91,9 +91,10 @@ MESSAGE = _object(
     _texts("whom", "server", "text", "level", "by", "at")
     | {"number": {"type": "integer"}, "until": {"type": ["string", "null"]}}
 )
-SENT_LIMITS: dict[str, Schema] = _texts("whom", *NAMES)
+SENT_LIMITS: dict[str, Schema] = _texts("whom", *NAMES, *(f"was_{name}" for name in NAMES))
 SENT_MESSAGE = {**_texts("whom", "text", "until"), "level": {"enum": [*Level]}}
 NUMBER: dict[str, Schema] = {"number": {"type": ["string", "integer"]}}
+SENT_END = {**NUMBER, "at": TEXT}
 COSTS, ACTS = _texts("month", "by"), _texts("who", "what", "since", "before", "after")
 MY_LAUNCH = _object(
     _texts("id", "state", "name", "version", "url", "error", "hint", "kind", "proposal")
@@ -117,6 +118,15 @@ MY_SERVER = _object(
         )
     )
     | {"bytes": SIZE, "temporary": {"type": "boolean"}}
+)
+SEEN = _object(
+    {
+        "person": TEXT,
+        "servers": {"type": "array", "items": MY_SERVER},
+        "shared": {"type": "array", "items": {"type": "object"}},
+        "volumes": {"type": "array", "items": LISTED},
+        "limits": {"type": "array", "items": _object(_texts("name", "value", "source"))},
+    }
 )
 STARTED = _object({"name": TEXT, "launch": {"anyOf": [MY_LAUNCH, {"type": "null"}]}})
 TICK: Schema = {"type": ["boolean", "string"]}
@@ -142,13 +152,14 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST admin/see-as": _texts("person"),
     "POST admin/limits": SENT_LIMITS,
     "POST admin/messages": SENT_MESSAGE,
-    "POST admin/messages/end": NUMBER,
+    "POST admin/messages/end": SENT_END,
     "POST messages/dismiss": {**NUMBER, "next": TEXT},
     "GET api/admin/{view}": {**COSTS, **ACTS, "of": TEXT},
     "POST api/admin/stop": _texts("server"),
+    "POST api/admin/see-as": _texts("person"),
     "POST api/admin/limits": SENT_LIMITS,
     "POST api/admin/messages": SENT_MESSAGE,
-    "POST api/admin/messages/end": NUMBER,
+    "POST api/admin/messages/end": SENT_END,
     "GET sign-in": _texts("next"),
     "GET oauth_callback": _texts("code", "state"),
     "POST launches": {**LAUNCH, "trust": TEXT},
@@ -190,7 +201,8 @@ ANSWERED: Mapping[str, tuple[str, Schema]] = {
     "POST api/volumes/{deed}": (JSON, VOLUME),
     "GET admin/costs.csv": ("text/csv", TEXT),
     "GET api/admin/{view}": (JSON, {"type": "array", "items": {"type": "object"}}),
-    "POST api/admin/stop": (JSON, _object(_texts("stopped"))),
+    "POST api/admin/stop": (JSON, _object({"stopped": {"type": "array", "items": TEXT}})),
+    "POST api/admin/see-as": (JSON, SEEN),
     "POST api/admin/limits": (
         JSON,
         {"type": "array", "items": _object(_texts("whom", "name", "value", "by", "at"))},

@@ -11,9 +11,9 @@ from itsdangerous import BadSignature
 from starlette.requests import Request
 from starlette.responses import Response
 
-from atoll.access import Kind, party
-from atoll.errors import BadRequest, NotFound, Refused
+from atoll.errors import NotFound, Refused
 from atoll.people import Person
+from atoll.web.deeds import to_be_seen_as
 from atoll.web.guard import origin_of
 from atoll.web.site import site_of
 
@@ -35,26 +35,9 @@ async def person_seen_as(request: Request, operator: Person, session_mark: str) 
     if (who, mark) != (operator.name, session_mark):
         return None
     try:
-        return await to_be_seen_as(request, name)
+        return await to_be_seen_as(site.hub, name)
     except (NotFound, Refused):
         return None
-
-
-async def to_be_seen_as(request: Request, name: str) -> Person:
-    """Return who is called *name*, as one can be seen as them.
-
-    Raises `BadRequest`, `NotFound` and `Refused`.
-    """
-    whom = party(name)
-    if whom.kind is not Kind.PERSON:
-        raise BadRequest("One sees as a person does, not as a group.")
-    user = await site_of(request).hub.user(whom.name)
-    found = Person(user.name, user.groups)
-    if user.admin:
-        raise Refused(f"{name} is an operator, too.", hint="Nobody sees as another operator does.")
-    if found.visitor:
-        raise Refused("Visitors have no pages of their own.")
-    return found
 
 
 def put_on(request: Request, response: Response, name: str, who: str, session_mark: str) -> None:

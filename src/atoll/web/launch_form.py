@@ -10,7 +10,7 @@ from atoll.errors import BadRequest, Refused
 from atoll.launching import LaunchRequest
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
-from atoll.settings import AccessSettings, ServerSettings
+from atoll.settings.sections import AccessSettings, ServerSettings
 from atoll.sources import Target, written
 from atoll.web.links import field_from
 from atoll.web.recognition import target_of

@@ -13,19 +13,19 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from atoll.settings import Settings
-from atoll.web.repeating import repeating
+from atoll.web.now_and_then import now_and_then
 
 PAUSE, DAY = 3600, 86400  # seconds
 
 
 def clearing_up(settings: Settings) -> AbstractAsyncContextManager[None]:
     """Look now and then, for as long as the service runs, for logs that are old enough to go."""
+    kept = settings.operator.log_days * DAY
 
     async def look() -> None:
-        if days := settings.operator.log_days:
-            await asyncio.to_thread(clear_up, settings.data / "logs", time.time() - days * DAY)
+        await asyncio.to_thread(clear_up, settings.data / "logs", time.time() - kept)
 
-    return repeating("clearing up old logs", look, PAUSE)
+    return now_and_then("clear logs up", look, PAUSE) if kept else contextlib.nullcontext()
 
 
 def clear_up(folder: Path, before: float) -> None:

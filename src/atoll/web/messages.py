@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import HUB, Kind, Office, check_office
 from atoll.errors import BadRequest, NotFound
-from atoll.messages import Level, Message, Messages, message_from
+from atoll.messages import Level, Message, Messages
 from atoll.people import Person
 from atoll.web import overview
-from atoll.web.acts import note_act
+from atoll.web.deeds import Operator
 from atoll.web.guard import inside
-from atoll.web.office import by_token, operator
+from atoll.web.office import by_form, by_token
 from atoll.web.pages import page
-from atoll.web.sign_in import posted
+from atoll.web.sign_in import posted, session_of
 from atoll.web.site import site_of
-from atoll.web.volumes import object_of, text_of
+from atoll.web.volumes import Fields, object_of, text_of
 
 FRESH = 5.0  # seconds for which what is on the board is believed; commands write past us
 
@@ -39,7 +37,8 @@ class Board:
         """Return what *person* is to see, and has not put away, the newest first."""
         now = time.monotonic()
         if not self._at or now - self._at > FRESH:
-            self._live, self._at = await self.messages.live(datetime.now(UTC)), now
+            self._at = now  # before we ask: what is changed while we do is asked for again
+            self._live = await self.messages.live(datetime.now(UTC))
         today = datetime.now(UTC)
         theirs = [one for one in self._live if one.goes_to(person)]
         theirs = [one for one in theirs if one.until is None or one.until > today]
@@ -55,7 +54,7 @@ class Board:
 
 async def show_messages(request: Request) -> Response:
     """GET admin/messages: what is told to whom, and a form."""
-    session, site = await operator(request, Office.LOOK)
+    session, site = await session_of(request), site_of(request)
     rows = await overview.messages(site.atoll)
     levels = {Level.NOTICE: "Something to know", Level.WARNING: "Something not to miss"}
     done = {"written": "It is shown now.", "ended": "It is shown no more."}.get(
@@ -66,30 +65,26 @@ async def show_messages(request: Request) -> Response:
 
 async def write(request: Request) -> Response:
     """POST admin/messages: tell ``whom`` the ``text``."""
-    session, sent = await posted(request)
-    check_office(Office.TELL, session.person)
-    await _write(request, session.name, sent)
+    await _write(request, *await by_form(request))
     return _back(request, "written")
 
 
 async def end(request: Request) -> Response:
-    """POST admin/messages/end: take the message ``number`` back."""
-    session, sent = await posted(request)
-    check_office(Office.TELL, session.person)
-    await _end(request, session.name, sent)
+    """POST admin/messages/end: take the message ``number`` back, which was written ``at``."""
+    await _end(request, *await by_form(request))
     return _back(request, "ended")
 
 
 async def write_for_programs(request: Request) -> Response:
     """POST api/admin/messages: tell ``whom`` the ``text``, with a token and a JSON object."""
-    person = await by_token(request, Office.TELL)
-    return JSONResponse(await _write(request, person.name, await object_of(request)))
+    boss = await by_token(request)
+    return JSONResponse(await _write(request, boss, await object_of(request)))
 
 
 async def end_for_programs(request: Request) -> Response:
     """POST api/admin/messages/end: take the message ``number`` back, with a token."""
-    person = await by_token(request, Office.TELL)
-    return JSONResponse(await _end(request, person.name, await object_of(request)))
+    boss = await by_token(request)
+    return JSONResponse(await _end(request, boss, await object_of(request)))
 
 
 async def dismiss(request: Request) -> Response:
@@ -111,29 +106,20 @@ def board_of(request: Request) -> Board:
     return board
 
 
-async def _write(request: Request, who: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+async def _write(request: Request, boss: Operator, sent: Fields) -> overview.Row:
     whom, text, level, until = (text_of(sent, one) for one in ("whom", "text", "level", "until"))
-    new = message_from(whom, text, who, level=level, until=until)
-    detail = {"text": new.text, "level": new.level.value, "until": until}
-    to = "everybody" if new.whom == HUB else str(new.whom)
-    kind = "group" if new.whom.kind is Kind.GROUP else "person"
-    await note_act(request, who, "write a message", kind, to, must=True, detail=detail)
-    added = await site_of(request).atoll.store.messages.add(new)
+    row = await boss.tell(whom, text, level=level, until=until)
     board_of(request).changed()
-    return overview.told(added)
+    return row
 
 
-async def _end(request: Request, who: str, sent: Mapping[str, Any]) -> dict[str, Any]:
-    number = _number(sent)
-    await note_act(request, who, "take a message back", "message", str(number), must=True)
-    ended = await site_of(request).atoll.store.messages.end(number, datetime.now(UTC))
+async def _end(request: Request, boss: Operator, sent: Fields) -> overview.Row:
+    row = await boss.take_back(_number(sent), text_of(sent, "at"))
     board_of(request).changed()
-    if ended is None:
-        raise NotFound("There is no such message to be taken back, or it has ended.")
-    return overview.told(ended)
+    return row
 
 
-def _number(sent: Mapping[str, Any]) -> int:
+def _number(sent: Fields) -> int:
     text = str(sent.get("number", ""))
     if not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004 - of a column
         raise BadRequest("“number” is the number of a message.")

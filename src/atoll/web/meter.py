@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,10 +15,9 @@ from atoll.app import Atoll
 from atoll.disk import usage
 from atoll.errors import AtollError, NotFound
 from atoll.web.hub_api import HubApi
+from atoll.web.now_and_then import now_and_then
 
 KNOWN = 900.0  # seconds for which somebody's groups are believed
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,25 +33,10 @@ class Meter:
     _groups: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
     _day: date | None = None  # on which the disk was looked at
 
-    @contextlib.asynccontextmanager
-    async def measuring(self) -> AsyncIterator[None]:
+    def measuring(self) -> AbstractAsyncContextManager[None]:
         """Look now and then for as long as the service runs."""
-        task = asyncio.create_task(self._look_for_ever(), name="measure servers")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _look_for_ever(self) -> None:
-        while True:
-            try:
-                await self.look(datetime.now(UTC))
-            except AtollError as error:
-                log.warning("could not measure what servers use: %s", error)
-            except Exception:
-                log.exception("measuring what servers use broke")
-            await asyncio.sleep(self.atoll.settings.operator.sample)
+        sample = self.atoll.settings.operator.sample
+        return now_and_then("measure servers", lambda: self.look(datetime.now(UTC)), sample)
 
     async def look(self, now: datetime) -> None:
         """Count what has been used since the last look; the first time in a day, the disk, too."""

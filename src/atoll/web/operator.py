@@ -11,17 +11,16 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import Office, check_office, party
+from atoll.access import party
 from atoll.accounting.costs import COLUMNS, month
 from atoll.acts import Search
 from atoll.errors import BadRequest, NotFound
 from atoll.names import is_slug
 from atoll.web import overview
-from atoll.web.acts import note_act
 from atoll.web.guard import check_navigation
-from atoll.web.office import by_token, operator
+from atoll.web.office import by_form, by_token
 from atoll.web.pages import page
-from atoll.web.sign_in import posted
+from atoll.web.sign_in import session_of
 from atoll.web.site import site_of
 from atoll.web.volumes import object_of, text_of
 
@@ -31,7 +30,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 async def show_hub(request: Request) -> Response:
     """GET admin: people, servers, the line, what is kept."""
-    session, site = await operator(request, Office.LOOK)
+    session, site = await session_of(request), site_of(request)
     known, up = await overview.people_if_up(site.atoll, site.hub)
     asked = request.query_params.get("person", "").strip()[:255]
     running = await overview.servers(site.atoll)
@@ -57,7 +56,7 @@ async def show_hub(request: Request) -> Response:
 
 async def show_costs(request: Request) -> Response:
     """GET admin/costs: what a month has cost, by person and by group."""
-    session, site = await operator(request, Office.LOOK)
+    session, site = await session_of(request), site_of(request)
     when, by = _asked(request)
     first, _ = month(when)
     return page(
@@ -73,7 +72,7 @@ async def show_costs(request: Request) -> Response:
 async def show_costs_as_csv(request: Request) -> Response:
     """GET admin/costs.csv: the same, for a spreadsheet."""
     check_navigation(request)  # a script of a server's page may not read it
-    _, site = await operator(request, Office.LOOK)
+    site = site_of(request)
     when, by = _asked(request)
     first, _ = month(when)
     name = f"atoll-costs-{first:%Y-%m}-{by}.csv"
@@ -84,7 +83,7 @@ async def show_costs_as_csv(request: Request) -> Response:
 
 async def show_log(request: Request) -> Response:
     """GET admin/log: who did what."""
-    session, site = await operator(request, Office.READ_LOG)
+    session, site = await session_of(request), site_of(request)
     query = request.query_params
     search = search_of(query)
     rows = await overview.acts(site.atoll, search)
@@ -94,18 +93,18 @@ async def show_log(request: Request) -> Response:
 
 
 async def stop(request: Request) -> Response:
-    """POST admin/stop: stop somebody's server."""
-    session, sent = await posted(request)
-    check_office(Office.STOP, session.person)
-    done = await _stop(request, session.name, sent)
-    told = urlencode({"stopped": done})
+    """POST admin/stop: stop somebody's server, or all of theirs."""
+    boss, sent = await by_form(request)
+    server = text_of(sent, "server")
+    await boss.stop(server)
+    told = urlencode({"stopped": server})
     return RedirectResponse(f"{site_of(request).place.prefix}admin?{told}", 303)
 
 
 async def show_for_programs(request: Request) -> Response:
     """GET api/admin/VIEW: the same in JSON."""
     view, query, site = request.path_params["view"], request.query_params, site_of(request)
-    await by_token(request, Office.READ_LOG if view == "log" else Office.LOOK)
+    await by_token(request)
     if view == "log":
         return JSONResponse(await overview.acts(site.atoll, search_of(query)))
     if view == "costs":
@@ -130,20 +129,8 @@ async def show_for_programs(request: Request) -> Response:
 
 async def stop_for_programs(request: Request) -> Response:
     """POST api/admin/stop: a JSON object with ``server``, as PERSON/NAME, or PERSON for all."""
-    person = await by_token(request, Office.STOP)
-    return JSONResponse({"stopped": await _stop(request, person.name, await object_of(request))})
-
-
-async def _stop(request: Request, who: str, sent: Mapping[str, Any]) -> str:
-    what = text_of(sent, "server")
-    owner, _, name = what.partition("/")
-    if not owner or (name and not is_slug(name)):
-        raise BadRequest("That is no server.", hint="Write PERSON/SERVER, or PERSON.")
-    await note_act(request, who, "stop", "server", what, must=True)  # before it is done
-    stopped = await overview.stop(site_of(request).hub, owner, name)
-    if name and not stopped:
-        raise NotFound(f"{what} does not run.")
-    return what
+    boss, sent = await by_token(request), await object_of(request)
+    return JSONResponse({"stopped": await boss.stop(text_of(sent, "server"))})
 
 
 def search_of(query: Mapping[str, str]) -> Search:

@@ -20,10 +20,11 @@ from atoll.errors import BadRequest, NotFound, Unreachable
 from atoll.launching.desk import Desk
 from atoll.messages import Message
 from atoll.people import Person
-from atoll.quantities import parse_duration
+from atoll.quantities import moment_or_span
 from atoll.web.hub_api import HubApi
 
 Row = dict[str, Any]
+INSTEAD = {"max_idle": "idle", "lifetime": "max_age"}  # what counts where the first is not said
 GROUPED = {"person": Kind.PERSON, "group": Kind.GROUP}
 
 
@@ -165,7 +166,15 @@ async def allowed(atoll: Atoll, hub: HubApi, whom: Party) -> list[Row]:
             person = Person(whom.name, (await hub.user(whom.name)).groups)
         except NotFound:
             person = Person(whom.name)
-    found = await atoll.allowances.words(person)
+    return await allowed_to(atoll, person)
+
+
+async def allowed_to(atoll: Atoll, person: Person | None) -> list[Row]:
+    """Return what *person* may have now, and where each value comes from; ``None`` is unknown."""
+    found = dict(await atoll.allowances.words(person))
+    for name, instead in INSTEAD.items():
+        if found[name].value is None:
+            found[name] = found[instead]
     return [
         {"name": name, "value": shown(name, one.value), "source": one.source}
         for name, one in found.items()
@@ -204,29 +213,13 @@ def since(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    try:
-        return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+        found = moment_or_span(text)
+        return found if isinstance(found, datetime) else datetime.now(UTC) - found
     except (ValueError, OverflowError):
-        message = "That is neither a day nor a duration."
         raise BadRequest(
-            message, hint="Write 2026-11-22, or 8h for the last eight hours."
+            "That is neither a day nor a duration.",
+            hint="Write 2026-11-22, or 8h for the last eight hours.",
         ) from None
-
-
-async def stop(hub: HubApi, owner: str, name: str = "") -> list[str]:
-    """Stop *owner*'s server *name*, or all of them; return the names of those that ran.
-
-    Raises `NotFound` for somebody whom the hub does not know, and `Unreachable`.
-    """
-    user = await hub.user(owner)
-    up = [one.name for one in user.servers.values() if not one.stopped or one.pending]
-    these = [one for one in up if name in {"", one}]
-    for one in these:
-        await hub.stop(owner, one)
-    return sorted(these)
 
 
 async def people_if_up(atoll: Atoll, hub: HubApi) -> tuple[list[Row], bool]:

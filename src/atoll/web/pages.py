@@ -12,7 +12,7 @@ from atoll.allowances import ends, longest_idle
 from atoll.errors import AtollError
 from atoll.launching.prepared import offered
 from atoll.launching.wishes import Wishes
-from atoll.settings import PreparedSettings, ServerSettings
+from atoll.settings.sections import PreparedSettings, ServerSettings
 from atoll.sources import Target
 from atoll.sources.parsing import parse_binder
 from atoll.web import arriving

@@ -342,13 +342,15 @@ async def do_for_programs(request: Request) -> Response:
 
 async def shared_for_programs(request: Request) -> Response:
     """GET api/shared: the servers that others let one into."""
-    person = await by_token(request)
-    given = await site_of(request).shares.with_person(person)
-    told = [
+    return JSONResponse(await shared_told(site_of(request), await by_token(request)))
+
+
+async def shared_told(site: Site, person: Person) -> list[dict[str, Any]]:
+    """Return what programs of *person*'s are told of the servers that others let them into."""
+    return [
         {"owner": one.owner, "server": one.server, "level": one.level, "running": one.ready}
-        for one in given
+        for one in await site.shares.with_person(person)
     ]
-    return JSONResponse(told)
 
 
 async def _facts(request: Request, room: Room) -> dict[str, Any]:

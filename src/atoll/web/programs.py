@@ -21,6 +21,7 @@ from atoll.launching import Existing
 from atoll.launching.confirming import unasked
 from atoll.launching.desk import Launch, State
 from atoll.launching.wishes import Wishes
+from atoll.people import Person
 from atoll.plain import plain
 from atoll.web import progress
 from atoll.web.doors import door_of
@@ -37,7 +38,7 @@ from atoll.web.servers import (
     stop_one,
     stop_to_restart,
 )
-from atoll.web.site import site_of
+from atoll.web.site import Site, site_of
 from atoll.web.volumes import Fields, by_token, object_of, text_of
 
 INTERFACE = 1  # raised when a program that knew the one before would be misled
@@ -156,9 +157,13 @@ def facts(launch: Launch) -> dict[str, Any]:
 
 async def list_servers(request: Request) -> Response:
     """GET api/servers: one's own, running or not."""
-    person = await by_token(request)
-    rows, _ = await rows_of(site_of(request), person)
-    told = [
+    return JSONResponse(await servers_told(site_of(request), await by_token(request)))
+
+
+async def servers_told(site: Site, person: Person) -> list[dict[str, Any]]:
+    """Return what programs of *person*'s are told of their servers."""
+    rows, _ = await rows_of(site, person)
+    return [
         {
             "name": row.name,
             "title": row.title,
@@ -170,11 +175,10 @@ async def list_servers(request: Request) -> Response:
             "bytes": row.size,
             "since": row.used,
             "temporary": row.temporary,
-            "url": f"{site_of(request).place.prefix}servers/{row.name}/open",
+            "url": f"{site.place.prefix}servers/{row.name}/open",
         }
         for row in rows
     ]
-    return JSONResponse(told)
 
 
 async def show_log(request: Request) -> Response:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from atoll.errors import AtollError
 from atoll.launching.wishes import Wishes
 from atoll.servers import SHORT
-from atoll.settings import ElsewhereSettings
+from atoll.settings.sections import ElsewhereSettings
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import PROVIDER, UPLOADED, Kind, Place, place_of
 from atoll.sources.mercurial import url_of

@@ -1,51 +1,59 @@
 """See as: an operator looks at somebody's pages as they see them, and does nothing there.
 
 That it begins, and each page, is written down before it is shown, and whose pages they are is told.
+Programs and commands get the same as rows.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from atoll.access import Office, check_office
-from atoll.acts import ATOLL
-from atoll.errors import Refused
-from atoll.messages import REMEMBERED, Level, message_from
+from atoll.people import Person
+from atoll.volumes.facts import listed
+from atoll.web import overview
 from atoll.web.acts import note_act
-from atoll.web.disguise import put_on, take_off, to_be_seen_as
+from atoll.web.disguise import put_on, take_off
 from atoll.web.messages import board_of
-from atoll.web.sign_in import posted
-from atoll.web.site import site_of
-from atoll.web.volumes import text_of
+from atoll.web.office import by_form, by_token
+from atoll.web.people import shared_told
+from atoll.web.programs import servers_told
+from atoll.web.sign_in import posted, session_of
+from atoll.web.site import Site, site_of
+from atoll.web.volumes import object_of, text_of
 
 
 async def begin(request: Request) -> Response:
     """POST admin/see-as: see Atoll's pages as ``person`` does, for some minutes."""
-    session, sent = await posted(request)
-    check_office(Office.SEE_AS, session.person)
-    site = site_of(request)
-    if not site.atoll.settings.operator.see_as:
-        hint = "[operator] see_as = true in atoll.toml does."
-        raise Refused("Nobody has switched on that operators see as others do.", hint=hint)
-    person = await to_be_seen_as(request, text_of(sent, "person"))
-    await note_act(request, session.name, "see as", "person", person.name, must=True)
-    now = datetime.now(UTC)
-    told = message_from(
-        person.name,
-        f"{session.name}, an operator of this hub, looked at your pages of Atoll as you see them, "
-        f"on {now.day} {now:%B %Y}, {now:%H:%M} UTC. Nothing can be changed in that way.",
-        ATOLL,  # nobody's to take back, who looked least of all
-        level=Level.NOTICE.value,
-        until=str(REMEMBERED.total_seconds()),
-    )
-    await site.atoll.store.messages.add(told)
+    session, (boss, sent) = await session_of(request), await by_form(request)
+    person = await boss.see_as(text_of(sent, "person"))
     board_of(request).changed()
+    site = site_of(request)
     answer = RedirectResponse(f"{site.place.prefix}servers", 303)
     put_on(request, answer, person.name, session.name, session.form_token)
     return answer
+
+
+async def see_for_programs(request: Request) -> Response:
+    """POST api/admin/see-as: what ``person`` sees, with a token and a JSON object."""
+    boss, sent = await by_token(request), await object_of(request)
+    person = await boss.see_as(text_of(sent, "person"))
+    board_of(request).changed()
+    return JSONResponse(await seen_by(site_of(request), person))
+
+
+async def seen_by(site: Site, person: Person) -> overview.Row:
+    """Return what *person* sees: their servers, what is shared with them, volumes, limits.
+
+    Each is as programs of theirs are told it. Raises `Unreachable`.
+    """
+    return {
+        "person": person.name,
+        "servers": await servers_told(site, person),
+        "shared": await shared_told(site, person),
+        "volumes": await listed(site.atoll.keeper, person),
+        "limits": await overview.allowed_to(site.atoll, person),
+    }
 
 
 async def end(request: Request) -> Response:

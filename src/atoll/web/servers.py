@@ -21,7 +21,7 @@ from atoll.names import is_slug
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
-from atoll.settings import ServerSettings
+from atoll.settings.sections import ServerSettings
 from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.volumes import Copied

@@ -13,7 +13,7 @@ from atoll.acts import ATOLL, Act, Way, note
 from atoll.errors import AtollError
 from atoll.people import Person
 from atoll.servers import Running, Stop, Why
-from atoll.web.repeating import repeating
+from atoll.web.now_and_then import now_and_then
 from atoll.web.site import Site
 
 LOOK = 1.0  # seconds between two looks at the disk
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def sparing(site: Site) -> AbstractAsyncContextManager[None]:
     """See to it for as long as the service runs."""
-    return repeating("sparing the disk", lambda: spare(site), LOOK)
+    return now_and_then("spare the disk", lambda: spare(site), LOOK)
 
 
 async def spare(site: Site) -> None:

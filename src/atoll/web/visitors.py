@@ -25,9 +25,9 @@ from atoll.launching import LaunchRequest
 from atoll.launching.desk import Desk, Launch
 from atoll.people import VISITOR, Person
 from atoll.servers import Plans, Runner
-from atoll.settings import AccessSettings
+from atoll.settings.sections import AccessSettings
 from atoll.web.hub_api import HubApi, HubServer, HubUser
-from atoll.web.repeating import repeating
+from atoll.web.now_and_then import now_and_then
 
 SWEEP = 60.0  # seconds between two looks at who has gone
 YOUNG = 300.0  # seconds for which a visitor without a server is left alone
@@ -146,8 +146,9 @@ class Visitors:
         for launch in await self.desk.launches.unfinished():
             if launch.request.person.visitor:
                 self._watch_over(launch)
-        doing = "clearing up after visitors"
-        async with repeating(doing, lambda: self.sweep(datetime.now(UTC)), SWEEP):
+        async with now_and_then(
+            "clear up after visitors", lambda: self.sweep(datetime.now(UTC)), SWEEP
+        ):
             yield
 
     async def sweep(self, now: datetime) -> None:

@@ -20,8 +20,8 @@ from atoll.volumes.facts import facts, listed
 from atoll.volumes.keeper import Keeper
 from atoll.web.acts import note_act
 from atoll.web.hub_api import Bearer
+from atoll.web.now_and_then import now_and_then
 from atoll.web.pages import page
-from atoll.web.repeating import repeating
 from atoll.web.sign_in import LARGEST_FORM, SignInNeeded, person_of, posted, session_of
 from atoll.web.site import site_of
 
@@ -167,7 +167,7 @@ def _deed(name: str) -> Callable[[Keeper, Person, Fields], Awaitable[Volume]]:
 
 def clearing_up(keeper: Keeper) -> AbstractAsyncContextManager[None]:
     """Remove now and then, for as long as the service runs, what was deleted long enough ago."""
-    return repeating("clearing up deleted volumes", keeper.clear_up, CLEARING)
+    return now_and_then("clear volumes up", keeper.clear_up, CLEARING)
 
 
 async def by_token(request: Request) -> Person:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from atoll.launching.wishes import Wishes
-from atoll.settings import ElsewhereSettings
+from atoll.settings.sections import ElsewhereSettings
 from atoll.sources import RepoRef, Target
 from atoll.sources.deposits import UPLOADED
 from atoll.sources.parsing import binder_spec

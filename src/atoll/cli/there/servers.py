@@ -27,20 +27,25 @@ def list_servers(hub: Hub, *, as_json: bool) -> None:
         if not rows:
             click.echo("You have no servers there. `atoll --hub … run REFERENCE` makes one.")
             return
-        table = Table(box=None)
-        table.add_column("Name", no_wrap=True)  # other commands are told it
-        table.add_column("State")
-        table.add_column("Repository", overflow="fold")
-        for column in ("Version", "Disk", "Used"):
-            table.add_column(column)
-        for server in own:
-            table.add_row(*map(Text, _cells(server)))
-        for one in shared:
-            state = "running" if one.running else "stopped"
-            table.add_row(*map(Text, (f"{one.owner}/{one.server}", state, f"to {one.level}")))
-        print_table(table)
+        print_servers(own, shared)
 
     show(rows, as_json=as_json, text=text)
+
+
+def print_servers(own: list[Server], shared: list[Shared]) -> None:
+    """Print somebody's *own* servers, and those that are *shared* with them."""
+    table = Table(box=None)
+    table.add_column("Name", no_wrap=True)  # other commands are told it
+    table.add_column("State")
+    table.add_column("Repository", overflow="fold")
+    for column in ("Version", "Disk", "Used"):
+        table.add_column(column)
+    for server in own:
+        table.add_row(*map(Text, _cells(server)))
+    for one in shared:
+        state = "running" if one.running else "stopped"
+        table.add_row(*map(Text, (f"{one.owner}/{one.server}", state, f"to {one.level}")))
+    print_table(table)
 
 
 def _as_row(one: Shared) -> dict[str, Any]:

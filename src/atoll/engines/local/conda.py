@@ -44,7 +44,7 @@ from atoll.environments.requirements import hashes_of, names_of
 from atoll.errors import AtollError, BadSpecification, BuildFailed, ChannelsUnreachable, Unreachable
 from atoll.names import new_id
 from atoll.servers import Network
-from atoll.settings import BuildSettings
+from atoll.settings.sections import BuildSettings
 
 PROGRAM = "/srv/bin/conda_environment.py"  # in a box
 TASK, ANSWER = "conda-task.json", "conda.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from atoll.environments.conda import NO_DEFAULTS, CondaFile, is_address, parts
-from atoll.settings import BuildSettings
+from atoll.settings.sections import BuildSettings
 
 DEFAULTS = ("main", "r")  # what conda calls “defaults” is these two
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")

@@ -34,7 +34,7 @@ from atoll.environments.locks.entries import ANEW, counted, exact, make, revisio
 from atoll.environments.requirements import names_places
 from atoll.errors import BadSpecification, BuildFailed
 from atoll.servers import Network
-from atoll.settings import BuildSettings
+from atoll.settings.sections import BuildSettings
 
 PROGRAM = "/srv/bin/conda_lock.py"  # in a box
 TASK, ANSWER = "lock-task.json", "lock.json"

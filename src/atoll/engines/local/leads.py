@@ -9,7 +9,7 @@ from atoll.environments import EnvSpec
 from atoll.environments.conda import CONDA, essence_of
 from atoll.environments.projects import lock_leads_away, lock_needs_tree, read_project
 from atoll.environments.requirements import names_addresses, names_indexes, names_places
-from atoll.settings import BuildSettings
+from atoll.settings.sections import BuildSettings
 
 
 def places_of(spec: EnvSpec, builds: BuildSettings) -> tuple[bool, bool]:

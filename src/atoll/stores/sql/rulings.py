@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import ColumnElement, Select, delete, select, update
 
 from atoll.access import Party
 from atoll.allowances import Ruling
+from atoll.errors import Changed
 from atoll.stores.sql.database import Database, can_be_a_key
 from atoll.stores.sql.parties import key_of, party_of
 from atoll.stores.sql.schema import rulings
@@ -29,17 +31,34 @@ class SqlRulings:
         """Return what is set, by whom it is for and by name."""
         return await self._all(select(rulings))
 
-    async def put(self, new: Iterable[Ruling]) -> None:
-        """Keep *new*, all or none; one of which the value is ``None`` takes the old one back."""
+    async def put(self, new: Iterable[Ruling], over: Iterable[Ruling] | None = None) -> None:
+        """Keep *new*, all or none; one of which the value is ``None`` takes the old one back.
+
+        *over* is what was set when that was decided: if it is not so any more, raise `Changed`.
+        """
+        known = {(one.whom, one.name): one.at for one in over or ()}
         async with self._database.writing() as connection:
             for one in new:
-                row: dict[str, Any] = {"whom": key_of(one.whom), "name": one.name}
-                if one.value is None:
-                    await connection.execute(delete(rulings).filter_by(**row))
+                if over is None:
+                    await connection.execute(self._put(one))
                     continue
-                row |= {"value": one.value, "by": one.by, "at": one.at}
-                put = self._database.put(rulings, row, keys=("whom", "name"))
-                await connection.execute(put)
+                put = self._put_over(one, known.get((one.whom, one.name)))
+                if (await connection.execute(put.returning(rulings.c.name))).first() is None:
+                    message = f"Somebody else has just set {one.name} for {one.whom}."
+                    raise Changed(message, hint="Look at what is set now.")
+
+    def _put(self, one: Ruling) -> Any:
+        if one.value is None:
+            return delete(rulings).where(*_that(one))
+        return self._database.put(rulings, _row(one), keys=("whom", "name"))
+
+    def _put_over(self, one: Ruling, at: datetime | None) -> Any:
+        """Return what changes one row if it is of that moment, or, ``None``, is not there."""
+        if at is None:
+            return self._database.insert(rulings).values(**_row(one)).on_conflict_do_nothing()
+        if one.value is None:
+            return delete(rulings).where(*_that(one), rulings.c.at == at)
+        return update(rulings).where(*_that(one), rulings.c.at == at).values(**_row(one))
 
     async def forget(self, whom: Party) -> None:
         """Take back all that is set for *whom*, who is no more."""
@@ -51,3 +70,12 @@ class SqlRulings:
             rows = (await connection.execute(asked)).mappings().all()
         found = [Ruling(**{**row, "whom": party_of(row["whom"])}) for row in rows]
         return sorted(found, key=lambda one: (one.whom.kind, one.whom.name, one.name))
+
+
+def _row(one: Ruling) -> dict[str, Any]:
+    row = {"whom": key_of(one.whom), "name": one.name}
+    return {**row, "value": one.value, "by": one.by, "at": one.at}
+
+
+def _that(one: Ruling) -> tuple[ColumnElement[bool], ...]:
+    return rulings.c.whom == key_of(one.whom), rulings.c.name == one.name

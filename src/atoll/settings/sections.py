@@ -1,29 +1,13 @@
-"""Settings: one ``atoll.toml``, read once, all its mistakes reported together."""
+"""Sections: what may be said in each table of ``atoll.toml``, with what counts where it is not."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-import tomllib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from atoll.errors import BadSettings
 from atoll.quantities import Duration, Size, SizeOrNone
-from atoll.sign_in import KINDS, Password, SignIn
 
 SOONEST = 600  # seconds, the shortest lifetime and idle time that people may ask for
 
@@ -45,18 +29,20 @@ def _volume_name(text: str) -> str:
 NetworkName = Literal["none", "internet", "full"]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of which every name is known, and that does not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-class HubSettings(_Section):
+class HubSettings(Section):
     """``[hub]``: where people reach the hub."""
 
     bind: str = Field("http://127.0.0.1:8000", description="The address that the proxy listens at")
     config: str = Field("", description="A jupyterhub_config.py layered on top of Atoll's own")
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """``[database]``: where users, plans and records are kept."""
 
     url: str = Field(
@@ -64,7 +50,7 @@ class DatabaseSettings(_Section):
     )
 
 
-class AccessSettings(_Section):
+class AccessSettings(Section):
     """``[access]``: who may launch, and how much."""
 
     anonymous: bool = Field(
@@ -102,7 +88,7 @@ class AccessSettings(_Section):
     )
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """``[sources]``: what may be fetched."""
 
     allow: list[str] = Field(
@@ -117,7 +103,7 @@ class SourceSettings(_Section):
     at_once: int = Field(8, ge=1, description="Fetches that may run at once")
 
 
-class BuildSettings(_Section):
+class BuildSettings(Section):
     """``[builds]``: how environments are made."""
 
     at_once: int = Field(2, ge=1, description="Builds that may run at once")
@@ -157,7 +143,7 @@ class BuildSettings(_Section):
     )
 
 
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """``[servers]``: what a server gets when nobody asks for anything else, and at most."""
 
     memory: Size = Field("2G", description="Memory of a server")
@@ -260,14 +246,14 @@ def _as_hub(given: Any) -> Any:
     return {"address": given, "kind": "binder" if public else "atoll"}
 
 
-class ElsewhereSettings(_Section):
+class ElsewhereSettings(Section):
     """``[pages.hubs.NAME]``: another hub."""
 
     address: Annotated[str, AfterValidator(_is_web_address)]
     kind: Literal["atoll", "binder"] = "atoll"
 
 
-class PreparedSettings(_Section):
+class PreparedSettings(Section):
     """``[[pages.prepared]]``: something to launch that the operator has chosen."""
 
     title: str = Field(min_length=1, max_length=100)
@@ -276,7 +262,7 @@ class PreparedSettings(_Section):
     groups: list[str] = []
 
 
-class PagesSettings(_Section):
+class PagesSettings(Section):
     """``[pages]``: what the operator puts on the pages."""
 
     notice: str = Field("", description="What everybody reads first, such as a day without service")
@@ -308,7 +294,7 @@ class PagesSettings(_Section):
     )
 
 
-class FolderSettings(_Section):
+class FolderSettings(Section):
     """``[volumes.folders.NAME]``: a folder of this machine that servers can read."""
 
     folder: Annotated[str, AfterValidator(_absolute)] = Field(description="Where it is")
@@ -316,7 +302,7 @@ class FolderSettings(_Section):
     groups: list[str] = Field([], description="Who may read it; empty: everybody who has signed in")
 
 
-class VolumeSettings(_Section):
+class VolumeSettings(Section):
     """``[volumes]``: files that several servers may have."""
 
     quota: Size = Field("10G", description="What a volume may take, unless its owner says less")
@@ -332,7 +318,7 @@ class VolumeSettings(_Section):
     )
 
 
-class GroupSettings(_Section):
+class GroupSettings(Section):
     """``[groups.NAME]``: what ``[servers]`` says, and of volumes, otherwise for a group."""
 
     memory: Size | None = Field(None, description="Memory of a server")
@@ -369,7 +355,7 @@ class GroupSettings(_Section):
     )
 
 
-class OperatorSettings(_Section):
+class OperatorSettings(Section):
     """``[operator]``: what is written down for whoever runs it."""
 
     audit_days: int = Field(
@@ -397,138 +383,3 @@ class OperatorSettings(_Section):
     sample: Duration = Field(
         60, ge=0, description="How often it is measured what servers use; 0: never"
     )
-
-
-class Settings(_Section):
-    """All of ``atoll.toml``. ``data`` is the one folder in which everything is kept."""
-
-    data: Path = Field(default_factory=lambda: default_data(), description="The data folder")  # noqa: PLW0108
-    hub: HubSettings = HubSettings()
-    database: DatabaseSettings = DatabaseSettings()
-    access: AccessSettings = AccessSettings()
-    sources: SourceSettings = SourceSettings()
-    builds: BuildSettings = BuildSettings()
-    servers: ServerSettings = ServerSettings()
-    pages: PagesSettings = PagesSettings()
-    sign_in: SignIn = Password()
-    volumes: VolumeSettings = VolumeSettings()
-    operator: OperatorSettings = OperatorSettings()
-    groups: dict[str, GroupSettings] = Field(
-        {},
-        description=(
-            "What the people of a group may have, by the group's name; "
-            "of somebody's several groups, the most generous word counts"
-        ),
-    )
-
-    @property
-    def pause(self) -> int:
-        """Seconds that may pass between two looks at what nobody uses.
-
-        They are a small part of the time that may pass without use, so that no stop comes much too
-        late and nobody's last use is overlooked.
-        """
-        return max(1, int(min([SOONEST, *self._ends]) / 5))
-
-    @property
-    def any_ends(self) -> bool:
-        """Whether servers are stopped of which nobody has asked for it."""
-        return bool(self._ends)
-
-    @property
-    def _ends(self) -> list[float]:
-        said: list[ServerSettings | GroupSettings] = [self.servers, *self.groups.values()]
-        return [end for one in said for end in _ends(one) if end]
-
-
-def _ends(one: ServerSettings | GroupSettings) -> tuple[float | None, ...]:
-    return one.idle, one.max_idle, one.max_age, one.lifetime
-
-
-def default_data() -> Path:
-    """Return ``$ATOLL_DATA``, or the folder that the XDG base directory specification names."""
-    if named := os.environ.get("ATOLL_DATA"):
-        return Path(named).absolute()
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "atoll"
-
-
-def settings_file(path: Path | None = None) -> Path | None:
-    """Return *path*, else ``$ATOLL_CONFIG``, else ``atoll.toml`` in the data folder if it is there.
-
-    ``None`` says that all settings have their defaults.
-    """
-    named = path or (Path(os.environ["ATOLL_CONFIG"]) if "ATOLL_CONFIG" in os.environ else None)
-    file = named or default_data() / "atoll.toml"
-    # Where we may not even look there is none for us; `folders` says whose folder that is.
-    return file if named or os.path.exists(file) else None  # noqa: PTH110 - Path's raises there
-
-
-def load_settings(path: Path | None = None) -> Settings:
-    """Read the `settings_file` that *path* leads to.
-
-    Raises `BadSettings` with every mistake in it, one a line.
-    """
-    file = settings_file(path)
-    if file is None:
-        return Settings()
-    try:
-        table = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise BadSettings(f"{file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{file} is not TOML: {error}.") from error
-    return settings_from(table, where=str(file))
-
-
-LEFT_OUT = "Correct these; what is left out has its default. `atoll doctor` reads the file, too."
-
-
-def settings_from(table: dict[str, Any], *, where: str = "atoll.toml") -> Settings:
-    """Check *table*, what a settings file holds, and return it as `Settings`.
-
-    Raises `BadSettings`.
-    """
-    try:
-        return TypeAdapter(Settings).validate_python(table)
-    except ValidationError as error:
-        lines = [f"  {_explain(one)}" for one in error.errors()]
-        message = f"{where} has {len(lines)} mistake{'s' * (len(lines) > 1)}:\n" + "\n".join(lines)
-        raise BadSettings(message, hint=LEFT_OUT) from error
-
-
-def _explain(mistake: ErrorDetails) -> str:
-    path = [str(part) for part in mistake["loc"]]
-    known: Any = Settings
-    if path[0] == "sign_in" and len(path) > 1:
-        kind = path.pop(1)  # what it was taken for
-        if kind == "several" and len(path) > 3:  # noqa: PLR2004 - ways, which one, and its kind
-            kind = path.pop(3)
-        path = [part for part in path if part != "ways"]
-        known = KINDS[kind]
-    elif mistake["type"] == "extra_forbidden":
-        for part in path[:-1]:
-            known = _below(known, part)
-    where = ".".join(path)
-    if mistake["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting{_meant(path[-1], known.model_fields)}"
-    if mistake["type"] == "union_tag_invalid":
-        kind = mistake["ctx"]["tag"]
-        kinds = re.findall(r"'(\w+)'", mistake["ctx"]["expected_tags"])
-        return f"{where}.kind: there is no such kind as “{kind}”{_meant(kind, kinds)}"
-    if mistake["type"] == "missing":
-        return f"{where}: must be given"
-    return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
-
-
-def _below(known: Any, part: str) -> Any:
-    """Return what stands at *part* of *known*: of a section, a list or a table of them."""
-    if get_origin(known) in {list, dict}:
-        return get_args(known)[-1]
-    return known.model_fields[part].annotation
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    # Whoever has installed a wheel has no documentation.
-    return f"; did you mean “{close[0]}”?" if close else f"; there are {', '.join(known)}"
