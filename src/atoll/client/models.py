@@ -27,6 +27,10 @@ class Change(BaseModel):
     was: str
     now: str
 
+    def __str__(self) -> str:
+        """Say it as our own commands do."""
+        return f"{self.what} {self.was} → {self.now}"
+
 
 class FileChange(BaseModel):
     """What would become of a file."""

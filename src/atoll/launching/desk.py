@@ -22,6 +22,7 @@ from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
 from atoll.launching import Clock, Existing, Launcher, LaunchRequest
 from atoll.launching.changes import Change, Changed
+from atoll.launching.naming import beside
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
@@ -159,6 +160,8 @@ class Desk:
         Raises `Busy` when the person has as many launches or servers as one may have, and
         `BadRequest` for a name that cannot be the server's.
         """
+        if request.existing is Existing.NEW:
+            request = await beside(self.launcher.plans, request)
         name = await self.launcher.name_for(request)
         name = name if request.name or not request.temporary else ""  # it is made up only later
         launch = Launch(new_id(), request, datetime.now(UTC), name=name, facts=facts or {})
@@ -218,10 +221,12 @@ class Desk:
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
             # Under its name, even if that was made up: its server may be in line already. What was
-            # to be made anew has been, where the key is known.
+            # to be made anew has been, where the key is known, and nobody is asked any more. An
+            # update is done again, as it may have come half-way: what is done of it stays done.
             asked = launch.request
             rebuild = asked.rebuild and not launch.key
-            existing = Existing.LEAVE if launch.key else asked.existing
+            over = launch.key and asked.existing is Existing.ASK
+            existing = Existing.LEAVE if over else asked.existing
             name = launch.name or asked.name
             request = replace(asked, name=name, rebuild=rebuild, existing=existing)
             self._begin(replace(launch, request=request, state=State.PREPARING))

@@ -118,6 +118,7 @@ MY_SERVER = _object(
 )
 STARTED = _object({"name": TEXT, "launch": {"anyOf": [MY_LAUNCH, {"type": "null"}]}})
 TICK: Schema = {"type": ["boolean", "string"]}
+EXISTING: Schema = {"enum": [one.value for one in Existing]}
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
 # What is sent, beside the path: in the query of a GET, else in the body.
@@ -125,7 +126,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET ": LAUNCH,
     "GET recognise": LAUNCH,
     "GET v2/{rest:path}": LINK,
-    "GET /build/{rest:path}": {**LINK, "build_only": TEXT},
+    "GET /build/{rest:path}": {**LINK, "build_only": TEXT, "existing": EXISTING},
     "GET launches/{launch}/events": _texts("seen"),
     "GET servers": _texts("done"),
     "GET volumes": _texts("done", "volume"),
@@ -153,7 +154,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST api/launches": {
         **_texts("repository", "version", "opening"),
         **WISHES,
-        "existing": {"enum": [one.value for one in Existing]},
+        "existing": EXISTING,
         **dict.fromkeys(("retry", "infer", "rebuild", "no_volumes"), TICK),
     },
     "POST api/launches/{launch}/cancel": {},

@@ -20,12 +20,14 @@ from atoll.events import Event
 from atoll.launching import Existing
 from atoll.launching.confirming import unasked
 from atoll.launching.desk import Launch, State
+from atoll.launching.existing import answered
+from atoll.launching.requests import existing_of
 from atoll.launching.wishes import Wishes
 from atoll.plain import plain
 from atoll.web import progress
 from atoll.web.doors import door_of
 from atoll.web.launch_form import LaunchForm
-from atoll.web.launches import answered, begin_for
+from atoll.web.launches import begin_for
 from atoll.web.recognition import target_of
 from atoll.web.servers import (
     begin_update,
@@ -42,7 +44,6 @@ from atoll.web.volumes import Fields, by_token, object_of, text_of
 
 INTERFACE = 1  # raised when a program that knew the one before would be misled
 PING = 15  # seconds between signs of life in a quiet stream
-HOWS = ("update", "new", "leave")
 
 
 async def tell_me(request: Request) -> Response:
@@ -64,12 +65,9 @@ async def launch(request: Request) -> Response:
     wishes = Wishes(**link.asked() | own.asked())
     rules = await site_of(request).atoll.allowances.of(person)
     asked = wishes.request(target, person, rules, typed=form.repository.strip())
-    how = text_of(sent, "existing") or Existing.ASK.value
-    if how not in list(Existing):
-        raise BadRequest(f"“{how[:20]}” is no answer.", hint=f"There are {', '.join(Existing)}.")
     asked = replace(
         asked,
-        existing=Existing(how),
+        existing=existing_of(text_of(sent, "existing"), Existing.ASK),
         rebuild=_yes(sent, "rebuild"),
         mounts=() if _yes(sent, "no_volumes") else asked.mounts,
         retry=_yes(sent, "retry"),
@@ -123,10 +121,10 @@ async def cancel(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """POST api/launches/ID/answer: how to go on where the person has such a server already."""
     person, old = await by_token(request), await _launch_of(request)
-    how = text_of(await object_of(request), "how")
-    if how not in HOWS:
-        raise BadRequest(f"“{how[:20]}” is no answer.", hint=f"There are {', '.join(HOWS)}.")
-    asked = await answered(request, replace(old.request, person=person), how)
+    how = existing_of(text_of(await object_of(request), "how"), Existing.ASK)
+    if how is Existing.ASK:
+        raise BadRequest("That is no answer.", hint="There are update, new and leave.")
+    asked = answered(replace(old.request, person=person), how)
     return JSONResponse(facts(await begin_for(request, asked)))
 
 

@@ -15,14 +15,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from atoll.allowances import ends
 from atoll.errors import AtollError, BadRequest, NotFound
 from atoll.launching import Existing, LaunchRequest
-from atoll.launching.changes import only_files
+from atoll.launching.changes import as_it_runs
 from atoll.launching.desk import Launch
+from atoll.launching.existing import pinned
 from atoll.names import is_slug
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import ServerSettings
-from atoll.sources import RepoRef, ResolvedRef
 from atoll.sources.parsing import binder_spec
 from atoll.volumes import Copied
 from atoll.web.acts import note_act
@@ -216,11 +216,6 @@ def once_more(plan: ServerPlan, name: str, *, moving: bool) -> LaunchRequest:
         title=plan.title,
         ends=plan.ends,
     )
-
-
-def pinned(ref: ResolvedRef) -> RepoRef:
-    """Return the reference to just this version."""
-    return replace(ref.repo, version=ref.version, path_follows=False)
 
 
 async def update(request: Request) -> Response:
@@ -431,10 +426,7 @@ async def _plan(
     if server.plan and not (newest and newest.id == server.plan):
         with contextlib.suppress(AtollError):
             was = await site.atoll.store.plans.get(server.plan, person.name)
-            if newest is None:
-                return was
-            same = only_files(was, newest)
-            return newest if same else replace(was, title=newest.title, ends=newest.ends)
+            return as_it_runs(was, newest) if newest else was
     return newest
 
 

@@ -38,7 +38,7 @@ from atoll.engines.local.copying import fill_copy
 from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import folder_name, forget_person, give, person_owner
-from atoll.engines.local.renewal import renew
+from atoll.engines.local.renewal import made_of, renew
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
@@ -161,7 +161,9 @@ class LocalRunner:
     async def running(self) -> list[Running]:
         """Return every server that runs now."""
         return [
-            Running(one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC))
+            Running(
+                one.handle, one.owner, one.name, datetime.fromtimestamp(one.started, UTC), one.plan
+            )
             for one, alive in self.all()
             if alive
         ]
@@ -377,7 +379,8 @@ class LocalRunner:
         if plan.content.temporary:
             return self._folder(handle) / "home"
         home = kept_home(self.settings, plan.owner.name, plan.name)
-        claim(home, plan.ref.repo.locator, plan.ref.version)
+        made = "" if plan.environment_ref else made_of(plan.environment.handle)
+        claim(home, plan.ref.repo.locator, plan.ref.version, made)
         return home
 
     def _older_files(self, plan: ServerPlan) -> tuple[str, ...]:
