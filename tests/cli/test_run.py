@@ -1,12 +1,9 @@
 """`atoll run` and its neighbours, as a person at a terminal uses them: the real command."""
 
 import asyncio
-import contextlib
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +16,7 @@ import pytest
 from support.depositservers import make_zip, serve_web
 from support.gitservers import make_repo
 from support.kernels import run_cell
+from support.terminal import at_a_terminal
 
 ATOLL = [sys.executable, "-m", "atoll.cli"]
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -377,8 +375,13 @@ def test_what_a_postbuild_makes_is_brought_in_by_an_update_and_who_sits_there_is
     assert (home / "made.txt").read_text() == "once\n"
     (home / "mine.txt").write_text("changed by me\n")
     make_repo(folder, {"postBuild": script % ("twice", "twice") + "echo > new.txt\n"})
-    words = [*ATOLL, "run", str(folder), "--detach", "--no-browser"]
-    said, status = at_a_terminal(words, {"ATOLL_DATA": str(data), "BROWSER": "true"}, b"update\n")
+
+    def answer(how):
+        words = ("run", str(folder), "--detach", "--no-browser")
+        answers, environ = {"What shall be done": f"{how}\n"}, {"ATOLL_DATA": str(data)}
+        return at_a_terminal(*words, answers=answers, environ=environ)
+
+    status, said = answer("update")
     assert status == 0, said
     assert "You have a server “made” already" in said
     assert "What its postBuild makes comes as well" in said
@@ -388,7 +391,7 @@ def test_what_a_postbuild_makes_is_brought_in_by_an_update_and_who_sits_there_is
     assert (home / "new.txt").exists()
     atoll("stop", "made")
     make_repo(folder, {"story.txt": "twice"})
-    said, status = at_a_terminal(words, {"ATOLL_DATA": str(data), "BROWSER": "true"}, b"stop\n")
+    status, said = answer("stop")
     assert status == 9, said
     assert (home / "story.txt").read_text() == "once"
     beside = json.loads(atoll("run", folder, "--detach", "--json", "--existing", "new").stdout)
@@ -396,25 +399,6 @@ def test_what_a_postbuild_makes_is_brought_in_by_an_update_and_who_sits_there_is
     atoll("stop", "--now", "made-2")
     for name in ("made", "made-2"):
         atoll("remove", name, "--yes")
-
-
-def at_a_terminal(words, environ, typed):
-    """Run *words* as at a terminal, where *typed* is the answer to its question."""
-    child, terminal = pty.fork()
-    if not child:
-        os.execvpe(words[0], words, {**os.environ, **environ})
-    said, answered, status = b"", False, None
-    while status is None:  # what it leaves running may hold the terminal open
-        ended, found = os.waitpid(child, os.WNOHANG)
-        status = os.waitstatus_to_exitcode(found) if ended else None
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while select.select([terminal], [], [], 0.1)[0]:
-                said += os.read(terminal, 4096)
-        if not answered and b"What shall be done" in said:
-            os.write(terminal, typed)
-            answered = True
-    os.close(terminal)
-    return said.decode("utf-8", "replace"), status
 
 
 def test_a_failure_of_before_is_said_to_be_one(atoll, tmp_path):

@@ -102,6 +102,14 @@ class Shared(BaseModel):
     server: str
     level: str
     running: bool
+    title: str = ""
+
+
+class Titled(BaseModel):
+    """What a server of one's own is called now."""
+
+    name: str
+    title: str
 
 
 class Started(BaseModel):

@@ -17,7 +17,7 @@ from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.conda import CONDA
 from atoll.environments.imports import Proposal
 from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
-from atoll.errors import AtollError, ChannelsUnreachable, Refused
+from atoll.errors import AtollError, ChannelsUnreachable, NotFound, Refused
 from atoll.events import Event, Tell
 from atoll.launching import existing, kernels, lacks, mounts, naming, pairs, proposals
 from atoll.launching.changes import (
@@ -106,11 +106,14 @@ class Launcher:
         with clock.phase("build"):
             spec, proposal = await self._specify(checkout, request)
             kept = await self._kept(request)
+            if kept is None and request.existing is Existing.LOOK:
+                raise NotFound("You have no such server.", hint="Launch it, and there is one.")
             terms = as_it_was(kept, self._asked(request, tell), request.wished)
             known = await self.find(spec, checkout) if kept else None
             now = Wanted(content.ref, known.key if known else spec.key, terms, wanted)
             found = await self._differences(kept, now, request) if kept else ()
-        if kept and found and request.existing is Existing.ASK:
+        asks = request.existing is Existing.LOOK or (found and request.existing is Existing.ASK)
+        if kept and asks:
             made = known if content is checkout else None
             would = await self._would(kept, content, made)
             more = content is checkout and not known and "postBuild" in dict(spec.files)

@@ -39,7 +39,8 @@ class Changed(AtollError):
     ) -> None:
         """Say so of *plan*'s server, and keep how it differs, and what becomes of its files."""
         super().__init__(
-            f"You have a server “{plan.called}” already, and it is not quite this one."
+            f"You have a server “{plan.called}” already, "
+            + ("and it is not quite this one." if changes else "and it is just this one.")
         )
         self.plan = plan
         self.changes = changes

@@ -24,13 +24,14 @@ class Existing(StrEnum):
 
     ``LEAVE``: it is opened as it is, and how it differs is said. ``ASK``: its person is asked.
     ``UPDATE``: it becomes what is asked for. ``NEW``: another one is made beside it, even if it
-    does not differ.
+    does not differ. ``LOOK``: it is only said how it differs, if it does.
     """
 
     LEAVE = "leave"
     ASK = "ask"
     UPDATE = "update"
     NEW = "new"
+    LOOK = "look"
 
 
 def existing_of(text: str, usual: Existing) -> Existing:

@@ -162,7 +162,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST api/servers/{server}/start": {},
     "POST api/servers/{server}/stop": {},
     "POST api/servers/{server}/restart": {},
-    "POST api/servers/{server}/update": {},
+    "POST api/servers/{server}/update": {"version": TEXT, "look": TICK},
     "POST api/servers/{server}/delete": {},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),

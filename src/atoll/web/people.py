@@ -332,12 +332,12 @@ async def do_for_programs(request: Request) -> Response:
 
 async def shared_for_programs(request: Request) -> Response:
     """GET api/shared: the servers that others let one into."""
-    person = await by_token(request)
-    given = await site_of(request).shares.with_person(person)
-    told = [
-        {"owner": one.owner, "server": one.server, "level": one.level, "running": one.ready}
-        for one in given
-    ]
+    person, plans = await by_token(request), site_of(request).atoll.store.plans
+    told = []
+    for one in await site_of(request).shares.with_person(person):
+        plan = await plans.newest(one.owner, one.server)
+        where = {"owner": one.owner, "server": one.server, "title": plan.title if plan else ""}
+        told.append(where | {"level": one.level, "running": one.ready})
     return JSONResponse(told)
 
 

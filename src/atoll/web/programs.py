@@ -43,6 +43,7 @@ from atoll.web.site import site_of
 from atoll.web.volumes import Fields, by_token, object_of, text_of
 
 INTERFACE = 1  # raised when a program that knew the one before would be misled
+ANSWERS = (Existing.UPDATE, Existing.NEW, Existing.LEAVE)
 PING = 15  # seconds between signs of life in a quiet stream
 
 
@@ -122,8 +123,8 @@ async def answer(request: Request) -> Response:
     """POST api/launches/ID/answer: how to go on where the person has such a server already."""
     person, old = await by_token(request), await _launch_of(request)
     how = existing_of(text_of(await object_of(request), "how"), Existing.ASK)
-    if how is Existing.ASK:
-        raise BadRequest("That is no answer.", hint="There are update, new and leave.")
+    if how not in ANSWERS:
+        raise BadRequest("That is no answer.", hint=f"There are {', '.join(ANSWERS)}.")
     asked = answered(replace(old.request, person=person), how)
     return JSONResponse(facts(await begin_for(request, asked)))
 
@@ -208,10 +209,15 @@ async def stop(request: Request) -> Response:
 
 
 async def update(request: Request) -> Response:
-    """POST api/servers/NAME/update: begin a launch of what its repository is now, which asks."""
-    return JSONResponse(
-        facts(await begin_update(request, await by_token(request), name_of(request)))
-    )
+    """POST api/servers/NAME/update: begin a launch of what its repository is now, which asks.
+
+    Or of a ``version`` that is named; with ``look`` nothing is done but to say how it differs.
+    """
+    person, sent = await by_token(request), await object_of(request)
+    how = Existing.LOOK if _yes(sent, "look") else Existing.ASK
+    version = text_of(sent, "version")
+    begun = await begin_update(request, person, name_of(request), version=version, how=how)
+    return JSONResponse(facts(begun))
 
 
 async def delete(request: Request) -> Response:

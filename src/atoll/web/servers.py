@@ -23,6 +23,7 @@ from atoll.people import Person
 from atoll.plain import plain
 from atoll.servers import NO_ENDS, Ends, ServerPlan, Stop, Why
 from atoll.settings import ServerSettings
+from atoll.sources.checking import check_version
 from atoll.sources.parsing import binder_spec
 from atoll.volumes import Copied
 from atoll.web.acts import note_act
@@ -225,14 +226,27 @@ async def update(request: Request) -> Response:
     return RedirectResponse(f"{site_of(request).place.prefix}launches/{begun.id}", 303)
 
 
-async def begin_update(request: Request, person: Person, name: str) -> Launch:
-    """Begin a launch of what the repository of *person*'s server is now, and return it."""
+async def begin_update(
+    request: Request,
+    person: Person,
+    name: str,
+    *,
+    version: str = "",
+    how: Existing = Existing.ASK,
+) -> Launch:
+    """Begin a launch of what the repository of *person*'s server is now, and return it.
+
+    Or of what it is at *version*. *how* says whether they are asked, or it is only looked.
+    """
     site = site_of(request)
     _, plan, _ = await find(site, person, name)
     if plan is None or plan.content.temporary:
         message = f"Server {_called(plan, name)} keeps no files."
         raise BadRequest(message, hint="Launch the repository again.")
-    again = replace(once_more(plan, name, moving=True), person=person)
+    again = replace(once_more(plan, name, moving=True), person=person, existing=how)
+    if version:
+        asked = check_version(version)
+        again = replace(again, repo=replace(again.repo, version=asked, path_follows=False))
     return await site.desk.open(again, launch_facts(request, *binder_spec(again.repo)))
 
 

@@ -132,23 +132,23 @@ def _started(hub: Hub, name: str, tell: Tell) -> Launched:
 
 def update(hub: Hub, name: str, *, version: str, look: bool, yes: bool, as_json: bool) -> None:
     """Bring newer files into a server there, once its person has seen what would change."""
-    if look or version:
-        option = "--look" if look else "--to"
-        raise BadRequest(f"A hub knows no {option}.", hint="It shows what would change, and asks.")
-    if as_json and not yes:
-        raise BadRequest("Nobody can be asked.", hint="Say --yes.")
-    launched = followed(hub, lambda _: hub.update(name))
+    launched = followed(hub, lambda _: hub.update(name, version=version, look=True))
     changes = dumped(launched.renewal.changes)
     answer = {"version": launched.version, "count": launched.renewal.count, "changes": changes}
-    if launched.state != "asking":
-        done = f"{name} has all that is in version {launched.version[:SHORT]}."
-        show({**answer, "done": False}, as_json=as_json, text=lambda: click.echo(done))
+
+    def text() -> None:
+        if not launched.changes:
+            click.echo(f"{name} has all that is in that version.")
+        for one in (*launched.changes, *launched.renewal.said):
+            click.echo(f"  {one}")
+
+    if look or not launched.changes:
+        show({**answer, "done": False}, as_json=as_json, text=text)
         return
+    if as_json and not yes:
+        raise BadRequest("Nobody can be asked.", hint="Say --look, or --yes.")
     if not as_json:
-        for change in launched.changes:
-            click.echo(f"  {change}")
-        for sentence in launched.renewal.said:
-            click.echo(f"  {sentence}")
+        text()
     if not yes and not click.confirm("Do it? It is started anew if need be."):
         raise Cancelled("Nothing was changed.")
     done = followed(hub, partial(_answered, hub, launched.id, "update")).version
