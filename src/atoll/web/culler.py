@@ -20,8 +20,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from atoll.acts import ATOLL, Act, Acts, Way, note
-from atoll.allowances import Allowances, ends
+from atoll.allowances import Allowances
 from atoll.errors import AtollError
+from atoll.launching.room import own_ends
 from atoll.servers import Plans, Stop, Stops, Why
 
 NEVER = 10**9  # seconds
@@ -92,9 +93,7 @@ class Culler:
 
     async def ends(self, owner: str, name: str) -> tuple[float, float]:
         """Return after how many seconds of life, and of no use, a server is stopped; 0: never."""
-        plan = await self.plans.newest(owner, name)
-        rules = await self.allowances.of(plan.owner if plan else None)
-        return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
+        return await own_ends(self.allowances, self.plans, owner, name)
 
 
 class Ask(Protocol):

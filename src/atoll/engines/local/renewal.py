@@ -50,13 +50,15 @@ async def renew(
     """Bring what differs between *old* and *new* into the home of *whose* server.
 
     *whose* is a person's name and a server's. With *look* nothing is done, and said what would be.
-    What the build of an environment has made of the files counts as the repository's.
+    What the build of an environment has made of the files counts as the repository's, if *new* says
+    which environment it is; else it is let alone.
     Raises `StartFailed` when it cannot be done; what was done by then stays, and doing it again
     goes on from there.
     """
     home, owner = kept_home(settings, *whose), person_owner(settings, whose[0])
-    was, made = made_by(home), made_of(new.environment)
-    if old.version == new.version and made in {"", was}:
+    noted = made_by(home)
+    was, made = (noted, made_of(new.environment)) if new.environment else ("", "")
+    if (old.version, was) == (new.version, made):
         return NOTHING
     with _folders(settings, owner) as (task, found):
         base = await _readable(old, _built(settings, was), task.with_name("base"), owner)
@@ -89,7 +91,7 @@ async def renew(
             if status == 0:
                 done = _told(read_written(found, "found.json"))
                 if not look:
-                    note_origin(home, new.version, made)
+                    note_origin(home, new.version, made if new.environment else noted)
                 return done
         except (BuildFailed, ValidationError, OSError) as error:
             told.append(str(error))
