@@ -23,7 +23,8 @@ from atoll.web.guard import origin_of
 from atoll.web.hub_api import HubServer
 from atoll.web.hub_shares import Code, Given
 from atoll.web.pages import page
-from atoll.web.servers import find, moment
+from atoll.web.rows import moment
+from atoll.web.servers import find
 from atoll.web.shared import MAY
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of

@@ -29,12 +29,12 @@ from atoll.web.doors import door_of
 from atoll.web.launch_form import LaunchForm
 from atoll.web.launches import begin_for
 from atoll.web.recognition import target_of
+from atoll.web.rows import rows_of
 from atoll.web.servers import (
     begin_update,
     delete_one,
     find,
     name_of,
-    rows_of,
     start_again,
     stop_one,
     stop_to_restart,
