@@ -49,7 +49,7 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
-        if form.invites_unseen:
+        if form.reaches_unseen:
             return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
@@ -62,7 +62,7 @@ async def launch(request: Request) -> Response:
 async def _ask(
     request: Request, session: Session, form: LaunchForm, wanted: LaunchRequest
 ) -> Response:
-    """Return the question about a link that was pasted: whom it lets in was in no field."""
+    """Return the question about a link that was pasted: what it reaches was in no field."""
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     asked = await question_of(request, session, target, form.wishes)
     said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
