@@ -113,11 +113,10 @@ class Server:
     notes: tuple[str, ...] = ()
 
 
-def older_files(plan: ServerPlan, version: str, *, running: bool = False) -> str:
+def older_files(plan: ServerPlan, version: str) -> str:
     """Return what a person is told whose kept files are of *version*, not *plan*'s; or "".
 
-    Files that a person may have changed are never replaced. *version* may be "": not known. A
-    server that is *running* already need not have *plan*'s environment.
+    Files that a person may have changed are never replaced. *version* may be "": not known.
     """
     wanted = plan.ref
     if not version or version == wanted.version:
@@ -129,9 +128,9 @@ def older_files(plan: ServerPlan, version: str, *, running: bool = False) -> str
         now = f"the newest version is now {new}"
     elif wanted.version.startswith(asked):
         now = f"you asked for {new}"
-    environment = "" if running else ", and so is the environment"
     return (
-        f"Your files are of version {version[:SHORT]}, as you left them; {now}{environment}. "
+        f"Your files are of version {version[:SHORT]}, as you left them; {now}, and so is the "
+        f"environment. "
         f"Updating {plan.called} brings the newer ones in, and loses nothing of yours."
     )
 
@@ -204,12 +203,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that runs, by its handle, and since when (UTC)."""
+    """A server that runs, by its handle, since when (UTC), and the id of the plan it runs."""
 
     handle: str
     owner: str
     name: str
     started: datetime
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +335,8 @@ class Runner(Protocol):
         self, owner: str, name: str, old: Tree, new: Tree, *, look: bool = False
     ) -> Renewal:
         """Bring what differs between *old* and *new* into the kept files, which were of *old*.
+
+        So is what the build of *new*'s environment has made of them, and was by whose they were.
 
         The server may run meanwhile. With *look*, nothing is done, and said what would be. Nothing
         that its person has made or changed is lost. Raises `StartFailed`.

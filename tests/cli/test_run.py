@@ -16,6 +16,7 @@ import pytest
 from support.depositservers import make_zip, serve_web
 from support.gitservers import make_repo
 from support.kernels import run_cell
+from support.terminal import at_a_terminal
 
 ATOLL = [sys.executable, "-m", "atoll.cli"]
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -140,7 +141,7 @@ def test_two_servers_have_one_volume_and_find_it_again(atoll, repo):
     assert [one.partition("/")[2] for one in row["servers"]] == ["one", "two"]
 
     _, said = run("--name", "one", "--no-volumes")
-    assert "with the volumes of before" in said
+    assert "Volumes both at shared/it → none" in said
     atoll("stop", "--now", "one", "two")
     atoll("volumes", "delete", "both")
     _, said = run("--name", "two")  # which has the volumes that it had
@@ -328,20 +329,13 @@ def test_files_that_are_kept_stay_and_that_they_are_older_is_said(atoll, tmp_pat
     assert (home / "story.txt").read_text() == "once"
 
     new = make_repo(folder, {"requirements.txt": "six==1.15.0\n", "story.txt": "twice"})
-    running = atoll("run", folder, "--detach", "--no-browser").stderr
-    assert "and so is the environment" not in running
-    told = f"Your files are of version {old[:7]}, as you left them; the newest version is now {new[:7]}"
-    assert told in running
-    assert "Updating moving brings the newer ones in" in running
-    assert "`atoll update moving` does it." in running
-    assert "It runs in the environment of before" in running
+    told = f"What you asked for is not quite that: Version {old[:7]} → {new[:7]}; Environment"
+    assert told in atoll("run", folder, "--detach", "--no-browser").stderr
     atoll("stop", "moving")
-    again = atoll("run", folder, "--detach", "--no-browser").stderr
-    assert told in again
+    assert told in atoll("run", folder, "--detach", "--no-browser").stderr
     assert (home / "story.txt").read_text() == "once"
     [row] = json.loads(atoll("list", "--json").stdout)
-    assert (row["version"], row["launched"]) == (old, new)
-    assert f"{old[:7]} → {new[:7]}" in atoll("list").stdout
+    assert (row["version"], row["launched"]) == (old, "")
 
     (home / "requirements.txt").write_text("six==1.16.0\nmine\n")
     looked = json.loads(atoll("update", "moving", "--look", "--json").stdout)
@@ -358,11 +352,53 @@ def test_files_that_are_kept_stay_and_that_they_are_older_is_said(atoll, tmp_pat
     assert (home / "requirements.txt").read_text() == "six==1.16.0\nmine\n"
     assert (home / f"requirements.of-{new[:7]}.txt").read_text() == "six==1.15.0\n"
     [row] = json.loads(atoll("list", "--json").stdout)
-    assert (row["version"], row["launched"]) == (new, "")
+    assert (row["version"], row["launched"]) == (new, old)
+    assert f"{new[:7]} → {old[:7]}" in atoll("list").stdout
     assert "all that is in" in atoll("update", "moving").stdout
+    updated = atoll("run", folder, "--detach", "--no-browser", "--existing", "update").stderr
+    assert "Stopping server moving" in updated
+    [row] = json.loads(atoll("list", "--json").stdout)
+    assert (row["version"], row["launched"], row["state"]) == (new, "", "running")
     atoll("stop", "moving")
     atoll("remove", "moving", "--yes")
     assert "no server called" in atoll("update", "moving", check=False).stderr
+
+
+def test_what_a_postbuild_makes_is_brought_in_by_an_update_and_who_sits_there_is_asked(
+    atoll, tmp_path, data
+):
+    folder = tmp_path / "made"
+    script = "echo %s > made.txt; echo %s > mine.txt; chmod 600 made.txt\n"
+    make_repo(folder, {"postBuild": script % ("once", "once"), "story.txt": "once"})
+    atoll("run", folder, "--detach", "--no-browser")
+    [home] = (data / "volumes").glob("*/made/home")
+    assert (home / "made.txt").read_text() == "once\n"
+    (home / "mine.txt").write_text("changed by me\n")
+    make_repo(folder, {"postBuild": script % ("twice", "twice") + "echo > new.txt\n"})
+
+    def answer(how):
+        words = ("run", str(folder), "--detach", "--no-browser")
+        answers, environ = {"What shall be done": f"{how}\n"}, {"ATOLL_DATA": str(data)}
+        return at_a_terminal(*words, answers=answers, environ=environ)
+
+    status, said = answer("update")
+    assert status == 0, said
+    assert "You have a server “made” already" in said
+    assert "What its postBuild makes comes as well" in said
+    assert (home / "made.txt").read_text() == "twice\n"
+    assert (home / "mine.txt").read_text() == "changed by me\n"
+    assert [one.name for one in home.glob("mine.of-*")]
+    assert (home / "new.txt").exists()
+    atoll("stop", "made")
+    make_repo(folder, {"story.txt": "twice"})
+    status, said = answer("stop")
+    assert status == 9, said
+    assert (home / "story.txt").read_text() == "once"
+    beside = json.loads(atoll("run", folder, "--detach", "--json", "--existing", "new").stdout)
+    assert beside["name"] == "made-2"
+    atoll("stop", "--now", "made-2")
+    for name in ("made", "made-2"):
+        atoll("remove", name, "--yes")
 
 
 def test_a_failure_of_before_is_said_to_be_one(atoll, tmp_path):

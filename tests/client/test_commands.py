@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from hostile import Hostile
 from atoll.cli import main
 from atoll.client.keeping import kept
 from atoll.launching.desk import State
+from support.terminal import at_a_terminal
 from support.web_service import REPO
 
 
@@ -36,7 +36,14 @@ def test_the_story_of_a_server_from_a_launch_to_its_end(there):
     opened = there("open", "engine", "--no-browser").stdout.strip()
     assert opened == f"{there.address}services/atoll/servers/engine/open"
     assert there("remove", "engine", check=False).exit_code == 2  # it runs
-    assert "all that is in version" in there("update", "engine").stdout
+    assert "all that is in that version" in there("update", "engine").stdout
+    assert "It is called “Ma thèse” now." in there("title", "engine", "Ma thèse").stdout
+    assert stored(there("list", "--json"))[0]["title"] == "Ma thèse"
+    looked = stored(there("update", "engine", "--to", "v2", "--look", "--json"))
+    assert (looked["done"], looked["count"]) == (False, 0)
+    left = there("run", REPO, "--memory", "4G", "--no-browser").stderr
+    assert "Memory 3G → 4G" in left
+    assert len(there.service.hub.started) == 1
     assert there("stop", "engine").stdout == "Stopped engine.\n"
     assert there("open", "engine", check=False).exit_code == 4
     assert there("remove", "engine", input="n\n", check=False).exit_code == 9
@@ -97,7 +104,6 @@ def test_options_that_contradict_or_cannot_be_there_are_refused_before_it_is_ask
         ("run", f"{REPO} + ~/mine"): "The hub cannot see",
         ("run", REPO, "--no-volumes", "-v", "x"): "It has volumes, or none",
         ("stop", "engine", "--now"): "lets servers end by themselves",
-        ("update", "engine", "--look"): "A hub knows no --look",
         ("share", "engine", "--with", "bob:own"): "nothing that somebody may do",
         ("build", "."): "is about this machine",
         ("up",): "is about this machine",
@@ -205,36 +211,19 @@ def test_what_is_no_token_is_not_sent_and_not_shown(there, token):
     assert token not in ran.output
 
 
-def at_a_terminal(there, answers, *words):
-    """Run ``atoll --hub`` at a terminal, give *answers* to what is asked; return what it wrote."""
-    child, terminal = pty.fork()
-    if not child:  # pragma: no cover - another process
-        os.environ.update(TERM="dumb", COLUMNS="200")
-        os.execv(
-            sys.executable, [sys.executable, "-m", "atoll.cli", "--hub", there.address, *words]
-        )
-    said = b""
-    while True:
-        try:
-            said += os.read(terminal, 4096)
-        except OSError:
-            break
-        for question, text in list(answers.items()):
-            if question.encode() in said:
-                os.write(terminal, text.encode())
-                del answers[question]
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode()
-
-
 def test_at_a_terminal_a_server_that_differs_is_asked_about(there):
     there("run", REPO, "--no-browser")
     words = ("run", REPO, "--memory", "3G", "--no-browser")
-    status, said = at_a_terminal(there, {"What shall be done": "\n"}, *words)
-    assert (status, "Memory: 2G → 3G" in said) == (9, True), said
-    status, said = at_a_terminal(there, {"What shall be done": "new\n"}, *words)
+
+    def answer(how):
+        answers = {"What shall be done": f"{how}\n"}
+        return at_a_terminal("--hub", there.address, *words, answers=answers)
+
+    status, said = answer("")
+    assert (status, "Memory 2G → 3G" in said) == (9, True), said
+    status, said = answer("new")
     assert (status, "engine-2 is open at" in said) == (0, True), said
-    status, said = at_a_terminal(there, {"What shall be done": "update\n"}, *words)
+    status, said = answer("update")
     assert (status, "engine is open at" in said) == (0, True), said
     assert {row["name"] for row in stored(there("list", "--json"))} == {"engine", "engine-2"}
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from atoll.engines.local.runner import LocalRunner
 from atoll.engines.local.volumes import claim, fill, kept_home, origin
 from atoll.errors import StartFailed
 from atoll.settings import Settings
-from atoll.volumes.renewal import Fate, Tree
+from atoll.volumes.renewal import NOTHING, Fate, Tree
 
 WHOSE = ("ada", "first")
 
@@ -112,3 +115,51 @@ async def test_what_cannot_be_done_says_so_and_the_version_stays(runner, tmp_pat
     with pytest.raises(StartFailed, match="newer files could not be brought in"):
         await runner.renew(*WHOSE, old, gone)
     assert (origin(home), (home / "a").read_text()) == (old.version, "1")
+
+
+def built(runner, tree, key, **made):
+    """Return *tree* with an environment *key* whose build has left what it *made* in its files."""
+    home = runner.settings.data / "environments" / key / "home"
+    shutil.copytree(tree.folder, home)
+    for name, text in made.items():
+        (home / name).write_text(text)
+        (home / name).chmod(0o600)  # nobody's but the builder's
+    return replace(tree, environment=str(home.parent))
+
+
+async def test_what_a_build_makes_of_the_files_comes_like_the_repositorys_own(runner, tmp_path):
+    old, new = versions(tmp_path, {"a": "1"}, {"a": "2"})
+    old = built(runner, old, "k1", made="once", mine="once", gone="once")
+    new = built(runner, new, "k2", made="twice", mine="twice", added="twice")
+    home = kept_home(runner.settings, *WHOSE)
+    claim(home, "https://example.org/r", old.version, "k1")
+    fill(home, Path(old.environment) / "home", person_owner(runner.settings, "ada"))
+    written(home, "mine", "changed")
+    done = await runner.renew(*WHOSE, replace(old, environment=""), new)
+    assert {one.path: one.fate for one in done.changes} == {
+        "a": Fate.UPDATED,
+        "added": Fate.ADDED,
+        "gone": Fate.REMOVED,
+        "made": Fate.UPDATED,
+        "mine": Fate.BESIDE,
+    }
+    assert (home / "made").read_text() == "twice"
+    assert (home / "made").stat().st_uid == home.stat().st_uid
+    assert (home / "mine").read_text() == "changed"
+    assert await runner.renew(*WHOSE, new, new) == NOTHING
+
+
+async def test_what_a_build_makes_comes_after_the_files_and_what_it_made_before_may_be_gone(
+    runner, tmp_path
+):
+    old, new = versions(tmp_path, {"a": "1"}, {"a": "2"})
+    made = built(runner, old, "k1", made="once")
+    home = kept_home(runner.settings, *WHOSE)
+    claim(home, "https://example.org/r", old.version, "k1")
+    fill(home, Path(made.environment) / "home", person_owner(runner.settings, "ada"))
+    await runner.renew(*WHOSE, old, new)  # as `atoll update` does, which builds nothing
+    assert (home / "made").read_text() == "once"
+    shutil.rmtree(made.environment)
+    await runner.renew(*WHOSE, new, built(runner, new, "k2", made="twice"))
+    assert (home / "made").read_text() == "twice"
+    assert [one.read_text() for one in home.glob("made.before-*")] == ["once"]

@@ -6,11 +6,13 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from atoll.servers import NO_ENDS, Ends
 from support.hub import Installation, a_plan, eventually
 
 TINY = Path(__file__).parents[1] / "support" / "tiny_hub_config.py"
@@ -45,10 +47,10 @@ def hub(one_server):
     (one_server.tiny / "free-memory").unlink(missing_ok=True)
 
 
-def ask(hub, owner, name="a", opening="lab"):
+def ask(hub, owner, name="a", opening="lab", ends=NO_ENDS):
     """Have a server of *owner*'s started; return the status of the answer."""
     hub.person(owner)
-    plan = a_plan(owner, name, opening)
+    plan = replace(a_plan(owner, name, opening), ends=ends)
     hub.put(plan)
     body = {"user_options": {"plan": plan.id}}
     return hub.api("POST", f"users/{owner}/servers/{name}", json=body).status_code
@@ -181,13 +183,15 @@ def test_the_time_in_line_is_no_time_of_the_server(hub):
 
 
 def test_who_waits_hears_what_is_known_and_patience_ends_with_a_word_about_what_to_do(own):
-    hub = own(servers={"at_once": 1, "wait": 5, "idle": "10m"})
+    hub = own(servers={"at_once": 1, "wait": 8, "idle": "10m", "max_idle": "2h"})
     hub.start()
-    ask(hub, "ada")
+    ask(hub, "ada", ends=Ends(idle=1800))
     ask(hub, "bob")
     with watching(hub, "bob") as bob:
         eventually(lambda: bob and bob[-1].get("failed"))
-    assert any("is stopped in about 10 minutes." in one["message"] for one in bob)
-    assert "You have waited for 5 seconds, and there was no room." in last(bob)
+    said = " ".join(one["message"] for one in bob)
+    assert "is stopped in about 30 minutes." in said  # as ada has asked for
+    assert "10 minutes" not in said
+    assert "You have waited for 8 seconds, and there was no room." in last(bob)
     assert "Try again later" in last(bob)
     assert running(hub) == ["ada"]

@@ -6,7 +6,7 @@ import pytest
 
 from atoll.environments import Environments
 from atoll.errors import BadRequest, NotFound, Refused
-from atoll.launching import Launcher, LaunchRequest
+from atoll.launching import Existing, Launcher, LaunchRequest
 from atoll.launching.mounts import check_hidden
 from atoll.people import Person
 from atoll.sources import RepoRef
@@ -32,7 +32,7 @@ async def launcher(tmp_path):
 
 async def launch(launcher, *wishes, person=ADA, **more):
     mounts = wishes if wishes or more.pop("none", False) else None
-    request = LaunchRequest(person, REPO, mounts=mounts, **more)
+    request = LaunchRequest(person, REPO, mounts=mounts, existing=Existing.UPDATE, **more)
     return (await launcher.prepare(request, lambda _: None)).plan.mounts
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from atoll.environments import Environments
 from atoll.errors import NotFound, Refused, TooLarge, Unreachable
-from atoll.launching import Clock, Launcher, LaunchRequest
+from atoll.launching import Clock, Existing, Launcher, LaunchRequest
 from atoll.people import Person
 from atoll.sources import RepoRef
 from atoll.testing.engines import FakeBuilder
@@ -53,7 +53,7 @@ async def test_a_course_shares_the_environments_own_build_whatever_it_changes(la
     alone = await launcher.prepare(replace(REQUEST, repo=ENV, environment=None), print)
     pair = await launcher.prepare(REQUEST, print)
     source.repositories[COURSE.locator] = {"requirements.txt": b"pandas", "intro.ipynb": b"{1}"}
-    later = await launcher.prepare(REQUEST, print)
+    later = await launcher.prepare(replace(REQUEST, existing=Existing.UPDATE), print)
     assert alone.plan.environment == pair.plan.environment == later.plan.environment
     assert pair.plan.ref.version != later.plan.ref.version
     assert (pair.cached, later.cached) == (True, True)

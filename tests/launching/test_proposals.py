@@ -8,7 +8,7 @@ import pytest
 
 from atoll.environments import Environments
 from atoll.environments.reading import DEFAULT_TAKEN
-from atoll.launching import Clock, Launcher, LaunchRequest, proposals
+from atoll.launching import Clock, Existing, Launcher, LaunchRequest, proposals
 from atoll.people import Person
 from atoll.sources import Checkout, RepoRef, ResolvedRef
 from atoll.testing.engines import FakeBuilder
@@ -55,11 +55,12 @@ async def test_who_accepts_gets_what_is_imported_as_of_the_commits_date(launcher
 
 async def test_what_is_said_wins_and_where_nothing_is_imported_nothing_is_proposed(launcher, files):
     files["requirements.txt"] = b"six\n"
-    prepared = await launcher.prepare(replace(REQUEST, infer=True), print)
+    request = replace(REQUEST, existing=Existing.UPDATE)
+    prepared = await launcher.prepare(replace(request, infer=True), print)
     assert dict(prepared.spec.files)["requirements.txt"] == b"six\n"
     files.clear()
     for infer in (True, False):
-        prepared = await launcher.prepare(replace(REQUEST, infer=infer), print)
+        prepared = await launcher.prepare(replace(request, infer=infer), print)
         assert (prepared.spec.files, prepared.proposal) == ((), "")
 
 

@@ -70,6 +70,36 @@ async def test_a_program_says_what_a_server_is_called_when_it_ends_and_asks_in_v
     assert "10m at least" in wrong.text
 
 
+async def test_a_program_is_told_how_a_server_differs_and_says_what_becomes_of_it(browse, service):
+    token = f"Bearer {service.hub.token_of('ada')}"
+    await ask(browse(), Authorization=token)
+    service.source.repositories[REPO] = {"requirements.txt": b"six==1.17.0\n"}
+    more = f"{SPEC}?memory=1G"
+    told = [
+        data for _, _, data in parse_stream((await ask(browse(), more, Authorization=token)).text)
+    ]
+    said = " ".join(one["message"] for one in told)
+    assert "Your server engine is there already, and is opened as it is" in said
+    assert "Memory 2G → 1G" in said
+    assert told[-1]["phase"] == "ready"
+    assert "existing=update" in said[: said.index("server running at")]
+    assert len(service.hub.started) == 1
+
+    asked = await ask(browse(), f"{more}&existing=ask", Authorization=token)
+    last = parse_stream(asked.text)[-1][2]
+    assert last["phase"] == "failed"
+    assert "Memory 2G → 1G" in last["message"]
+
+    updated = await ask(browse(), f"{more}&existing=update", Authorization=token)
+    assert phases(updated)[-1] == "ready"
+    assert (await service.store.plans.newest("ada", "engine")).limits.memory == 1024**3
+    assert len(service.hub.started) == 2
+    new = parse_stream((await ask(browse(), f"{SPEC}?existing=new", Authorization=token)).text)
+    assert new[-1][2]["url"].endswith("/user/ada/engine-2/")
+    wrong = await ask(browse(), f"{SPEC}?existing=destroy", Authorization=token)
+    assert wrong.status_code == 400
+
+
 async def test_the_token_is_nowhere_but_in_the_answer(browse, service):
     answer = await ask(browse(), Authorization=f"token {service.hub.token_of('ada')}")
     token = parse_stream(answer.text)[-1][2]["token"]

@@ -8,6 +8,7 @@ from atoll.errors import NotFound
 from atoll.launching.desk import State
 from atoll.servers import Ends
 from atoll.volumes.renewal import Fate, FileChange, Renewal
+from support.browsing import until
 from support.web_service import REPO
 
 GIB = 1024**3
@@ -74,6 +75,30 @@ async def test_an_update_stops_the_server_first_and_keeps_its_name(browse, servi
     assert (begun.state, begun.name) == (State.READY, "engine")
     assert plan_of(service, begun).limits.memory == GIB
     assert len(service.hub.started) == 2
+
+
+async def test_an_update_that_a_restart_interrupts_is_done_again(browse, service):
+    ada, runner = browse(), service.engine.runner
+    first = service.store.launches.kept[await ready(ada, service)]
+    old = plan_of(service, first)
+    runner.started.append(old)
+    runner.origins["ada", "engine"] = first.ref
+    runner.renewals["ada", "engine"] = NEWER
+    service.source.repositories[REPO] |= {"notes.md": b"new"}
+    launch, _, _ = await asked(ada, service, memory="1G")
+    service.hub.pause = 60  # it is stopped, and just starts
+    page = await ada.post(f"launches/{launch}/answer", how="update")
+    begun = page.url.path.rsplit("/", 1)[-1]
+    kept = service.store.launches.kept
+    await until(lambda: len(service.hub.started) == 2)
+    await service.site.desk.close()
+    runner.origins["ada", "engine"] = first.ref  # as if the files were still to come
+    service.hub.users["ada"]["servers"].clear()
+    service.hub.pause = 0
+    await service.site.desk.resume()
+    await until(lambda: kept[begun].state is State.READY)
+    assert runner.origins["ada", "engine"] == kept[begun].ref != first.ref
+    assert plan_of(service, kept[begun]).limits.memory == GIB
 
 
 async def test_a_new_server_leaves_the_other_alone(browse, service):

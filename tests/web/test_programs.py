@@ -43,7 +43,7 @@ async def test_a_launch_is_followed_from_where_one_was_to_how_it_ended(ask):
     assert (await ask("GET", f"launches/{launch}")).json() == over
 
 
-async def test_who_has_such_a_server_is_asked_unless_they_say_how(ask):
+async def test_who_has_such_a_server_is_asked_unless_they_say_how(ask, service):
     await ask("GET", f"launches/{await launched(ask)}/events")
     asking = await launched(ask, memory="3G")
     over = parse_stream((await ask("GET", f"launches/{asking}/events")).text)[-1][2]
@@ -59,6 +59,26 @@ async def test_who_has_such_a_server_is_asked_unless_they_say_how(ask):
     left = await launched(ask, memory="3G", existing="leave")
     over = parse_stream((await ask("GET", f"launches/{left}/events")).text)[-1][2]
     assert (over["state"], over["name"]) == ("ready", "engine")
+    plan = await service.store.plans.newest("ada", "engine")
+    assert plan.limits.memory == 2 * 1024**3
+    for name in ("engine-3", "engine-4"):  # whether it differs or not
+        made = await launched(ask, existing="new")
+        over = parse_stream((await ask("GET", f"launches/{made}/events")).text)[-1][2]
+        assert (over["state"], over["name"]) == ("ready", name)
+
+
+async def test_who_answers_that_it_is_left_has_let_nobody_in(ask, service):
+    await ask("GET", f"launches/{await launched(ask)}/events")
+    service.hub.users.setdefault(
+        "bob", {"name": "bob", "admin": False, "groups": [], "servers": {}}
+    )
+    asking = await launched(ask, people="bob", memory="3G")
+    over = parse_stream((await ask("GET", f"launches/{asking}/events")).text)[-1][2]
+    assert [one["what"] for one in over["changes"]] == ["Memory", "People"]
+    left = (await ask("POST", f"launches/{asking}/answer", json={"how": "leave"})).json()
+    over = parse_stream((await ask("GET", f"launches/{left['id']}/events")).text)[-1][2]
+    assert over["state"] == "ready"
+    assert await service.site.shares.of("ada", "engine") == []
 
 
 async def test_a_launch_is_cancelled_and_says_so(ask, service):

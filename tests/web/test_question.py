@@ -68,6 +68,16 @@ async def test_a_link_says_what_it_asks_for_in_vain_and_can_be_launched_without(
     assert "It asks for 2 GPUs; a server here can have none." in page.text
 
 
+@pytest.mark.parametrize("wish", ["network=none", "volumes=thesis:work"])
+async def test_a_pasted_link_that_chooses_what_is_reached_is_asked_about(browse, service, wish):
+    ada = browse()
+    await ada.get("")
+    page = await ada.post("launches", repository=f"https://hub.example.org{LINK}?{wish}")
+    assert page.status_code == 200
+    assert "What runs" in said(page)
+    assert not service.store.launches.kept
+
+
 async def test_the_form_says_why_it_offers_no_gpus_and_passes_no_credentials(browse, service):
     page = await browse().get("")
     assert "Servers of this hub have none." in page.text

@@ -10,7 +10,7 @@ from atoll.people import Person
 from atoll.servers import Ends, Stop, Why
 from atoll.settings import settings_from
 from atoll.web.hub_api import HubServer
-from atoll.web.servers import end_of, ended
+from atoll.web.rows import end_of, ended
 from support.browsing import PREFIX, running
 from support.web_service import REPO, make_service
 

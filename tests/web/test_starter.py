@@ -42,21 +42,21 @@ async def test_a_server_that_runs_already_is_opened_and_not_started_again(browse
     assert "Server engine is running already" in said(service, launch)
 
 
-async def test_a_server_that_runs_another_version_is_opened_as_it_is_and_says_so(browse, service):
-    ada = browse()
-    launch = await launched_by_a_program(service, await launched(service, ada), "v2")
-    assert len(service.hub.started) == 1
-    assert any("it is opened as it is" in line for line in said(service, launch))
-
-
-async def test_a_stopped_server_starts_with_the_new_plan(browse, service):
+async def test_a_server_of_another_version_is_opened_as_it_is_stopped_or_not(browse, service):
     ada = browse()
     before = await launched(service, ada)
+    launch = await launched_by_a_program(service, before, "v2")
+    assert len(service.hub.started) == 1
+    told = "\n".join(said(service, launch))
+    assert "Your server engine is there already, and is opened as it is" in told
+    assert "Version" in told
+    assert "existing=update" in told
+    assert launch.ref == before.ref
     await ada.post("servers/engine/stop")
     await launched_by_a_program(service, before, "v2")
-    plans = [options["plan"] for _, _, options in service.hub.started]
-    assert len(set(plans)) == 2
-    assert {name for _, name, _ in service.hub.started} == {"engine"}
+    assert [name for _, name, _ in service.hub.started] == ["engine", "engine"]
+    plan = await service.store.plans.newest("ada", "engine")
+    assert plan.ref.version == before.ref
 
 
 async def test_a_server_that_is_just_being_stopped_is_waited_for(browse, service, monkeypatch):

@@ -34,6 +34,11 @@ from atoll.folders import check_ours
 from atoll.settings import load_settings
 
 KNOWS_HUBS = ("sign-in", "sign-out")  # whose hub is an argument
+INSTEAD = {  # what to do where there is a hub, and a verb is about this machine
+    "build": "A hub builds what is launched there: atoll --hub ADDRESS run REFERENCE.",
+    "check": "Without --hub the notebooks are run here, in the same environment.",
+    "infer": "Without --hub it is read here; on a hub, atoll --hub ADDRESS run --infer takes it.",
+}
 
 
 class _Group(click.Group):
@@ -100,9 +105,10 @@ def main(ctx: click.Context, config: Path | None, hub: str | None) -> None:
     atoll --hub hub.example.org run gh:o/r          the same on a hub; first: atoll sign-in
     """  # noqa: D301 - click's own mark
     if hub and ctx.invoked_subcommand not in KNOWS_HUBS:
-        if not reaches_hubs(main.get_command(ctx, ctx.invoked_subcommand or "")):
-            message = f"`atoll {ctx.invoked_subcommand}` is about this machine."
-            raise BadRequest(message, hint="Leave --hub out, and unset ATOLL_HUB.")
+        verb = ctx.invoked_subcommand or ""
+        if not reaches_hubs(main.get_command(ctx, verb)):
+            hint = INSTEAD.get(verb, "Leave --hub out, and unset ATOLL_HUB.")
+            raise BadRequest(f"`atoll {verb}` is about this machine.", hint=hint)
         ctx.obj = Meant(hub)
         return
     ctx.obj = settings = load_settings(config)

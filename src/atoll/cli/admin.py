@@ -91,10 +91,10 @@ def servers(office: Office, *, as_json: bool) -> None:
         if not rows:
             click.echo("No server was running when it was last measured.")
             return
-        table = _table("Server", "Memory", "Processors", "Since")
+        table = _table("Server", "Title", "Memory", "Processors", "Since")
         for row in rows:
             memory, cpus = human_size(row["memory"]), f"{row['cpus']:.2f}"
-            _add(table, row["server"], memory, cpus, _when(row["started"]))
+            _add(table, row["server"], row["title"], memory, cpus, _when(row["started"]))
         print_table(table)
 
     show(rows, as_json=as_json, text=text)

@@ -18,19 +18,22 @@ from typing import Any
 import click
 
 from atoll.app import opened
-from atoll.cli.asking_for import wishes_of
+from atoll.cli.asking_for import HOWS, existing_from, how_to_go_on, wishes_of
 from atoll.cli.common import Interrupted, Laptop, as_json, browse, command_of, laptop, me
 from atoll.cli.progress import Progress
 from atoll.cli.seam import or_there
 from atoll.cli.there.run import run as run_there
 from atoll.engines.local.records import Record
 from atoll.engines.local.runner import open_gate
-from atoll.errors import Cancelled, NotFound
+from atoll.errors import Cancelled
 from atoll.events import Event
-from atoll.launching import Clock, LaunchRequest
+from atoll.launching import Clock, Existing, LaunchRequest
+from atoll.launching.changes import Changed
+from atoll.launching.existing import answered
+from atoll.launching.naming import beside
 from atoll.launching.room import Room, queue_for
 from atoll.queue import Place
-from atoll.servers import Network, ServerPlan, older_files
+from atoll.servers import Network, ServerPlan
 from atoll.settings import Settings
 from atoll.settings.sections import ServerSettings
 from atoll.sources import Target
@@ -68,7 +71,9 @@ class Opened:
 @click.option("--temporary", is_flag=True, help="Discard the files when the server stops.")
 @click.option("--memory", metavar="SIZE", help="Memory it may use, such as 2G.")
 @click.option("--cpus", metavar="NUMBER", help="Processors it may use, such as 1.5.")
-@click.option("--network", type=click.Choice([*Network]), help="What it may reach.")
+@click.option(
+    "--network", type=click.Choice([one.value for one in Network]), help="What it may reach."
+)
 @click.option(
     *("-v", "--volume", "volumes"),
     multiple=True,
@@ -82,6 +87,11 @@ class Opened:
 @click.option("--no-volumes", is_flag=True, help="Have no volumes, not even those of before.")
 @click.option("--people", default="", metavar="NAMES", help="Let them in; only where others are.")
 @click.option("--visitors", is_flag=True, help="Let visitors have copies; only where others are.")
+@click.option(
+    "--existing",
+    type=click.Choice([how.value for how in HOWS]),
+    help="If you have it already and it differs; at a terminal you are asked, a script leaves it.",
+)
 @click.option("--retry", is_flag=True, help="Build again an environment whose build failed.")
 @click.option("--rebuild", is_flag=True, help="Build the environment anew, even if it is there.")
 @click.option("--infer", is_flag=True, help="If nothing says what to install: what is imported.")
@@ -104,7 +114,12 @@ def run(settings: Settings, /, reference: str, **options: Any) -> None:
     The server works on a copy of its own, of a folder, too: nothing that you do there changes the
     folder. Once there, the copy stays as you left it, also when the repository moves on.
     """
-    asyncio.run(_run(settings, _request(settings, reference, options), options))
+    asked = replace(_request(settings, reference, options), existing=existing_from(options))
+    try:
+        asyncio.run(_run(settings, asked, options))
+    except Changed as changed:
+        how = how_to_go_on(str(changed), changed.changes, changed.renewal.said())
+        asyncio.run(_run(settings, answered(asked, how), options))
 
 
 def _request(settings: Settings, reference: str, options: dict[str, Any]) -> LaunchRequest:
@@ -175,12 +190,19 @@ async def _run(settings: Settings, request: LaunchRequest, options: dict[str, An
 async def _launch(machine: Laptop, request: LaunchRequest) -> Opened:
     clock = Clock()
     with Progress() as progress:
+        if request.existing is Existing.NEW:
+            request = await beside(machine.atoll.store.plans, request)
         prepared = await machine.atoll.launcher.prepare(request, progress.tell, clock)
         plan = prepared.plan
-        if running := _running(machine, plan.name, temporary=plan.content.temporary):
+        running = _running(machine, plan.name, temporary=plan.content.temporary)
+        if request.existing is Existing.UPDATE:
+            if running and not prepared.only_files:
+                progress.tell(Event("start", f"Stopping server {plan.called}"))
+                await machine.runner.stop(running.handle)
+                running = None
+            await machine.atoll.launcher.renew(plan, progress.tell)
+        if running:
             progress.tell(Event("start", f"Your server {plan.called} is running already"))
-            for note in await _differences(machine, running, plan):
-                progress.tell(Event("start", note, note=True))
             return reopen(machine, running, plan.opening, clock.seconds)
         token = secrets.token_urlsafe(24)
         async with _turn(machine, plan, progress, clock):
@@ -231,27 +253,6 @@ def _running(machine: Laptop, name: str, *, temporary: bool) -> Record | None:
     mine = me().name
     found = (one for one, alive in machine.runner.records.all() if alive and one.owner == mine)
     return next((one for one in found if one.name == name and not one.temporary), None)
-
-
-async def _differences(machine: Laptop, running: Record, plan: ServerPlan) -> list[str]:
-    """Return what of a running server is not as *plan* would have it."""
-    said = older_files(plan, await machine.runner.origin(plan.owner.name, plan.name), running=True)
-    notes = [f"{said} `atoll update {plan.name}` does it."] if said else []
-    now = await _plan(machine, running)
-    again = f"`atoll stop {running.name}` and run this again"
-    if now is None or now.environment != plan.environment:
-        notes.append(f"It runs in the environment of before. To get the new one, {again}.")
-    if now is None or now.mounts != plan.mounts:
-        notes.append(f"It runs with the volumes of before. To get the new ones, {again}.")
-    return notes
-
-
-async def _plan(machine: Laptop, running: Record) -> ServerPlan | None:
-    """Return the plan with which a server was started, if that is still known."""
-    try:
-        return await machine.atoll.store.plans.get(running.plan, running.owner)
-    except NotFound:
-        return None
 
 
 def reopen(

@@ -142,7 +142,7 @@ def stop(settings: Settings, names: tuple[str, ...], *, now: bool) -> None:
 @click.command("title")
 @click.argument("name")
 @click.argument("title")
-@click.pass_obj
+@or_there(there.retitle)
 def retitle(settings: Settings, name: str, title: str) -> None:
     """Call the server NAME by TITLE, in any words, whether it runs or not; '' takes it away."""
     said = asyncio.run(_retitle(laptop(settings), name, title_of(title)))

@@ -19,7 +19,7 @@ from atoll.launching.renewal import renew
 from atoll.servers import SHORT, ServerPlan
 from atoll.settings import Settings
 from atoll.sources import Checkout
-from atoll.volumes.renewal import Renewal
+from atoll.volumes.renewal import Renewal, Tree
 
 
 @click.command()
@@ -39,7 +39,8 @@ def update(
     What only the repository has changed is taken, and what only you have changed stays. Where both
     have changed a file, text is merged by lines and notebooks by cells; where these are the same
     ones, yours stay. Whatever of yours is replaced is kept beside, under a name with “before”.
-    The server may run. Its environment stays: the next `atoll run` builds that of the new version.
+    The server may run. Its environment stays: `atoll run --existing update` builds the new
+    version's, and brings in what its postBuild makes.
     """
     asyncio.run(_update(laptop(settings), name, version, ask=not yes, look=look, as_json=as_json))
 
@@ -67,7 +68,7 @@ async def _update(
         done = await _renewed(machine, plan, newest, look=False)
         _show(done, newest, done=True, as_json=as_json)
     if not as_json:
-        again = command_of(plan.reference, name)
+        again = f"{command_of(plan.reference, name)} --existing update"
         click.echo(f"`{again}` opens it, in the environment of that version.", err=True)
 
 
@@ -83,9 +84,8 @@ async def _plan(machine: Laptop, name: str) -> ServerPlan:
 
 async def _renewed(machine: Laptop, plan: ServerPlan, newest: Checkout, *, look: bool) -> Renewal:
     whose = (plan.owner.name, plan.name)
-    return await renew(
-        machine.runner, machine.atoll.source, whose, newest.ref, newest.path, look=look
-    )
+    new = Tree(newest.ref.version, newest.path)
+    return await renew(machine.runner, machine.atoll.source, whose, newest.ref, new, look=look)
 
 
 def _show(renewal: Renewal, newest: Checkout, *, done: bool, as_json: bool) -> None:

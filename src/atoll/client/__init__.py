@@ -16,7 +16,17 @@ import atoll
 from atoll.client.addresses import SERVICE, hub_address, page_of
 from atoll.client.asking import Broken, answered, ask, ask_text, http_of, not_understood
 from atoll.client.keeping import kept
-from atoll.client.models import Launched, Me, People, Server, Shared, Started, Told, Volume
+from atoll.client.models import (
+    Launched,
+    Me,
+    People,
+    Server,
+    Shared,
+    Started,
+    Titled,
+    Told,
+    Volume,
+)
 from atoll.client.streams import messages
 from atoll.errors import Refused, Unreachable
 from atoll.events import Tell
@@ -110,9 +120,17 @@ class Hub:
         """Start a server of one's own, as it was."""
         return self.ask(Started, "POST", f"servers/{_part(name)}/start", json={})
 
-    def update(self, name: str) -> Launched:
-        """Begin a launch of what the repository of a server of one's own is now."""
-        return self.ask(Launched, "POST", f"servers/{_part(name)}/update", json={})
+    def update(self, name: str, *, version: str = "", look: bool = False) -> Launched:
+        """Begin a launch of what the repository of a server of one's own is now, or at *version*.
+
+        With *look* nothing is done but to say how it differs.
+        """
+        sent = {"version": version, "look": look}
+        return self.ask(Launched, "POST", f"servers/{_part(name)}/update", json=sent)
+
+    def retitle(self, name: str, title: str) -> Titled:
+        """Have a server of one's own called by *title*, or by its name again if that is ""."""
+        return self.ask(Titled, "POST", f"servers/{_part(name)}/title", json={"title": title})
 
     def stop(self, name: str) -> None:
         """Stop a server of one's own."""

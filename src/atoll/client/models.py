@@ -27,6 +27,10 @@ class Change(BaseModel):
     was: str
     now: str
 
+    def __str__(self) -> str:
+        """Say it as our own commands do."""
+        return f"{self.what} {self.was} → {self.now}"
+
 
 class FileChange(BaseModel):
     """What would become of a file."""
@@ -98,6 +102,14 @@ class Shared(BaseModel):
     server: str
     level: str
     running: bool
+    title: str = ""
+
+
+class Titled(BaseModel):
+    """What a server of one's own is called now."""
+
+    name: str
+    title: str
 
 
 class Started(BaseModel):

@@ -12,7 +12,8 @@ import httpx2
 from atoll.client.asking import cleaned
 from atoll.errors import Unreachable
 
-LONGEST = 4 * 1024**2  # bytes of one message
+LONGEST = 4 * 1024**2  # bytes of one line, and characters of one message
+ENDLESS = "What the hub tells has no end."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,23 @@ class Message:
 
 def messages(answer: httpx2.Response) -> Iterator[Message]:
     """Yield what the stream *answer* says for as long as it goes on; raise `Unreachable`."""
-    fields: dict[str, str] = {}
-    length = 0
+    said: dict[str, str] = {}
+    data: list[str] = []
+    size = 0
     for line in _lines(answer):
-        length = length + len(line) + 1 if line else 0
-        if length > LONGEST:
-            raise _endless()
-        if line:
-            name, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            fields[name] = f"{fields[name]}\n{value}" if name == "data" in fields else value
-        else:
-            if "data" in fields:
-                yield Message(fields.get("event", ""), fields.get("id", ""), _read(fields["data"]))
-            fields = {}
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+            size += len(value) + 1
+            if size > LONGEST:
+                raise Unreachable(ENDLESS, hint="Tell its operator.")
+        elif name in {"event", "id"}:
+            said[name] = value
+        elif not line:
+            if data:
+                yield Message(said.get("event", ""), said.get("id", ""), _read("\n".join(data)))
+            said, data, size = {}, [], 0
 
 
 def _read(data: str) -> Any:
@@ -59,6 +63,6 @@ def _lines(answer: httpx2.Response) -> Iterator[str]:
         kept += part
         *whole, kept = kept.split(b"\n")
         if len(kept) > LONGEST:
-            raise _endless()
+            raise Unreachable(ENDLESS, hint="Tell its operator.")
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")

@@ -10,147 +10,58 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from pathlib import Path
 
 from atoll.environments import Environment, Environments, EnvKey, EnvSpec
 from atoll.environments.conda import CONDA
 from atoll.environments.imports import Proposal
 from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, start_script
-from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
-from atoll.events import Event, Phase, Tell
-from atoll.launching import kernels, lacks, mounts, pairs, proposals
-from atoll.launching.changes import Changed, Terms, Wanted, as_it_was, changes, only_files
-from atoll.launching.company import NOBODY, Company, Invited, check, check_levels
+from atoll.errors import AtollError, ChannelsUnreachable, NotFound, Refused
+from atoll.events import Event, Tell
+from atoll.launching import existing, kernels, lacks, mounts, naming, pairs, proposals
+from atoll.launching.changes import (
+    Change,
+    Changed,
+    Terms,
+    Wanted,
+    as_it_was,
+    changes,
+    inside,
+    only_files,
+)
+from atoll.launching.company import Company, check, check_levels
 from atoll.launching.copies import copy_of
-from atoll.launching.renewal import Homes, bring, look
+from atoll.launching.renewal import Homes, bring, look, tree_of
+from atoll.launching.requests import (
+    USUAL,
+    Building,
+    Built,
+    Clock,
+    Existing,
+    LaunchRequest,
+    Prepared,
+)
 from atoll.launching.room import party
-from atoll.names import LONGEST, default_name, is_slug, new_id, title_slug
-from atoll.people import Person
-from atoll.servers import DEFAULT_LIMITS, NO_ENDS, Ends, Limits, Network, Plans, ServerPlan
+from atoll.names import new_id
+from atoll.servers import Plans, ServerPlan
 from atoll.sources import Checkout, RepoRef, ResolvedRef, Source
 from atoll.sources.parsing import path_opening
-from atoll.volumes import Content, Copied, Mount, Wish
+from atoll.volumes import Content, Copied, Mount
 from atoll.volumes.keeper import Keeper
-from atoll.volumes.renewal import Renewal
+from atoll.volumes.renewal import Renewal, Tree
+
+__all__ = [
+    "Building",
+    "Built",
+    "Clock",
+    "Existing",
+    "LaunchRequest",
+    "Launcher",
+    "Prepared",
+]
 
 AGAIN = 600.0  # seconds after which conda channels that did not answer are tried again
-
-
-class Existing(StrEnum):
-    """What happens to a server of that name and repository that is there and differs.
-
-    It is left as it is for as long as it runs; or its person is asked; or it is started anew.
-    """
-
-    LEAVE = "leave"
-    ASK = "ask"
-    UPDATE = "update"
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchRequest:
-    """Who wants what, before anything is looked up.
-
-    ``environment`` is the repository whose specification is built, where that is not ``repo``'s.
-    ``opening`` is the URL path to land on, or "" for what the reference points at. ``name`` may
-    be "": then it is made from ``title``, which people call it by, or the repository. ``at`` is ""
-    (the date of the specification), "today" or an ISO date. ``retry`` asks to build again what
-    failed before, ``rebuild`` also what did not. ``infer`` takes what the code imports where
-    nothing says what to build. ``typed`` is what the person wrote, for records and pages.
-    ``wished`` are the names of what is asked for by itself: all else stays as it was with a server
-    that is there. ``existing`` says what happens to such a server if it differs. ``credentials``
-    asks for its person's, which none gets yet. ``copied`` is another person's server of which it is
-    a copy: then nothing is looked up, or built that is there. ``invited`` are to be let in.
-    """
-
-    person: Person
-    repo: RepoRef
-    opening: str = ""
-    name: str = ""
-    temporary: bool = False
-    at: str = ""
-    retry: bool = False
-    limits: Limits = DEFAULT_LIMITS
-    network: Network = Network.INTERNET
-    typed: str = ""
-    environment: RepoRef | None = None
-    rebuild: bool = False
-    infer: bool = False
-    wished: frozenset[str] = frozenset({"memory", "cpus", "network"})
-    existing: Existing = Existing.LEAVE
-    mounts: tuple[Wish, ...] | None = None
-    copied: Copied | None = None
-    invited: Invited = NOBODY
-    title: str = ""
-    ends: Ends = NO_ENDS
-    credentials: bool = False
-
-    @property
-    def wanted_name(self) -> str:
-        """The server's name, if nothing is in its way."""
-        made = title_slug(self.title) or default_name(self.repo.locator)
-        return self.name or made
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan that can be started at once, and how it came about.
-
-    ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
-    none, or "". ``only_files`` says that it differs in nothing but its files from the plan of
-    before, whose server may go on running. Of a copy there is no ``spec``.
-    """
-
-    plan: ServerPlan
-    spec: EnvSpec | None
-    cached: bool
-    seconds: dict[str, float]
-    proposal: str = ""
-    only_files: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Building:
-    """How to build: what `Environments.ensure` is told besides what."""
-
-    retry: bool = False
-    rebuild: bool = False
-    whose: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An environment and the specification that it was really made from."""
-
-    spec: EnvSpec
-    environment: Environment
-    cached: bool
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should hear of, each sentence once."""
-        return tuple(dict.fromkeys((*self.spec.notes, *self.environment.notes)))
-
-
-@dataclass(slots=True)
-class Clock:
-    """How long each phase took, in seconds."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: Phase) -> Iterator[None]:
-        """Time what happens inside as *name*, even when it fails."""
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            taken = self.seconds.get(name, 0.0) + time.monotonic() - begun
-            self.seconds[name] = round(taken, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +105,23 @@ class Launcher:
         with clock.phase("build"):
             spec, proposal = await self._specify(checkout, request)
             kept = await self._kept(request)
-            for lack in lacks.lacks(request, self.gpus):
-                tell(Event("build", lack, note=True))
-            limits = lacks.granted(request.limits, self.gpus)
-            asked = Terms(limits, request.network, request.title, request.ends)
-            terms = as_it_was(kept, asked, request.wished)
-            if kept and request.existing is Existing.ASK:
-                key = await self._key(spec, checkout)
-                now = Wanted(content.ref, key, terms, wanted)
-                await self._ask(kept, content, now, request)
+            if kept is None and request.existing is Existing.LOOK:
+                raise NotFound("You have no such server.", hint="Launch it, and there is one.")
+            terms = as_it_was(kept, self._asked(request, tell), request.wished)
+            known = await self.find(spec, checkout) if kept else None
+            now = Wanted(content.ref, known.key if known else spec.key, terms, wanted)
+            found = await self._differences(kept, now, request) if kept else ()
+        asks = request.existing is Existing.LOOK or (found and request.existing is Existing.ASK)
+        if kept and asks:
+            made = known if content is checkout else None
+            would = await self._would(kept, content, made)
+            more = content is checkout and not known and "postBuild" in dict(spec.files)
+            raise Changed(kept, found, replace(would, more=more))
+        if kept and inside(found) and request.existing is Existing.LEAVE:
+            for sentence in existing.left(kept, inside(found)):
+                tell(Event("build", sentence, note=True))
+            return await self._as_it_is(kept, now, request, tell, clock)
+        with clock.phase("build"):
             tell(Event("build", f"Looking for environment {spec.key}"))
             how = Building(request.retry, request.rebuild, party(request.person.name))
             built = await self.build(spec, checkout, tell, how)
@@ -211,6 +130,20 @@ class Launcher:
             proposed = (proposals.said(proposal),) if proposal else ()
             for note in (*built.notes, *pairs.notes(content, checkout), *proposed):
                 tell(Event("build", note, note=True))
+        plan = await self._plan(request, content, checkout, built.environment, terms)
+        text = proposal.text if proposal else ""
+        lasting = kept is not None and only_files(kept, plan)
+        return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
+
+    async def _plan(
+        self,
+        request: LaunchRequest,
+        content: Checkout,
+        checkout: Checkout,
+        environment: Environment,
+        terms: Terms,
+    ) -> ServerPlan:
+        """Store, and return, the plan of a server with *content* in *environment*."""
         async with self._naming:  # else two that begin at once, of two repositories, get one name
             name = await self.name_for(request)
             wanted = await self._mounts(request, name)
@@ -221,10 +154,10 @@ class Launcher:
                 owner=request.person,
                 name=name,
                 ref=content.ref,
-                environment=built.environment,
+                environment=environment,
                 environment_ref=None if content is checkout else checkout.ref,
                 content=Content(str(content.path), temporary=request.temporary),
-                opening=request.opening or opening_of(content),
+                opening=request.opening or path_opening(content.ref.path),
                 start=start_script(content.files) if content is checkout else "",
                 script=pairs.script(content, checkout),
                 limits=terms.limits,
@@ -235,9 +168,23 @@ class Launcher:
                 shared=bool(request.invited.people),
             )
             await self.plans.put(plan)
-        text = proposal.text if proposal else ""
-        lasting = kept is not None and only_files(kept, plan)
-        return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
+        return plan
+
+    async def _as_it_is(
+        self, kept: ServerPlan, now: Wanted, request: LaunchRequest, tell: Tell, clock: Clock
+    ) -> Prepared:
+        """Prepare the start of *kept*'s server as it is, making its environment again if need be.
+
+        But for what its person says of it that no file or kernel notices: that is as it is *now*.
+        """
+        if not await self.environments.builder.healthy(kept.environment.handle):
+            return await self.prepare(existing.once_more(kept, request), tell, clock)
+        check_levels(request.invited, own_lab=kept.environment.own_lab)
+        opening = request.opening or path_opening(now.ref.path)
+        shared = bool(request.invited.people)
+        plan = existing.as_it_is(kept, opening, now.terms, shared=shared)
+        await self.plans.put(plan)
+        return Prepared(plan, None, cached=True, seconds=clock.seconds, only_files=True)
 
     async def _copy(
         self, request: LaunchRequest, copied: Copied, tell: Tell, clock: Clock
@@ -283,71 +230,59 @@ class Launcher:
             return await asyncio.to_thread(self.read, taken, request.at), None
         return spec, proposal
 
+    def _asked(self, request: LaunchRequest, tell: Tell) -> Terms:
+        """Return what *request* asks for beside files; what cannot be had is left out, and told."""
+        for lack in lacks.lacks(request, self.gpus):
+            tell(Event("build", lack, note=True))
+        limits = lacks.granted(request.limits, self.gpus)
+        return Terms(limits, request.network, request.title, request.ends)
+
     async def _kept(self, request: LaunchRequest) -> ServerPlan | None:
         """Return the plan of the server that *request* leads to, if there is one already."""
-        latest = await self.plans.latest(request.person.name)
-        kept, _ = latest.get(await self.name_for(request), (None, None))
-        return None if request.temporary else kept
+        if request.temporary:
+            return None
+        name = await self.name_for(request)
+        return await existing.find(self.plans, self.homes, request.person.name, name)
 
-    async def _ask(
-        self, kept: ServerPlan, content: Checkout, now: Wanted, request: LaunchRequest
-    ) -> None:
-        """Raise `Changed` if *kept*'s server is not as *now*: its person is to be asked first."""
-        files, renewal = kept.ref.version, Renewal()
-        whose = (kept.owner.name, kept.name)
-        if self.homes:
-            files = await self.homes.origin(*whose) or files
-            renewal = await look(self.homes, self.source, whose, content.ref, content.path)
+    async def _differences(
+        self, kept: ServerPlan, now: Wanted, request: LaunchRequest
+    ) -> tuple[Change, ...]:
+        """Return how *kept*'s server is not as it would be *now*.
+
+        Its files may be of another version than it was launched with last. Where it is left as it
+        is, that is nothing new.
+        """
+        files, leave = kept.ref.version, request.existing is Existing.LEAVE
+        if self.homes and not (leave and files == now.ref.version):
+            files = await self.homes.origin(kept.owner.name, kept.name) or files
         found = changes(kept, files, now)
-        if self.company:
+        if self.company and not leave:
             found += await self.company.changes(request.invited, request.person, kept.name, now)
-        if found:
-            raise Changed(kept, found, renewal)
+        return found
+
+    async def _would(
+        self, kept: ServerPlan, content: Checkout, environment: Environment | None
+    ) -> Renewal:
+        """Return what an update to *content* would do to the files of *kept*'s server.
+
+        *environment* is what is built of it, if that is there.
+        """
+        if self.homes is None:
+            return Renewal()
+        new = Tree(content.ref.version, content.path, environment.handle if environment else "")
+        whose = (kept.owner.name, kept.name)
+        return await look(self.homes, self.source, whose, content.ref, new)
 
     async def renew(self, plan: ServerPlan, tell: Tell) -> Renewal:
         """Bring the files of *plan*'s version into those of its server, telling *tell* of it."""
         if self.homes is None:
             return Renewal()
-        whose, folder = (plan.owner.name, plan.name), Path(plan.content.checkout)
-        return await bring(self.homes, self.source, whose, plan.ref, folder, tell)
-
-    async def _key(self, spec: EnvSpec, checkout: Checkout) -> EnvKey:
-        """Return the key of what *spec* is launched in, as far as that is known before a build."""
-        known = await self.find(spec, checkout)
-        return known.key if known else spec.key
-
-    async def free_name(self, request: LaunchRequest) -> str:
-        """Return a name for one more server of *request*'s repository: the next with a number."""
-        taken = await self.plans.latest(request.person.name)
-        base = request.wanted_name[: LONGEST - 4].rstrip("-")
-        return next(name for n in range(2, 1000) if (name := f"{base}-{n}") not in taken)
+        whose = (plan.owner.name, plan.name)
+        return await bring(self.homes, self.source, whose, plan.ref, tree_of(plan), tell)
 
     async def name_for(self, request: LaunchRequest) -> str:
-        """Return the server's name: a kept server of one repository never gets another's files.
-
-        Launching a repository again leads to the server that it has; a name that another
-        repository's server has is numbered if we made it, and refused if the person did.
-        """
-        wanted = request.wanted_name
-        if not is_slug(wanted):
-            message = f"“{wanted}” cannot be a server's name."
-            raise BadRequest(message, hint="Use up to 30 of a-z, 0-9 and single hyphens.")
-        if request.temporary and not request.name:
-            return f"{wanted[: LONGEST - 9].rstrip('-')}-{new_id()[:8]}"
-        kept = {
-            name: plan.ref.repo.locator
-            for name, (plan, _) in (await self.plans.latest(request.person.name)).items()
-            if not plan.content.temporary
-        }
-        locator = request.repo.locator
-        if request.name and (kept.get(wanted, locator) != locator):
-            message = f"Your server “{wanted}” is of another repository, {kept[wanted]}."
-            raise BadRequest(message, hint="Choose another name, or remove that server first.")
-        if request.temporary and wanted in kept:
-            message = f"You have a server “{wanted}” whose files are kept."
-            raise BadRequest(message, hint="Choose another name for a temporary one.")
-        names = (wanted, *(f"{wanted[: LONGEST - 4].rstrip('-')}-{n}" for n in range(2, 1000)))
-        return next(name for name in names if kept.get(name, locator) == locator)
+        """Return the name of the server that *request* leads to; raises `BadRequest`."""
+        return await naming.name_for(self.plans, request)
 
     async def _mounts(self, request: LaunchRequest, name: str) -> tuple[Mount, ...]:
         """Return the mounts that are asked for, or else those that the server *name* has."""
@@ -392,7 +327,7 @@ class Launcher:
         return checkout
 
     async def build(
-        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building = Building()
+        self, spec: EnvSpec, checkout: Checkout, tell: Tell, how: Building = USUAL
     ) -> Built:
         """Find or build what *spec* asks for, which `atoll build` shares, too.
 
@@ -442,8 +377,3 @@ class Launcher:
         """Read what *checkout* asks for; *at* overrides the date of the package index."""
         spec = read_spec(checkout, platform=self.platform, at=at)
         return kernels.as_written(spec, checkout)
-
-
-def opening_of(checkout: Checkout) -> str:
-    """Return the URL path at which a person lands who asked for nothing but this checkout."""
-    return path_opening(checkout.ref.path)

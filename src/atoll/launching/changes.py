@@ -24,6 +24,10 @@ class Change:
     was: str
     now: str
 
+    def __str__(self) -> str:
+        """Say it in half a sentence: Memory 2G → 4G."""
+        return f"{self.what} {self.was} → {self.now}"
+
 
 class Changed(AtollError):
     """A server of that name is there already, and differs from what is asked for."""
@@ -35,20 +39,27 @@ class Changed(AtollError):
     ) -> None:
         """Say so of *plan*'s server, and keep how it differs, and what becomes of its files."""
         super().__init__(
-            f"You have a server “{plan.called}” already, and it is not quite this one."
+            f"You have a server “{plan.called}” already, "
+            + ("and it is not quite this one." if changes else "and it is just this one.")
         )
         self.plan = plan
         self.changes = changes
         self.renewal = renewal
 
 
-# What changes while a server runs.
+# What changes while a server runs; and of that, what no file or kernel notices.
 LIVE = ("Version", "Title", "Lifetime", "Idle time", "People", "Visitors")
+OUTSIDE = LIVE[1:]
 
 
 def needs_stop(found: Iterable[Change]) -> bool:
     """Say whether a server must be stopped for any of these changes."""
     return any(one.what not in LIVE for one in found)
+
+
+def inside(found: Iterable[Change]) -> tuple[Change, ...]:
+    """Return those of the changes that its files or its kernels would notice."""
+    return tuple(one for one in found if one.what not in OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,17 @@ def only_files(one: ServerPlan, other: ServerPlan) -> bool:
         getattr(one, name) == getattr(other, name)
         for name in ("environment", "limits", "network", "mounts", "start", "script")
     )
+
+
+def as_it_runs(was: ServerPlan, newest: ServerPlan) -> ServerPlan:
+    """Return the plan of a server that was started with *was*, and of which *newest* is the newest.
+
+    What only brought newer files in is the newest: it runs on with these. So are its title and its
+    ends, whatever it runs.
+    """
+    if only_files(was, newest):
+        return newest
+    return replace(was, title=newest.title, ends=newest.ends)
 
 
 def _written(mounts: Iterable[Mount]) -> str:

@@ -8,103 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Protocol
 
 from atoll.access import WATCHED, Role, alone
-from atoll.accounting import LaunchRecord, Records
+from atoll.accounting import Records
 from atoll.acts import Act, Acts, Way, note
 from atoll.errors import AtollError, Busy, Cancelled, NotFound, Unreachable
 from atoll.events import Event, Story, Tell
 from atoll.launching import Clock, Existing, Launcher, LaunchRequest
-from atoll.launching.changes import Change, Changed
+from atoll.launching.changes import Changed
+from atoll.launching.launches import Launch, Launches, State, ending, original, record, seconds
+from atoll.launching.naming import beside
 from atoll.names import new_id
 from atoll.people import Person
 from atoll.servers import ServerPlan, too_many
 from atoll.sources import written
-from atoll.volumes.renewal import NOTHING, Renewal
+
+__all__ = ["Bounds", "Desk", "Launch", "Launches", "Starter", "State"]
 
 log = logging.getLogger(__name__)
-
-
-class State(StrEnum):
-    """How far a launch has come."""
-
-    PREPARING = "preparing"
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    ASKING = "asking"
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in {State.READY, State.FAILED, State.CANCELLED, State.ASKING}
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """One launch, as it is remembered.
-
-    ``facts`` holds what the records need from whoever asked: ``provider``, ``spec``, ``origin``,
-    ``request_origin``; and the ``address`` and ``way`` of acts. ``ref`` is the content's version,
-    ``environment_ref`` that of a pair's environment, ``proposal`` a ``requirements.txt`` that could
-    have been taken. ``error`` and ``hint`` say why it failed, ``log`` which build's log tells more.
-    ``url`` is where the person goes once it is ready. ``changes`` are how their server ``name``
-    differs, if they are asked, and ``renewal`` is what would become of its files. ``title`` is the
-    server's, if it has one.
-    """
-
-    id: str
-    request: LaunchRequest
-    made: datetime
-    state: State = State.PREPARING
-    plan: str = ""
-    name: str = ""
-    ref: str = ""
-    key: str = ""
-    cached: bool = False
-    url: str = ""
-    error: str = ""
-    error_name: str = ""
-    hint: str = ""
-    log: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    environment_ref: str = ""
-    proposal: str = ""
-    changes: tuple[Change, ...] = ()
-    renewal: Renewal = NOTHING
-    title: str = ""
-
-    @property
-    def called(self) -> str:
-        """What people know its server by, "" as long as it has no name."""
-        return self.title or self.request.title or self.name
-
-
-class Launches(Protocol):
-    """Where launches are remembered."""
-
-    async def put(self, launch: Launch) -> None:
-        """Remember *launch*, replacing what its id named before."""
-        ...
-
-    async def get(self, launch_id: str) -> Launch | None:
-        """Return it, if it was ever put."""
-        ...
-
-    async def unfinished(self) -> list[Launch]:
-        """Return every launch that is not over, oldest first."""
-        ...
-
-    async def newest(self, person: str, *, limit: int = 20) -> list[Launch]:
-        """Return *person*'s newest launches."""
-        ...
 
 
 class Starter(Protocol):
@@ -159,6 +84,8 @@ class Desk:
         Raises `Busy` when the person has as many launches or servers as one may have, and
         `BadRequest` for a name that cannot be the server's.
         """
+        if request.existing is Existing.NEW:
+            request = await beside(self.launcher.plans, request)
         name = await self.launcher.name_for(request)
         name = name if request.name or not request.temporary else ""  # it is made up only later
         launch = Launch(new_id(), request, datetime.now(UTC), name=name, facts=facts or {})
@@ -188,7 +115,7 @@ class Desk:
             server=f"{who}/{launch.name}" if launch.name else "",
             way=Way(facts.get("way", Way.PAGE)),
             address=facts.get("address", ""),
-            detail={"launch": launch.id, **_original(launch), **detail},
+            detail={"launch": launch.id, **original(launch), **detail},
         )
         await note(self.acts, act)
 
@@ -218,10 +145,12 @@ class Desk:
         waiting = [one for one in await self.launches.unfinished() if one.id not in self._tasks]
         for launch in waiting:
             # Under its name, even if that was made up: its server may be in line already. What was
-            # to be made anew has been, where the key is known.
+            # to be made anew has been, where the key is known, and nobody is asked any more. An
+            # update is done again, as it may have come half-way: what is done of it stays done.
             asked = launch.request
             rebuild = asked.rebuild and not launch.key
-            existing = Existing.LEAVE if launch.key else asked.existing
+            over = launch.key and asked.existing is Existing.ASK
+            existing = Existing.LEAVE if over else asked.existing
             name = launch.name or asked.name
             request = replace(asked, name=name, rebuild=rebuild, existing=existing)
             self._begin(replace(launch, request=request, state=State.PREPARING))
@@ -253,7 +182,7 @@ class Desk:
         """Return what has happened and happens; of a launch from before a restart, its end."""
         if launch.id not in self._stories:
             story = Story()
-            story.tell(_ending(launch))
+            story.tell(ending(launch))
             story.end()
             return story
         return self._stories[launch.id]
@@ -324,10 +253,10 @@ class Desk:
                 hint="Try again; if it stays so, tell the operator and name this launch's id.",
             )
         await self.launches.put(launch)
-        await self.records.add(_record(launch, _seconds(clock, story.events)))
+        await self.records.add(record(launch, seconds(clock, story.events)))
         detail = {"error": launch.error} if launch.error else {}
         await self._note(launch, f"launch {launch.state.value}", **detail)
-        story.tell(_ending(launch))
+        story.tell(ending(launch))
         story.end()
         self._forget_later(launch.id)
 
@@ -375,46 +304,3 @@ class Desk:
     def _forget_later(self, launch_id: str, seconds: float = 3600) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._stories.pop, launch_id, None)
-
-
-def _original(launch: Launch) -> Mapping[str, str]:
-    copied = launch.request.copied
-    return {"copy of": f"{copied.owner}/{copied.server}"} if copied else {}
-
-
-def _ending(launch: Launch) -> Event:
-    if launch.state is State.READY:
-        return Event("ready", launch.url)
-    return Event("failed", launch.error or "The service was restarted.")
-
-
-def _seconds(clock: Clock, events: Sequence[Event]) -> Mapping[str, float]:
-    """Return how long each phase took; standing in line is no part of the start."""
-    waits = [number for number, event in enumerate(events) if event.phase == "wait"]
-    if not waits or "start" not in clock.seconds:
-        return clock.seconds
-    after = events[waits[-1] + 1 :]
-    wait = round((after[0].at if after else time.time()) - events[waits[0]].at, 3)
-    return {**clock.seconds, "wait": wait, "start": round(clock.seconds["start"] - wait, 3)}
-
-
-def _record(launch: Launch, seconds: Mapping[str, float]) -> LaunchRecord:
-    request, facts = launch.request, launch.facts
-    return LaunchRecord(
-        id=launch.id,
-        at=launch.made,
-        person=request.person.name,
-        reference=request.typed or written(request.repo, request.environment),
-        provider=facts.get("provider", "Git"),
-        spec=facts.get("spec", str(request.repo)),
-        status="success" if launch.state is State.READY else launch.state.value,
-        ref=launch.ref,
-        environment=str(request.environment or ""),
-        environment_ref=launch.environment_ref,
-        key=launch.key,
-        cached=launch.cached,
-        seconds=seconds,
-        error=launch.error,
-        origin=facts.get("origin", ""),
-        request_origin=facts.get("request_origin", ""),
-    )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from atoll.launching.requests import LaunchRequest
 from atoll.servers import Limits
-
-if TYPE_CHECKING:
-    from atoll.launching import LaunchRequest
 
 CREDENTIALS = "It asks for your passwords and keys; no server here is passed any yet."
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from atoll.people import VISITOR
+from atoll.allowances import Allowances, ends
+from atoll.people import VISITOR, Person
 from atoll.queue import Bound, Queue, about
-from atoll.servers import Memory
+from atoll.servers import Memory, Plans
 from atoll.settings.sections import ServerSettings
 
 LEAST = 64 * 1024**2  # bytes; a server takes a third of it when it has just started, and grows
@@ -51,6 +52,19 @@ class Room:
         if seconds is None:
             return f"{said} We cannot say when that is."
         return f"{said} The next one that nobody uses is stopped in {about(seconds)}."
+
+
+async def own_ends(
+    allowances: Allowances, plans: Plans, owner: str, name: str, person: Person | None = None
+) -> tuple[float, float]:
+    """Return after how many seconds of life, and of no use, a server is stopped; 0 is never.
+
+    Its person's word counts, within what they may have now. *person* is *owner* with the groups
+    that they are in now; in a plan are those of when it was made.
+    """
+    plan = await plans.newest(owner, name)
+    rules = await allowances.of(person or (plan.owner if plan else None))
+    return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
 
 
 def queue_for(room: Room) -> Queue:

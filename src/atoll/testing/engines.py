@@ -110,7 +110,7 @@ class FakeRunner:
     async def running(self) -> list[Running]:
         """Return whatever was started."""
         first = datetime.fromtimestamp(0, UTC)
-        return [Running(plan.id, plan.owner.name, plan.name, first) for plan in self.started]
+        return [Running(one.id, one.owner.name, one.name, first, one.id) for one in self.started]
 
     async def usage(self, handle: str) -> Usage | None:
         """Return what ``uses`` says."""

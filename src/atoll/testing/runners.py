@@ -107,7 +107,7 @@ class TinyRunner:
             handle, owner, name = json.loads(file.read_text())
             if await self.status(handle) is None:
                 since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-                found.append(Running(handle, owner, name, since))
+                found.append(Running(handle, owner, name, since, file.stem))
         return found
 
     async def usage(self, handle: str) -> Usage | None:

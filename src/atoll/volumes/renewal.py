@@ -40,12 +40,20 @@ SAID = {
 }
 
 
+MORE = "What its postBuild makes comes as well, by the same rules; it is known once that has run."
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A *version* of a repository's files, which are in a *folder*."""
+    """A *version* of a repository's files, which are in a *folder*.
+
+    *environment* is the handle of the one that is built of them, whose build may have made or
+    changed some; "" where that is not known, or not there yet.
+    """
 
     version: str
     folder: Path
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,14 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """All that becomes of a home's files: *count* of them, of which *changes* tells the first."""
+    """All that becomes of a home's files: *count* of them, of which *changes* tells the first.
+
+    *more* says that a script of the repository's, which has not run yet, may make others.
+    """
 
     changes: tuple[FileChange, ...] = ()
     count: int = 0
+    more: bool = False
 
     def by_fate(self) -> Iterator[tuple[str, tuple[FileChange, ...]]]:
         """Yield each fate that some files have, as people read it, and these files."""
@@ -81,6 +93,8 @@ class Renewal:
             names = ", ".join(map(written, some[:NAMED]))
             more = f" and {len(some) - NAMED} more" if len(some) > NAMED else ""
             yield f"{sentence}: {names}{more}."
+        if self.more:
+            yield MORE
 
 
 NOTHING = Renewal()

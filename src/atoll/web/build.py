@@ -1,6 +1,8 @@
 """Build: Binder's ``/build/PROVIDER/SPEC``, the stream that other pages' scripts read.
 
-With ``?content=PROVIDER/SPEC``, the files are another repository's.
+With ``?content=PROVIDER/SPEC``, the files are another repository's. Where somebody has such a
+server already and it differs, it is opened as it is, and messages before the last say how it
+differs; ``?existing=update``, ``new`` or ``ask`` (then the stream fails, and says it) choose else.
 
 Who asks shows a token of the hub's, or is a visitor where the operator lets visitors in. A stream
 that breaks is taken up where it broke (every message has an id), so that a browser's automatic
@@ -23,7 +25,9 @@ from starlette.responses import Response
 from atoll.accounting import BINDER_PROVIDERS
 from atoll.acts import Way
 from atoll.errors import AtollError, BadRequest, Refused
+from atoll.launching import Existing
 from atoll.launching.desk import Desk, Launch, State
+from atoll.launching.requests import existing_of
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
 from atoll.sources import written
@@ -149,7 +153,8 @@ async def _launch(request: Request) -> tuple[Launch, int]:
     asks = Wishes.read(dict(request.query_params))
     typed, rules = written(target.repo, target.environment), await site.atoll.allowances.of(person)
     wanted = asks.request(target, person or Person(""), rules, typed=typed)
-    wanted = replace(wanted, rebuild=asks_rebuild(request))
+    how = existing_of(request.query_params.get("existing", ""), Existing.LEAVE)
+    wanted = replace(wanted, rebuild=asks_rebuild(request), existing=how)
     check_rebuild(wanted, person, site.atoll.settings.access)
     if person is None:
         visitors: Visitors = request.app.state.visitors
@@ -223,6 +228,9 @@ async def _stream(
 
 async def _last_word(request: Request, site: Site, launch: Launch) -> dict[str, Any]:
     over = await site.desk.launches.get(launch.id) or launch
+    if over.state is State.ASKING:
+        differs = "; ".join(map(str, over.changes))
+        return binder.failed(f"{over.error} {differs}. Ask with existing=update, new or leave.")
     if over.state is not State.READY:
         hint = f" {over.hint}" if over.hint else ""
         return binder.failed((over.error or "The service was restarted.") + hint)

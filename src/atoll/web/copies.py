@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from atoll.launching import LaunchRequest
 from atoll.launching.copies import CopyLink, taken_back
+from atoll.launching.existing import pinned
 from atoll.launching.wishes import usual_limits
 from atoll.people import Person
 from atoll.servers import Network, Running, ServerPlan, Stop, Why
@@ -21,7 +22,6 @@ from atoll.web.guard import origin_of
 from atoll.web.launches import begin, to_progress
 from atoll.web.pages import page, rules_of
 from atoll.web.recognition import describe
-from atoll.web.servers import pinned
 from atoll.web.sign_in import posted, session_of
 from atoll.web.site import Site, site_of
 

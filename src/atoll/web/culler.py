@@ -20,8 +20,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from atoll.acts import ATOLL, Act, Acts, Way, note
-from atoll.allowances import Allowances, ends
+from atoll.allowances import Allowances
 from atoll.errors import AtollError
+from atoll.launching.room import own_ends
 from atoll.people import Person
 from atoll.servers import Plans, Stop, Stops, Why
 from atoll.web.now_and_then import now_and_then
@@ -87,13 +88,8 @@ class Culler:
         )
 
     async def ends(self, now: Mapping[str, Person], owner: str, name: str) -> tuple[float, float]:
-        """Return after how many seconds of life, and of no use, a server is stopped; 0: never.
-
-        Groups are those that people are in *now*: in a plan are those of when it was made.
-        """
-        plan = await self.plans.newest(owner, name)
-        rules = await self.allowances.of(now.get(owner, plan.owner if plan else None))
-        return ends(rules, plan.ends.lifetime, plan.ends.idle) if plan else ends(rules)
+        """Return after how many seconds of life, and of no use, a server is stopped; 0: never."""
+        return await own_ends(self.allowances, self.plans, owner, name, now.get(owner))
 
 
 class Ask(Protocol):

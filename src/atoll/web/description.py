@@ -130,6 +130,7 @@ SEEN = _object(
 )
 STARTED = _object({"name": TEXT, "launch": {"anyOf": [MY_LAUNCH, {"type": "null"}]}})
 TICK: Schema = {"type": ["boolean", "string"]}
+EXISTING: Schema = {"enum": [one.value for one in Existing]}
 LINK = {**_texts("urlpath", "labpath", "filepath", "content", "rebuild"), **WISHES}
 
 # What is sent, beside the path: in the query of a GET, else in the body.
@@ -137,7 +138,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "GET ": LAUNCH,
     "GET recognise": LAUNCH,
     "GET v2/{rest:path}": LINK,
-    "GET /build/{rest:path}": {**LINK, "build_only": TEXT},
+    "GET /build/{rest:path}": {**LINK, "build_only": TEXT, "existing": EXISTING},
     "GET launches/{launch}/events": _texts("seen"),
     "GET servers": _texts("done"),
     "GET volumes": _texts("done", "volume"),
@@ -166,7 +167,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST api/launches": {
         **_texts("repository", "version", "opening"),
         **WISHES,
-        "existing": {"enum": [one.value for one in Existing]},
+        "existing": EXISTING,
         **dict.fromkeys(("retry", "infer", "rebuild", "no_volumes"), TICK),
     },
     "POST api/launches/{launch}/cancel": {},
@@ -174,7 +175,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST api/servers/{server}/start": {},
     "POST api/servers/{server}/stop": {},
     "POST api/servers/{server}/restart": {},
-    "POST api/servers/{server}/update": {},
+    "POST api/servers/{server}/update": {"version": TEXT, "look": TICK},
     "POST api/servers/{server}/delete": {},
     "POST launches/{launch}/answer": {"how": {"enum": ["update", "new"]}},
     "POST trusted/drop": _texts("what"),

@@ -16,6 +16,7 @@ from atoll.web.links import field_from
 from atoll.web.recognition import target_of
 
 DATE = "date"
+REACHES = ("volumes", "network", "people", "visitors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,14 @@ class LaunchForm:
         return Wishes(**{**Wishes.of_link(self.repository).asked(), **mine.asked()})
 
     @property
-    def invites_unseen(self) -> bool:
-        """Whether a link that was pasted lets in others than the form's own fields say."""
-        mine, all_of_it = Wishes(people=self.people, visitors=self.visitors), self.wishes
-        return (all_of_it.people, all_of_it.visitors) != (mine.people, mine.visitors)
+    def reaches_unseen(self) -> bool:
+        """Whether a link that was pasted reaches what the form's own fields do not say.
+
+        That is files, a network or people: whoever made the link has chosen these.
+        """
+        asked = self.wishes
+        mine = Wishes.read({name: getattr(self, name) for name in REACHES})
+        return any(getattr(asked, name) != getattr(mine, name) for name in REACHES)
 
     @property
     def advanced(self) -> bool:

@@ -20,11 +20,12 @@ from atoll.events import Story
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
-from atoll.names import LONGEST_TITLE
+from atoll.launching.existing import answered
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.sources import Target
 from atoll.sources.parsing import binder_spec
+from atoll.volumes.renewal import MORE
 from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
 from atoll.web.doors import door_of
@@ -48,7 +49,7 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
-        if form.invites_unseen:
+        if form.reaches_unseen:
             return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
@@ -61,7 +62,7 @@ async def launch(request: Request) -> Response:
 async def _ask(
     request: Request, session: Session, form: LaunchForm, wanted: LaunchRequest
 ) -> Response:
-    """Return the question about a link that was pasted: whom it lets in was in no field."""
+    """Return the question about a link that was pasted: what it reaches was in no field."""
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     asked = await question_of(request, session, target, form.wishes)
     said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
@@ -90,7 +91,7 @@ async def show_requirements(request: Request) -> Response:
 async def accept(request: Request) -> Response:
     """POST launches/ID/accept: the same with the packages that are proposed.
 
-    Its server, which has only just come up, is stopped, unless it runs something else by now.
+    Its server, which has only just come up, is started anew, unless it runs something else by now.
     """
     session, _ = await posted(request)
     site = site_of(request)
@@ -98,9 +99,9 @@ async def accept(request: Request) -> Response:
     person = session.person or NOBODY
     await site.desk.cancel(old)
     server = (await site.hub.user(person.name)).servers.get(old.name)
-    if server and old.plan and server.plan == old.plan and not server.stopped:
-        await site.hub.stop(person.name, old.name)
-    asked = replace(old.request, person=person, infer=True, existing=Existing.LEAVE)
+    other = server and not server.stopped and server.plan != old.plan
+    how = Existing.LEAVE if other else Existing.UPDATE
+    asked = replace(old.request, person=person, infer=True, existing=how)
     begun = await begin(request, session, asked)
     return to_progress(request, session, begun)
 
@@ -112,22 +113,9 @@ async def answer(request: Request) -> Response:
     """
     session, sent = await posted(request)
     old = await _launch_of(request, session)
-    how = "new" if sent.get("how") == "new" else "update"
-    asked = await answered(request, replace(old.request, person=session.person or NOBODY), how)
+    how = Existing.NEW if sent.get("how") == Existing.NEW else Existing.UPDATE
+    asked = answered(replace(old.request, person=session.person or NOBODY), how)
     return to_progress(request, session, await begin(request, session, asked))
-
-
-async def answered(request: Request, asked: LaunchRequest, how: str) -> LaunchRequest:
-    """Return what to launch where a person says *how* to go on with what they had *asked* for.
-
-    It is ``update`` or ``leave`` of the server that they have, or ``new`` for one beside it.
-    """
-    if how == "new":
-        name = await site_of(request).atoll.launcher.free_name(asked)
-        number = name.rpartition("-")[2]
-        title = f"{asked.title[: LONGEST_TITLE - 4]} {number}" if asked.title else ""
-        return replace(asked, name=name, title=title)
-    return replace(asked, existing=Existing(how))
 
 
 async def begin(request: Request, session: Session, wanted: LaunchRequest) -> Launch:
@@ -187,6 +175,7 @@ async def show_progress(request: Request) -> Response:
         title=describe(begun.request.repo)[1],
         environment=describe_environment(begun.request.environment, begun.environment_ref),
         needs_stop=needs_stop(begun.changes),
+        more=MORE,
         kept_log=bool(begun.log and _kept_log(site, begun.log)),
     )
 

@@ -89,7 +89,15 @@ async def show_log(request: Request) -> Response:
     rows = await overview.acts(site.atoll, search)
     asked = {name: query.get(name, "") for name in ("who", "what", "since")}
     older = {**asked, "before": str(rows[-1]["number"])} if len(rows) == search.limit else {}
-    return page(request, session, "admin_log.html", rows=rows, asked=asked, older=urlencode(older))
+    return page(
+        request,
+        session,
+        "admin_log.html",
+        rows=rows,
+        asked=asked,
+        older=urlencode(older),
+        titles=await overview.titles(site.atoll, rows),
+    )
 
 
 async def stop(request: Request) -> Response:

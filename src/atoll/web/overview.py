@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -198,6 +198,16 @@ def told(message: Message) -> Row:
         "at": message.at.isoformat(timespec="seconds"),
         "until": message.until.isoformat(timespec="seconds") if message.until else None,
     }
+
+
+async def titles(atoll: Atoll, rows: Iterable[Row]) -> dict[str, str]:
+    """Return what people call the servers that *rows* are about, those which have a title."""
+    named = {row["server"] for row in rows if row["server"]}
+    found: dict[str, str] = {}
+    for owner in {one.rpartition("/")[0] for one in named}:
+        latest = await atoll.store.plans.latest(owner)
+        found |= {f"{owner}/{name}": plan.title for name, (plan, _) in latest.items()}
+    return {server: found[server] for server in named if found.get(server)}
 
 
 async def acts(atoll: Atoll, search: Search) -> list[Row]:

@@ -24,7 +24,8 @@ from atoll.web.guard import origin_of
 from atoll.web.hub_api import HubServer
 from atoll.web.hub_shares import Code, Given
 from atoll.web.pages import page
-from atoll.web.servers import find, moment
+from atoll.web.rows import moment
+from atoll.web.servers import find
 from atoll.web.shared import MAY
 from atoll.web.sign_in import Session, posted, session_of
 from atoll.web.site import Site, site_of
@@ -347,10 +348,12 @@ async def shared_for_programs(request: Request) -> Response:
 
 async def shared_told(site: Site, person: Person) -> list[dict[str, Any]]:
     """Return what programs of *person*'s are told of the servers that others let them into."""
-    return [
-        {"owner": one.owner, "server": one.server, "level": one.level, "running": one.ready}
-        for one in await site.shares.with_person(person)
-    ]
+    plans, told = site.atoll.store.plans, []
+    for one in await site.shares.with_person(person):
+        plan = await plans.newest(one.owner, one.server)
+        where = {"owner": one.owner, "server": one.server, "title": plan.title if plan else ""}
+        told.append(where | {"level": one.level, "running": one.ready})
+    return told
 
 
 async def _facts(request: Request, room: Room) -> dict[str, Any]:

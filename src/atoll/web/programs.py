@@ -20,20 +20,22 @@ from atoll.events import Event
 from atoll.launching import Existing
 from atoll.launching.confirming import unasked
 from atoll.launching.desk import Launch, State
+from atoll.launching.existing import answered
+from atoll.launching.requests import existing_of
 from atoll.launching.wishes import Wishes
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.web import progress
 from atoll.web.doors import door_of
 from atoll.web.launch_form import LaunchForm
-from atoll.web.launches import answered, begin_for
+from atoll.web.launches import begin_for
 from atoll.web.recognition import target_of
+from atoll.web.rows import rows_of
 from atoll.web.servers import (
     begin_update,
     delete_one,
     find,
     name_of,
-    rows_of,
     start_again,
     stop_one,
     stop_to_restart,
@@ -42,8 +44,8 @@ from atoll.web.site import Site, site_of
 from atoll.web.volumes import Fields, by_token, object_of, text_of
 
 INTERFACE = 1  # raised when a program that knew the one before would be misled
+ANSWERS = (Existing.UPDATE, Existing.NEW, Existing.LEAVE)
 PING = 15  # seconds between signs of life in a quiet stream
-HOWS = ("update", "new", "leave")
 
 
 async def tell_me(request: Request) -> Response:
@@ -65,12 +67,9 @@ async def launch(request: Request) -> Response:
     wishes = Wishes(**link.asked() | own.asked())
     rules = await site_of(request).atoll.allowances.of(person)
     asked = wishes.request(target, person, rules, typed=form.repository.strip())
-    how = text_of(sent, "existing") or Existing.ASK.value
-    if how not in list(Existing):
-        raise BadRequest(f"“{how[:20]}” is no answer.", hint=f"There are {', '.join(Existing)}.")
     asked = replace(
         asked,
-        existing=Existing(how),
+        existing=existing_of(text_of(sent, "existing"), Existing.ASK),
         rebuild=_yes(sent, "rebuild"),
         mounts=() if _yes(sent, "no_volumes") else asked.mounts,
         retry=_yes(sent, "retry"),
@@ -124,10 +123,10 @@ async def cancel(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """POST api/launches/ID/answer: how to go on where the person has such a server already."""
     person, old = await by_token(request), await _launch_of(request)
-    how = text_of(await object_of(request), "how")
-    if how not in HOWS:
-        raise BadRequest(f"“{how[:20]}” is no answer.", hint=f"There are {', '.join(HOWS)}.")
-    asked = await answered(request, replace(old.request, person=person), how)
+    how = existing_of(text_of(await object_of(request), "how"), Existing.ASK)
+    if how not in ANSWERS:
+        raise BadRequest("That is no answer.", hint=f"There are {', '.join(ANSWERS)}.")
+    asked = answered(replace(old.request, person=person), how)
     return JSONResponse(facts(await begin_for(request, asked)))
 
 
@@ -214,10 +213,15 @@ async def stop(request: Request) -> Response:
 
 
 async def update(request: Request) -> Response:
-    """POST api/servers/NAME/update: begin a launch of what its repository is now, which asks."""
-    return JSONResponse(
-        facts(await begin_update(request, await by_token(request), name_of(request)))
-    )
+    """POST api/servers/NAME/update: begin a launch of what its repository is now, which asks.
+
+    Or of a ``version`` that is named; with ``look`` nothing is done but to say how it differs.
+    """
+    person, sent = await by_token(request), await object_of(request)
+    how = Existing.LOOK if _yes(sent, "look") else Existing.ASK
+    version = text_of(sent, "version")
+    begun = await begin_update(request, person, name_of(request), version=version, how=how)
+    return JSONResponse(facts(begun))
 
 
 async def delete(request: Request) -> Response:

@@ -4,8 +4,8 @@ What happens when the person has a server of that name already:
 
 * it runs, in the same version and environment: its page is opened;
 * it runs something else: it is opened as it is, and an event says so (stopping it could lose what
-  a kernel has in memory, and that is the person's to decide);
-* it is stopped: it starts with the new plan, and the files that it kept stay as they are;
+  a kernel has in memory, and that is the person's to decide: for them `Desk` stops it first);
+* it is stopped: it starts with the plan, and the files that it kept stay as they are;
 * it is just starting or stopping: we wait for that.
 
 Another repository never gets here under that name: `Launcher.name_for` sees to it.
@@ -112,12 +112,8 @@ class HubStarter:
             tell(Event("start", f"Server {plan.called} is running already"))
             return
         version = f" with version {running.ref.version[:10]}" if running else ""
-        message = (
-            f"Server {plan.called} is running already{version}; it is opened as it is. "
-            "Stop it first to get the environment of the version you asked for; its files stay as "
-            "they are. Give this launch another name to get the files as well."
-        )
-        tell(Event("start", message))
+        message = f"Server {plan.called} is running already{version}; it is opened as it is."
+        tell(Event("start", message, note=True))
 
     async def _follow(self, owner: str, name: str, tell: Tell) -> str:
         told: set[str] = set()

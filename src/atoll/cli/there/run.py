@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from atoll.cli.asking_for import wishes_given
+from atoll.cli.asking_for import existing_from, how_to_go_on, wishes_given
 from atoll.cli.common import Interrupted, as_json, browse, show
 from atoll.cli.progress import Progress
 from atoll.cli.seam import only_there
@@ -29,21 +28,14 @@ from atoll.sources.pairs import halves
 
 OVER = ("ready", "failed", "cancelled", "asking")
 STARTING = 600  # seconds until a server that starts must be there
-HOWS = {
-    "update": "make it as asked for; it is started anew if need be, and no file of yours is lost",
-    "new": "make another server beside it",
-    "leave": "open it as it is",
-}
 
 
 def run(hub: Hub, /, reference: str, **options: Any) -> None:
     """Launch *reference* there, follow how it goes, and open it in a browser."""
-    as_json = options["as_json"]
-    asks = not as_json and sys.stdin.isatty()
-    form = _form(reference, options) | {"existing": "ask" if asks else "leave"}
+    form = _form(reference, options) | {"existing": existing_from(options)}
     launched = followed(hub, lambda _: hub.launch(form))
     if launched.state == "asking":
-        how = _asked(launched)
+        how = how_to_go_on(launched.error, launched.changes, launched.renewal.said)
         launched = followed(hub, partial(_answered, hub, launched.id, how))
     tell_of(hub, launched, options)
 
@@ -90,22 +82,6 @@ def followed(hub: Hub, begin: Callable[[Tell], Launched]) -> Launched:
     except KeyboardInterrupt:
         raise Interrupted("You left; the launch goes on there.", hint=where) from None
     return launched
-
-
-def _asked(launched: Launched) -> str:
-    """Return how a person wants to go on, whose server differs from what they asked for."""
-    click.echo(f"\n{launched.error}", err=True)
-    for change in launched.changes:
-        click.echo(f"  {change.what}: {change.was} → {change.now}", err=True)
-    for sentence in launched.renewal.said:
-        click.echo(f"  {sentence}", err=True)
-    for how, sentence in HOWS.items():
-        click.echo(f"{how:>8}  {sentence}", err=True)
-    choice = click.Choice([*HOWS, "stop"])
-    how = str(click.prompt("What shall be done", type=choice, default="stop", err=True))
-    if how == "stop":
-        raise Cancelled("Nothing was changed.")
-    return how
 
 
 def tell_of(hub: Hub, launched: Launched, options: dict[str, Any]) -> None:
@@ -156,23 +132,23 @@ def _started(hub: Hub, name: str, tell: Tell) -> Launched:
 
 def update(hub: Hub, name: str, *, version: str, look: bool, yes: bool, as_json: bool) -> None:
     """Bring newer files into a server there, once its person has seen what would change."""
-    if look or version:
-        option = "--look" if look else "--to"
-        raise BadRequest(f"A hub knows no {option}.", hint="It shows what would change, and asks.")
-    if as_json and not yes:
-        raise BadRequest("Nobody can be asked.", hint="Say --yes.")
-    launched = followed(hub, lambda _: hub.update(name))
+    launched = followed(hub, lambda _: hub.update(name, version=version, look=True))
     changes = dumped(launched.renewal.changes)
     answer = {"version": launched.version, "count": launched.renewal.count, "changes": changes}
-    if launched.state != "asking":
-        done = f"{name} has all that is in version {launched.version[:SHORT]}."
-        show({**answer, "done": False}, as_json=as_json, text=lambda: click.echo(done))
+
+    def text() -> None:
+        if not launched.changes:
+            click.echo(f"{name} has all that is in that version.")
+        for one in (*launched.changes, *launched.renewal.said):
+            click.echo(f"  {one}")
+
+    if look or not launched.changes:
+        show({**answer, "done": False}, as_json=as_json, text=text)
         return
+    if as_json and not yes:
+        raise BadRequest("Nobody can be asked.", hint="Say --look, or --yes.")
     if not as_json:
-        for change in launched.changes:
-            click.echo(f"  {change.what}: {change.was} → {change.now}")
-        for sentence in launched.renewal.said:
-            click.echo(f"  {sentence}")
+        text()
     if not yes and not click.confirm("Do it? It is started anew if need be."):
         raise Cancelled("Nothing was changed.")
     done = followed(hub, partial(_answered, hub, launched.id, "update")).version

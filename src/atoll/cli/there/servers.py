@@ -44,13 +44,21 @@ def print_servers(own: list[Server], shared: list[Shared]) -> None:
         table.add_row(*map(Text, _cells(server)))
     for one in shared:
         state = "running" if one.running else "stopped"
-        table.add_row(*map(Text, (f"{one.owner}/{one.server}", state, f"to {one.level}")))
+        table.add_row(*map(Text, (_titled(_path(one), one.title), state, f"to {one.level}")))
     print_table(table)
 
 
 def _as_row(one: Shared) -> dict[str, Any]:
     state = "running" if one.running else "stopped"
-    return {"name": f"{one.owner}/{one.server}", "state": state, "level": one.level}
+    return {"name": _path(one), "title": one.title, "state": state, "level": one.level}
+
+
+def _path(one: Shared) -> str:
+    return f"{one.owner}/{one.server}"
+
+
+def _titled(name: str, title: str) -> str:
+    return f"{name}\n{title}" if title else name
 
 
 def _cells(server: Server) -> tuple[str, ...]:
@@ -60,7 +68,7 @@ def _cells(server: Server) -> tuple[str, ...]:
     used = ""
     with contextlib.suppress(ValueError):
         used = f"{datetime.fromisoformat(server.since).astimezone():%d %b %H:%M}"
-    name = f"{server.name}\n{server.title}" if server.title else server.name
+    name = _titled(server.name, server.title)
     return (name, server.state, repository, " → ".join(versions), size, used)
 
 
@@ -104,6 +112,12 @@ def stop(hub: Hub, names: tuple[str, ...], *, now: bool) -> None:
     for name in names:
         hub.stop(name)
         click.echo(f"Stopped {name}.")
+
+
+def retitle(hub: Hub, name: str, title: str) -> None:
+    """Call the server NAME by TITLE."""
+    done = hub.retitle(name, title)
+    click.echo(f"It is called “{done.title or done.name}” now.")
 
 
 def remove(hub: Hub, name: str, *, yes: bool) -> None:

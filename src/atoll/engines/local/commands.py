@@ -39,9 +39,14 @@ def content(plan: ServerPlan) -> Path:
 
     What a postBuild left is of the environment's repository; of a pair's content it is no part.
     """
-    built = Path(plan.environment.handle) / "home"
-    own = plan.environment_ref is None
-    return built if own and built.exists() else Path(plan.content.checkout)
+    made = None if plan.environment_ref else built_content(plan.environment.handle)
+    return made or Path(plan.content.checkout)
+
+
+def built_content(handle: str) -> Path | None:
+    """Return the content as the build of the environment *handle* left it, if that changed it."""
+    built = Path(handle) / "home"
+    return built if handle and built.exists() else None
 
 
 def box(

@@ -38,7 +38,7 @@ from atoll.engines.local.forking import client as forking
 from atoll.engines.local.forking.nursery import Nursery
 from atoll.engines.local.owners import forget_person, give, person_owner
 from atoll.engines.local.records import Record, Records
-from atoll.engines.local.renewal import renew
+from atoll.engines.local.renewal import made_of, renew
 from atoll.engines.local.sandbox import Box
 from atoll.engines.local.volumes import claim, fill, kept_home, origin, size
 from atoll.errors import StartFailed
@@ -297,7 +297,8 @@ class LocalRunner:
         if plan.content.temporary:
             return self.records.folder(handle) / "home"
         home = kept_home(self.settings, plan.owner.name, plan.name)
-        claim(home, plan.ref.repo.locator, plan.ref.version)
+        made = "" if plan.environment_ref else made_of(plan.environment.handle)
+        claim(home, plan.ref.repo.locator, plan.ref.version, made)
         return home
 
     def _older_files(self, plan: ServerPlan) -> tuple[str, ...]:
@@ -352,7 +353,7 @@ class LocalRunner:
 
 def _running(record: Record) -> Running:
     since = datetime.fromtimestamp(record.started, UTC)
-    return Running(record.handle, record.owner, record.name, since)
+    return Running(record.handle, record.owner, record.name, since, record.plan)
 
 
 def _servers_of(record: Record) -> list[int]:

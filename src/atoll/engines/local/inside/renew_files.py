@@ -1,7 +1,7 @@
 """Brings a newer version of a repository's files into a home where somebody has worked.
 
 Runs in a box, as the home's owner: ``/srv/base`` is the version that the home was filled from,
-``/srv/new`` the newer one. Its task and what it says are JSON; see `engines/local/renewal.py`.
+``/srv/new`` the newer one; each with what its build has made, if one has worked in it. Its task and what it says are JSON; see `engines/local/renewal.py`.
 
 The rules are nbgitpuller's (https://nbgitpuller.readthedocs.io, "Automatic merging"): what only
 one side has changed is taken; where both have changed the same lines, a person's own stay; what a
@@ -31,6 +31,7 @@ from merging import merged  # type: ignore[import-not-found]
 BASE, NEW, HOME = Path("/srv/base"), Path("/srv/new"), Path("/home/jovyan")
 MOST_TOLD = 1_000  # files
 NOT_OURS = {".git", ".hg", ".ipynb_checkpoints"}
+CACHES = {".cache", ".npm"}  # at the top: what a build's programs have left there for themselves
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ class Step:
 
 def _files(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
-        folders[:] = [one for one in folders if one not in NOT_OURS]
+        hidden = NOT_OURS | CACHES if Path(folder) == root else NOT_OURS
+        folders[:] = [one for one in folders if one not in hidden]
         links = [one for one in folders if os.path.islink(os.path.join(folder, one))]
         for name in (*names, *links):
             if name not in NOT_OURS:
