@@ -96,14 +96,6 @@ def test_an_answer_without_end_is_given_up():
                 hub.follow(Launched(**LAUNCH), print)
 
 
-@pytest.mark.parametrize("line", [b"data: " + b"x" * 1000, b"%d: x" + b"x" * 1000])
-def test_a_message_without_end_is_given_up_however_short_its_lines(line):
-    lines = b"\n".join(line.replace(b"%d", b"%d" % number) for number in range(6000))
-    answers = {"launches/x/events": (200, {}, lines)}
-    with asked(answers) as (hub, _), pytest.raises(Unreachable, match="no end"):
-        hub.follow(Launched(**LAUNCH), print)
-
-
 def test_what_is_packed_small_and_unpacks_to_much_is_not_unpacked():
     bomb = gzip.compress(gzip.compress(bytes(64 * 1024**2)))
     for coding in ("gzip", "gzip, gzip", "zstd"):

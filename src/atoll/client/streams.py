@@ -53,10 +53,6 @@ def _read(data: str) -> Any:
         raise Unreachable("What the hub tells is not understood.") from error
 
 
-def _endless() -> Unreachable:
-    return Unreachable("What the hub tells has no end.", hint="Tell its operator.")
-
-
 def _lines(answer: httpx2.Response) -> Iterator[str]:
     kept = b""
     for part in answer.iter_bytes():
