@@ -205,6 +205,8 @@ NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": 
     "show": "let visitors copy",
     "hide": "let visitors copy no more",
 }
+# With which words of what was sent: of those that the deed reads, so that nobody adds a name.
+TOLD = {"give": ("whom", "level"), "take": ("whom",), "link": ("level",), "show": ("volumes",)}
 
 
 async def show_people(request: Request) -> Response:
@@ -342,7 +344,7 @@ async def shared_for_programs(request: Request) -> Response:
 
 
 async def _note(request: Request, room: Room, deed: str, sent: Fields) -> None:
-    told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
+    told = {key: text_of(sent, key) for key in TOLD.get(deed, ()) if sent.get(key)}
     what = f"{room.owner}/{room.name}"
     await note_act(request, room.person.name, NOTED[deed], "server", what, detail=told)
 
