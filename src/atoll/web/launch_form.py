@@ -99,8 +99,16 @@ class LaunchForm:
     @property
     def invites_unseen(self) -> bool:
         """Whether a link that was pasted lets in others than the form's own fields say."""
-        mine, all_of_it = Wishes(people=self.people, visitors=self.visitors), self.wishes
-        return (all_of_it.people, all_of_it.visitors) != (mine.people, mine.visitors)
+        return self._unseen("people", "visitors")
+
+    @property
+    def reaches_unseen(self) -> bool:
+        """Whether such a link asks for volumes, or a network, that no field says."""
+        return self._unseen("volumes", "network")
+
+    def _unseen(self, *names: str) -> bool:
+        asked = self.wishes
+        return any(getattr(asked, name) != getattr(self, name) for name in names)
 
     @property
     def advanced(self) -> bool:

@@ -20,6 +20,7 @@ from atoll.events import Story
 from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
+from atoll.launching.prepared import offered
 from atoll.names import LONGEST_TITLE
 from atoll.people import Person
 from atoll.plain import plain
@@ -48,7 +49,7 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
-        if form.invites_unseen:
+        if form.invites_unseen or (form.reaches_unseen and not _prepared(request, session, form)):
             return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
@@ -61,11 +62,17 @@ async def launch(request: Request) -> Response:
 async def _ask(
     request: Request, session: Session, form: LaunchForm, wanted: LaunchRequest
 ) -> Response:
-    """Return the question about a link that was pasted: whom it lets in was in no field."""
+    """Return the question about a link that was pasted: what it asks for was in no field."""
     target = Target(wanted.repo, wanted.opening, wanted.environment)
     asked = await question_of(request, session, target, form.wishes)
     said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
     return await launch_page(request, session, said, asked=asked)
+
+
+def _prepared(request: Request, session: Session, form: LaunchForm) -> bool:
+    """Say whether the operator, and nobody else, has chosen the link that *form* launches."""
+    theirs = offered(site_of(request).atoll.settings.pages.prepared, session.person)
+    return form.repository in {one.launch for one in theirs}
 
 
 async def retry(request: Request) -> Response:
