@@ -11,6 +11,7 @@ import pytest
 from hostile import Hostile, stream
 
 import atoll.client
+from atoll.cli.there.run import tell_of
 from atoll.client import Hub
 from atoll.client.models import Launched
 from atoll.errors import AtollError, BuildFailed, NotFound, Refused, Unreachable
@@ -193,3 +194,10 @@ def test_who_cannot_prove_who_they_are_gets_no_token(tmp_path):
             hub.me()
         assert "SSL_CERT_FILE" in wrong.value.hint
         assert hostile.heard == []
+
+
+def test_a_command_that_is_proposed_can_be_pasted_whatever_the_hub_calls_a_server(capsys):
+    with contextlib.closing(Hub.at("http://127.0.0.1:1/", TOKEN)) as hub:
+        ready = Launched(**LAUNCH | {"state": "ready", "name": "x; rm -rf ~"})
+        tell_of(hub, ready, {"as_json": False, "no_browser": True})
+    assert "`atoll --hub http://127.0.0.1:1/ stop 'x; rm -rf ~'`" in capsys.readouterr().err

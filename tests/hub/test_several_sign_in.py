@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from atoll.errors import BadSettings
+from atoll.hub.sign_in import prefixed
 from atoll.settings import settings_from
 from atoll.sign_in import owns
 from support.directories import BASE, slapd
@@ -235,6 +236,14 @@ LDAP = {
 def test_ways_that_could_take_one_for_another_are_refused_before_anybody_signs_in(ways, said):
     with pytest.raises(BadSettings, match=said):
         settings_from({"sign_in": ways})
+
+
+def test_a_group_that_only_reads_as_one_of_another_way_is_left_out():
+    told = ["maths", "gh-maths", "GH-maths", " gh-maths", "\uff47h-maths"]
+    found = prefixed({"name": "ada", "groups": told}, "", ["", "gh-"])
+    assert found["groups"] == ["maths"]
+    guests = prefixed({"name": "ada", "groups": ["maths", "GH-maths"]}, "gh-", ["", "gh-"])
+    assert guests["groups"] == ["gh-GH-maths", "gh-maths"]
 
 
 def test_a_lone_table_in_brackets_is_as_without():

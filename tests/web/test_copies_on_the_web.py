@@ -184,7 +184,9 @@ async def test_only_the_owner_lets_visitors_in_and_only_into_what_keeps_files(sh
     http = browse().http
     told = (await http.post(f"{url}/show", json={"volumes": ""}, headers=token)).json()
     assert told["copies"].startswith("http://atoll.example.org/services/atoll/copies/")
-    assert (await http.post(f"{url}/hide", json={}, headers=token)).json()["copies"] == ""
+    more = {"whom": "bob", "level": "manage", "volumes": "x"}  # which says nothing here
+    assert (await http.post(f"{url}/hide", json=more, headers=token)).json()["copies"] == ""
+    assert service.store.acts.kept[-1].detail == {}
     await http.post(f"{url}/give", json={"whom": "bob", "level": "manage"}, headers=token)
     bob = {"Authorization": f"Bearer {service.hub.token_of('bob')}"}
     assert (await http.post(f"{url}/show", json={}, headers=bob)).status_code == 403

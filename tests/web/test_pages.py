@@ -250,7 +250,7 @@ PAGES = {
         {"title": "For all", "launch": f"{REPO}/blob/main/intro.ipynb", "description": "Begin."},
         {
             "title": "For the class",
-            "launch": "https://hub.example.org/v2/gh/ada/engine/v1?memory=4G&name=class",
+            "launch": "https://hub.example.org/v2/gh/ada/engine/v1?memory=4G&name=class&network=none",
             "groups": ["stat101"],
         },
     ],
@@ -272,7 +272,7 @@ async def test_what_the_operator_has_prepared_is_launched_as_it_was_meant(tmp_pa
         launch = answer.url.path.rsplit("/", 1)[-1]
         assert (await ada.events(launch))[-1][2]["state"] == "ready"
         [plan] = [plan for plan, _ in service.store.plans.made.values()]
-        assert (plan.name, plan.limits.memory) == ("class", 4 * 1024**3)
+        assert (plan.name, plan.limits.memory, plan.network) == ("class", 4 * 1024**3, "none")
         assert "For all" not in (await ada.get("?repository=gh:a/b")).text
 
 

@@ -204,6 +204,13 @@ async def test_a_form_mounts_them_and_a_link_that_asks_for_one_says_so_each_time
     page = await ada.get("/v2/gh/ada/engine/HEAD?volumes=thesis:notes")
     assert "<b>thesis</b> to read and write" in page.text
     assert "data-autostart" not in page.text
+    # Nor is it taken out of a link that was pasted, where no field has said it.
+    link = "http://atoll.example.org/v2/gh/ada/engine/HEAD"
+    for asks in ("volumes=thesis:notes", "network=none"):
+        page = await ada.post("launches", repository=f"{link}?{asks}")
+        assert "<h1>Launch ada/engine?</h1>" in page.text
+    page = await ada.post("launches", repository=f"{link}?cpus=1&network=none", network="none")
+    assert page.url.path.startswith(f"{PREFIX}launches/")
     answer = await ada.post("launches", repository=REPO, volumes="bob/secret")
     assert answer.status_code == 200  # the launch says why, on its own page
     again = answer.url.path.rsplit("/", 1)[-1]

@@ -6,6 +6,7 @@ classes with what they lack are in modules that are imported only where they are
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,7 +73,8 @@ def admit(
 def prefixed(found: dict[str, Any], prefix: str, prefixes: Sequence[str]) -> dict[str, Any]:
     """Return *found* with the *prefix* of its way before the name and each group.
 
-    A name that would be another way's is refused, and such a group left out.
+    A name that would be another way's is refused, and such a group left out, also if it is only
+    read as one: names are held to one way of writing by `unfit`, and groups are not.
     """
     from tornado.web import HTTPError
 
@@ -82,8 +84,12 @@ def prefixed(found: dict[str, Any], prefix: str, prefixes: Sequence[str]) -> dic
         raise HTTPError(403, message, name)
     if found.get("groups") is not None:
         groups = fit(f"{prefix}{one}" for one in found["groups"])
-        found["groups"] = sorted(one for one in groups if owns(prefix, all_of_them, one))
+        found["groups"] = sorted(one for one in groups if owns(prefix, all_of_them, _read(one)))
     return {**found, "name": name}
+
+
+def _read(group: str) -> str:
+    return unicodedata.normalize("NFKC", group).strip().lower()
 
 
 def label(way: Way) -> str:

@@ -16,7 +16,7 @@ from atoll.web.links import field_from
 from atoll.web.recognition import target_of
 
 DATE = "date"
-REACHES = ("volumes", "network", "people", "visitors")
+THINGS, OTHERS = ("volumes", "network"), ("people", "visitors")  # that a launch may reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,15 @@ class LaunchForm:
         return Wishes(**{**Wishes.of_link(self.repository).asked(), **mine.asked()})
 
     @property
-    def reaches_unseen(self) -> bool:
-        """Whether a link that was pasted reaches what the form's own fields do not say.
+    def unseen(self) -> set[str]:
+        """The names of what a link that was pasted asks for, and the form's own fields do not say.
 
-        That is files, a network or people: whoever made the link has chosen these.
+        Of what reaches files, a network or people: whoever made the link has chosen these.
         """
         asked = self.wishes
-        mine = Wishes.read({name: getattr(self, name) for name in REACHES})
-        return any(getattr(asked, name) != getattr(mine, name) for name in REACHES)
+        reached = THINGS + OTHERS
+        mine = Wishes.read({name: getattr(self, name) for name in reached})
+        return {name for name in reached if getattr(asked, name) != getattr(mine, name)}
 
     @property
     def advanced(self) -> bool:

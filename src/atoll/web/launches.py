@@ -21,6 +21,7 @@ from atoll.launching import Existing, LaunchRequest
 from atoll.launching.changes import needs_stop
 from atoll.launching.desk import Launch, State
 from atoll.launching.existing import answered
+from atoll.launching.prepared import offered
 from atoll.people import Person
 from atoll.plain import plain
 from atoll.sources import Target
@@ -30,7 +31,7 @@ from atoll.web import progress
 from atoll.web.build import Listeners, launch_facts
 from atoll.web.doors import door_of
 from atoll.web.guard import address
-from atoll.web.launch_form import LaunchForm, check_rebuild, request_from
+from atoll.web.launch_form import OTHERS, LaunchForm, check_rebuild, request_from
 from atoll.web.links import shown
 from atoll.web.pages import launch_page, page, rules_of
 from atoll.web.question import question_of, trust
@@ -49,7 +50,9 @@ async def launch(request: Request) -> Response:
     form = LaunchForm.read(fields)
     try:
         wanted = request_from(form, session.person or NOBODY, await rules_of(request, session))
-        if form.reaches_unseen:
+        unseen = form.unseen
+        # What the operator has prepared need not be asked about, unless it lets people in.
+        if unseen & {*OTHERS} or (unseen and not _prepared(request, session, form)):
             return await _ask(request, session, form, wanted)
         begun = await begin(request, session, replace(wanted, existing=Existing.ASK))
     except AtollError as error:
@@ -67,6 +70,12 @@ async def _ask(
     asked = await question_of(request, session, target, form.wishes)
     said = replace(LaunchForm.of_link(target, form.wishes), rebuild=form.rebuild)
     return await launch_page(request, session, said, asked=asked)
+
+
+def _prepared(request: Request, session: Session, form: LaunchForm) -> bool:
+    """Say whether the operator, and nobody else, has chosen the link that *form* launches."""
+    theirs = offered(site_of(request).atoll.settings.pages.prepared, session.person)
+    return form.repository in {one.launch for one in theirs}
 
 
 async def retry(request: Request) -> Response:

@@ -206,6 +206,8 @@ NOTED = {"give": "share", "take": "unshare", "link": "share by link", "unlink": 
     "hide": "let visitors copy no more",
 }
 ENDING = {"show", "hide"}  # after which copies that run may be ended, too
+# With which words of what was sent: of those that the deed reads, so that nobody adds a name.
+TOLD = {"give": ("whom", "level"), "take": ("whom",), "link": ("level",), "show": ("volumes",)}
 
 
 async def show_people(request: Request) -> Response:
@@ -233,7 +235,7 @@ async def _do(request: Request, person: Person, name: str, sent: Fields) -> Room
         raise NotFound("That cannot be done here.", hint=f"There are {', '.join(DEEDS)}.")
     deed, _ = DEEDS[name]
     # Before it is done: what cannot be written down is refused.
-    told = {key: text_of(sent, key) for key in ("whom", "level", "volumes") if sent.get(key)}
+    told = {key: text_of(sent, key) for key in TOLD.get(name, ()) if sent.get(key)}
     room = await deed(await room_of(request, person, ServerDeed.SHARE), sent)
     what = f"{room.owner}/{room.name}"
     await note_act(request, person.name, NOTED[name], "server", what, detail=told)

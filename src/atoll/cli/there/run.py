@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from functools import partial
@@ -91,8 +92,8 @@ def tell_of(hub: Hub, launched: Launched, options: dict[str, Any]) -> None:
 
     def text() -> None:
         click.echo(f"\n  {launched.name} is open at\n\n    {url}\n")
-        there = f"atoll --hub {hub.address}"
-        click.echo(f"  It runs on the hub until `{there} stop {launched.name}`.\n", err=True)
+        stop = shlex.join(["atoll", "--hub", hub.address, "stop", launched.name])
+        click.echo(f"  It runs on the hub until `{stop}`.\n", err=True)
 
     show(answer, as_json=options["as_json"], text=text)
     if not (options["no_browser"] or options["as_json"]):

@@ -43,10 +43,12 @@ def _found() -> Iterator[tuple[str, os.stat_result]]:
     folders = [""]
     while folders:
         folder = folders.pop()
-        with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(FROM + folder)):
-                path = f"{folder}/{name}"
-                if name.startswith(".") or (found := _look(path)) is None:
+        with contextlib.suppress(OSError), os.scandir(FROM + folder) as names:
+            for (
+                one
+            ) in names:  # not all at once: hidden ones, which count for nothing, may be millions
+                path = f"{folder}/{one.name}"
+                if one.name.startswith(".") or (found := _look(path)) is None:
                     continue
                 yield path, found
                 if stat.S_ISDIR(found.st_mode):
