@@ -23,7 +23,7 @@ from atoll.environments.reading import DEFAULT_TAKEN, index_day, read_spec, star
 from atoll.errors import AtollError, BadRequest, ChannelsUnreachable, Refused
 from atoll.events import Event, Phase, Tell
 from atoll.launching import kernels, lacks, mounts, pairs, proposals
-from atoll.launching.changes import Changed, Terms, Wanted, as_it_was, changes, only_files
+from atoll.launching.changes import Changed, Terms, Wanted, as_it_was, changes
 from atoll.launching.company import NOBODY, Company, Invited, check, check_levels
 from atoll.launching.copies import copy_of
 from atoll.launching.renewal import Homes, bring, look
@@ -101,8 +101,7 @@ class Prepared:
     """A plan that can be started at once, and how it came about.
 
     ``proposal`` is a ``requirements.txt`` that could have been taken, where the repository has
-    none, or "". ``only_files`` says that it differs in nothing but its files from the plan of
-    before, whose server may go on running. Of a copy there is no ``spec``.
+    none, or "". Of a copy there is no ``spec``.
     """
 
     plan: ServerPlan
@@ -110,7 +109,6 @@ class Prepared:
     cached: bool
     seconds: dict[str, float]
     proposal: str = ""
-    only_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +235,7 @@ class Launcher:
             )
             await self.plans.put(plan)
         text = proposal.text if proposal else ""
-        lasting = kept is not None and only_files(kept, plan)
-        return Prepared(plan, built.spec, built.cached, clock.seconds, text, lasting)
+        return Prepared(plan, built.spec, built.cached, clock.seconds, text)
 
     async def _copy(self, request: LaunchRequest, copied: Copied) -> ServerPlan:
         theirs, _ = (await self.plans.latest(copied.owner)).get(copied.server, (None, None))
@@ -323,8 +320,11 @@ class Launcher:
         if request.temporary and wanted in kept:
             message = f"You have a server “{wanted}” whose files are kept."
             raise BadRequest(message, hint="Choose another name for a temporary one.")
-        names = (wanted, *(f"{wanted[: LONGEST - 4].rstrip('-')}-{n}" for n in range(2, 1000)))
-        return next(name for name in names if kept.get(name, locator) == locator)
+        base = wanted[: LONGEST - 4].rstrip("-")
+        names = [wanted, *(f"{base}-{n}" for n in range(2, 1000))]
+        # Its own comes first: a name before it may have become free since.
+        mine = (name for name in names if kept.get(name) == locator)
+        return next(mine, "") or next(name for name in names if name not in kept)
 
     async def _mounts(self, request: LaunchRequest, name: str) -> tuple[Mount, ...]:
         """Return the mounts that are asked for, or else those that the server *name* has."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -118,8 +119,11 @@ class Starter(Protocol):
         """Return the names of *owner*'s servers that are not stopped, or raise `Unreachable`."""
         ...
 
-    async def halt(self, owner: str, name: str) -> None:
-        """Stop *owner*'s server *name* if it runs, or raise `Unreachable`."""
+    async def halt(self, plan: ServerPlan) -> None:
+        """Stop the server that *plan* is to start, unless it runs and differs only in its files.
+
+        Raises `Unreachable`.
+        """
         ...
 
     async def abandon(self, owner: str, name: str) -> None:
@@ -221,7 +225,9 @@ class Desk:
             # to be made anew has been, where the key is known.
             asked = launch.request
             rebuild = asked.rebuild and not launch.key
-            existing = Existing.LEAVE if launch.key else asked.existing
+            existing = asked.existing
+            if launch.key and existing is Existing.ASK:  # which was done; an update is done again
+                existing = Existing.LEAVE
             name = launch.name or asked.name
             request = replace(asked, name=name, rebuild=rebuild, existing=existing)
             self._begin(replace(launch, request=request, state=State.PREPARING))
@@ -323,8 +329,16 @@ class Desk:
                 error_name="InternalError",
                 hint="Try again; if it stays so, tell the operator and name this launch's id.",
             )
-        await self.launches.put(launch)
+        ending = asyncio.create_task(self._conclude(launch, story, clock))
+        while not ending.done():
+            with suppress(asyncio.CancelledError):  # it is over, whoever cancels it now
+                await asyncio.wait([ending])
+        ending.result()
+
+    async def _conclude(self, launch: Launch, story: Story, clock: Clock) -> None:
+        # Its record comes first: after a kill, a launch that is over is not taken up again.
         await self.records.add(_record(launch, _seconds(clock, story.events)))
+        await self.launches.put(launch)
         detail = {"error": launch.error} if launch.error else {}
         await self._note(launch, f"launch {launch.state.value}", **detail)
         story.tell(_ending(launch))
@@ -350,8 +364,7 @@ class Desk:
         with clock.phase("start"):
             story.tell(Event("start", f"Starting server {plan.called}"))
             if launch.request.existing is Existing.UPDATE:
-                if not prepared.only_files:
-                    await self.starter.halt(plan.owner.name, plan.name)
+                await self.starter.halt(plan)
                 await self.launcher.renew(plan, story.tell)
             url = await self.starter.start(plan, story.tell)
             if company := self.launcher.company:
