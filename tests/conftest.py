@@ -8,6 +8,7 @@ import pytest
 
 from atoll.folders import run_folder
 from atoll.settings import Settings
+from support.postgres import postgres
 
 DEEPEST = 3  # folders between pytest's own and an installation's data
 
@@ -21,3 +22,10 @@ def no_run_folder_stays(tmp_path_factory):
         for data in base.glob("/".join("*" * depth)):
             if data.is_dir():
                 shutil.rmtree(run_folder(Settings(data=data)), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The URL of a PostgreSQL server, on which each test makes a database of its own."""
+    with postgres() as url:
+        yield url

@@ -27,7 +27,7 @@ from atoll.settings import settings_from
 from atoll.sources import RepoRef
 from atoll.stores.sql import open_store
 from support.plans import make_plan
-from support.postgres import fresh_database, postgres
+from support.postgres import fresh_database
 from support.small_disk import tell_on_small_disk
 
 SECRETS = ("admin_password", "jupyterhub_cookie_secret", "service_token")
@@ -378,8 +378,8 @@ def test_a_disk_that_is_full_is_told_and_keeps_nothing(tmp_path):
     tell_on_small_disk(full, tmp_path, 2)
 
 
-async def test_it_all_holds_on_postgresql(backups, tmp_path, monkeypatch):
-    with postgres() as server, fresh_database(server) as url, fresh_database(server) as other:
+async def test_it_all_holds_on_postgresql(backups, tmp_path, monkeypatch, postgres_server):
+    with fresh_database(postgres_server) as url, fresh_database(postgres_server) as other:
         database = {"url": url.replace("atoll@", "atoll:s3cr3t%2Fword@")}
         words = tmp_path / "words"
         _spy_on(tmp_path, monkeypatch, words)

@@ -1,9 +1,6 @@
 """`atoll check`, the real command: an environment is built, notebooks are run in it and compared."""
 
 import json
-import os
-import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -12,6 +9,7 @@ from nbformat import v4
 from atoll.cli.check import notebooks_of
 from atoll.cli.reports import Report, Trial, printable, render
 from atoll.engines.local.trials import Difference, Found, Shown
+from support.commands import command
 from support.gitservers import make_repo
 
 
@@ -35,16 +33,8 @@ def repo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def atoll(tmp_path_factory):
-    data = tmp_path_factory.mktemp("data")
-
-    def call(*words):
-        command = [sys.executable, "-m", "atoll.cli", *map(str, words)]
-        environ = {**os.environ, "ATOLL_DATA": str(data)}
-        return subprocess.run(
-            command, env=environ, capture_output=True, text=True, timeout=240, check=False
-        )
-
-    return call
+    environ = {"ATOLL_DATA": str(tmp_path_factory.mktemp("data"))}
+    return lambda *words: command(*words, env=environ)
 
 
 def test_a_repositorys_notebooks_are_run_and_compared(atoll, repo, tmp_path):

@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -338,6 +339,17 @@ async def test_a_snapshot_is_what_was_there_and_no_link_leads_it_out(place, tmp_
     said, _ = await place.run(ADA, TRY_TO_WRITE, await place.mounts(ADA, v=snapshot.name))
     assert "DONE" not in said
     assert {one.name for one in copy.parent.iterdir()} == {volume.id, snapshot.id}
+
+
+async def test_what_was_half_copied_or_half_deleted_when_all_was_killed_goes(place):
+    volume = await place.keeper.make(ADA, "x")
+    folder = place.files(volume).parent
+    for name in (".0123.making", ".0123.4567"):
+        (folder / name / "deep").mkdir(parents=True)
+    await place.keeper.clear_up()  # somebody may be at it
+    assert len(list(folder.iterdir())) == 3
+    await place.keeper.files.sweep(datetime.now(UTC) + timedelta(hours=1))
+    assert list(folder.iterdir()) == [place.files(volume)]
 
 
 async def test_a_copy_that_fails_leaves_nothing(place):

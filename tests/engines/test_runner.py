@@ -40,6 +40,8 @@ def settings(tmp_path):
 
 # How an ordinary user's servers start plainly is what the tests of `atoll run` try.
 STARTS = ["plain", "forked"] if os.geteuid() == 0 else ["forked"]
+# For what becomes of homes, which are made ready before there is a fork or none.
+as_fork = pytest.mark.parametrize("servers", ["forked"], indirect=True)
 
 
 @pytest.fixture(params=STARTS)
@@ -99,6 +101,7 @@ async def test_a_lab_answers_whoever_has_its_token_and_nobody_else(settings, ser
     assert stat.S_IMODE(Path(server.socket).parent.stat().st_mode) == 0o700
 
 
+@as_fork
 async def test_a_kept_server_finds_its_changes_again_and_a_temporary_one_starts_afresh(
     settings, servers
 ):
@@ -166,6 +169,7 @@ async def test_a_killed_server_is_seen_to_be_gone_and_keeps_its_files(settings, 
     assert await read(again, "mine.txt") == "work"
 
 
+@as_fork
 async def test_a_kill_in_the_middle_of_saving_leaves_a_whole_file(settings, servers):
     plan = make_plan(settings.data, {})
     for attempt in range(3):
@@ -207,6 +211,7 @@ async def test_a_start_script_that_fails_says_why(settings, servers):
     assert list(servers.records.all()) == []
 
 
+@as_fork
 async def test_a_half_made_home_of_an_interrupted_copy_is_made_anew(settings, servers):
     plan = make_plan(settings.data, {"a.txt": "whole"})
     making = settings.data / "volumes" / "ada" / "first" / ".home.making"
@@ -216,6 +221,7 @@ async def test_a_half_made_home_of_an_interrupted_copy_is_made_anew(settings, se
     assert await read(server, "a.txt") == "whole"
 
 
+@as_fork
 async def test_files_of_two_repositories_are_never_mixed(settings, servers):
     plan = make_plan(settings.data, {"mine.txt": "1"})
     await servers.stop((await servers.start(plan, ENVIRON)).handle)
@@ -224,6 +230,7 @@ async def test_files_of_two_repositories_are_never_mixed(settings, servers):
         await servers.start(replace(plan, ref=ref), ENVIRON)
 
 
+@as_fork
 async def test_a_server_whose_environment_is_gone_says_what_to_do(settings, servers):
     plan = make_plan(settings.data, {"a.txt": "a"})
     (Path(plan.environment.handle) / "atoll.json").unlink()
@@ -325,6 +332,7 @@ async def test_of_what_a_server_printed_only_the_end_is_kept(settings, servers):
     assert kept.stat().st_size <= records.LOG_TAIL
 
 
+@as_fork
 async def test_removing_deletes_the_files_of_that_server_only(settings, servers):
     for name in ("one", "two"):
         server = await servers.start(make_plan(settings.data, {"f": "x"}, name=name), ENVIRON)
@@ -336,6 +344,7 @@ async def test_removing_deletes_the_files_of_that_server_only(settings, servers)
     await servers.remove("ada", "one")  # there may be none
 
 
+@as_fork
 async def test_a_gate_forwards_a_port_until_the_server_is_gone(settings, servers):
     server = await servers.start(make_plan(settings.data, {}), ENVIRON)
     port = open_gate(servers.records.find(server.handle))
@@ -371,6 +380,7 @@ async def test_a_kernel_runs_code_and_nothing_is_lost_of_its_box(settings, serve
     assert said == "1,2 /home/jovyan /home/jovyan"
 
 
+@as_fork
 async def test_kept_files_stay_of_the_version_that_they_were_filled_from(settings, servers):
     first = make_plan(settings.data, {"story": "once"})
     assert await servers.origin("ada", "first") == ""
@@ -394,6 +404,7 @@ async def test_kept_files_stay_of_the_version_that_they_were_filled_from(setting
     assert await servers.origin("ada", "first") == later.ref.version
 
 
+@as_fork
 async def test_of_files_from_before_versions_were_noted_nothing_is_said(settings, servers):
     plan = make_plan(settings.data, {"story": "once"})
     server = await servers.start(plan, ENVIRON)

@@ -8,6 +8,7 @@ import sys
 import httpx2
 import pytest
 
+from support.commands import command
 from support.gitservers import make_repo, serve
 from support.hub import eventually
 from support.real_atoll import RealAtoll
@@ -51,10 +52,7 @@ def atoll(hub, tmp_path_factory):
     environ |= {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "DISPLAY": ""}
 
     def run(*words, status=0, **how):
-        command = [sys.executable, "-P", "-m", "atoll.cli", *words]
-        ran = subprocess.run(
-            command, env=environ, capture_output=True, text=True, check=False, **how
-        )
+        ran = command(*words, env=environ, **how)
         assert ran.returncode == status, ran.stdout + ran.stderr
         return ran
 

@@ -20,23 +20,31 @@ from support.hub import eventually
 from support.real_atoll import RealAtoll
 
 
-@pytest.fixture
-def hub(tmp_path):
-    remote = tmp_path / "remote"
-    remote.mkdir()
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A hub that all tests share; each has people, or servers, of its own."""
+    remote = tmp_path_factory.mktemp("remote")
     for name in ("one", "two", "three"):
         make_repo(remote / name, {"a.txt": name})
     with serve(remote) as base:
         allow = {"allow": [base.split("//")[1]]}
         only_here = {"network": "none", "networks": ["none"]}
         visitors = {"anonymous": True}
-        up = RealAtoll(tmp_path / "hub", sources=allow, servers=only_here, access=visitors)
+        up = RealAtoll(
+            tmp_path_factory.mktemp("hub"), sources=allow, servers=only_here, access=visitors
+        )
         try:
             up.start()
-            eventually(lambda: answers(up), 60)
             yield up, base
         finally:
             up.end()
+
+
+@pytest.fixture
+def hub(running):
+    """The hub and where its repositories are, with a fork server that answers."""
+    eventually(lambda: answers(running[0]), 60)
+    return running
 
 
 def answers(hub):
@@ -70,6 +78,15 @@ def launch_as(hub, token, repository):
         return next(event for event in events if event["phase"] in {"ready", "failed"})
 
 
+def forked(hub, owner, name="one"):
+    """Say of each server called so, of people whose names begin so, whether it is a fork."""
+    return [
+        record.fork > 0
+        for record, alive in LocalRunner(hub.settings).records.all()
+        if alive and record.owner.startswith(owner) and record.name.startswith(name)
+    ]
+
+
 def works(ready):
     headers = {"Authorization": f"token {ready['token']}"}
     answer = httpx2.get(f"{ready['url']}api/contents/a.txt", headers=headers, timeout=30)
@@ -78,10 +95,9 @@ def works(ready):
 
 def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
     up, base = hub
-    forks = LocalRunner(up.settings)
     first = launch(up, f"{base}/one")
     assert works(first) == "one"
-    assert [bool(record.fork) for record, _ in forks.records.all()] == [True]
+    assert forked(up, "admin") == [True]
 
     before = keepers(up)
     assert len(before) == 2
@@ -93,16 +109,14 @@ def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
 
     eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
     assert works(launch(up, f"{base}/three")) == "three"
-    assert [record.fork > 0 for record, _ in forks.records.all() if record.name == "three"] == [
-        True
-    ]
+    assert forked(up, "admin", "three") == [True]
 
-    forked = keepers(up)
+    processes = keepers(up)
     up.process.send_signal(signal.SIGINT)
     up.process.wait(30)
     assert not answers(up)
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in forked), 10)
-    assert all(alive for _, alive in forks.records.all())
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 10)
+    assert all(alive for _, alive in LocalRunner(up.settings).records.all())
     up.start()
     assert works(first) == "one"
 
@@ -110,7 +124,7 @@ def test_servers_are_forks_and_live_on_whatever_becomes_of_the_fork_server(hub):
 def test_a_visitors_link_opens_the_lab_and_its_cookies_are_that_servers_alone(hub):
     up, base = hub
     ready = launch(up, f"{base}/one", visitor=True)
-    assert [bool(record.fork) for record, _ in LocalRunner(up.settings).all()] == [True]
+    assert forked(up, "visitor") == [True]
     with httpx2.Client(trust_env=False, timeout=30) as browser:
         opened = browser.get(f"{ready['url']}lab?token={ready['token']}")
         assert (opened.status_code, "<title>JupyterLab</title>" in opened.text) == (200, True)
@@ -122,30 +136,19 @@ def test_a_crowd_gets_its_labs_when_the_fork_server_is_killed_in_its_middle(hub)
     up, base = hub
     assert works(launch(up, f"{base}/one")) == "one"  # the environment is built
     tokens = [up.person(f"person-{number}") for number in range(6)]
-    runner = LocalRunner(up.settings)
-
-    def forked():
-        return [
-            record.fork > 0
-            for record, alive in runner.records.all()
-            if alive and "-" in record.owner
-        ]
-
     with ThreadPoolExecutor(6) as pool:
         crowd = [pool.submit(launch_as, up, token, f"{base}/one") for token in tokens]
-        eventually(lambda: any(forked()), 60)
+        eventually(lambda: any(forked(up, "person-")), 60)
         before = keepers(up)
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         late = launch_as(up, tokens[0], f"{base}/two")  # before there is another one
         ready = [*(one.result() for one in crowd), late]
     assert [works(one) for one in ready] == ["one"] * 6 + ["two"]
-    plainly = forked().count(False)
+    plainly = forked(up, "person-", "").count(False)
     print(f"{plainly} of {len(ready)} servers were started plainly.")
     assert 1 <= plainly < len(ready)
 
     eventually(lambda: keepers(up)[:1] not in ([], before[:1]) and answers(up), 60)
     assert works(launch_as(up, tokens[0], f"{base}/three")) == "three"
-    assert [record.fork > 0 for record, _ in runner.records.all() if record.name == "three"] == [
-        True
-    ]
+    assert forked(up, "person-", "three") == [True]

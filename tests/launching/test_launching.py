@@ -84,6 +84,9 @@ async def test_another_repository_of_the_same_name_is_numbered_or_refused(launch
         await launcher.prepare(replace(other, name="some-course"), print)
     eve = replace(other, person=Person("eve"))
     assert (await launcher.prepare(eve, print)).plan.name == "some-course"
+    await launcher.plans.forget(REQUEST.person.name, "some-course")  # its server keeps its name
+    assert (await launcher.prepare(other, print)).plan.name == "some-course-2"
+    assert (await launcher.prepare(REQUEST, print)).plan.name == "some-course"
 
 
 async def test_a_temporary_server_never_takes_a_kept_ones_name(launcher):

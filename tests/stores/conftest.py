@@ -4,13 +4,7 @@ import pytest
 
 from atoll.settings import settings_from
 from atoll.stores.sql import open_store
-from support.postgres import fresh_database, postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_server():
-    with postgres() as url:
-        yield url
+from support.postgres import fresh_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -24,9 +24,13 @@ NAVIGATION = {
 
 
 class Browser:
+    """Somebody's browser, on an ASGI application or whatever else a client's transport leads to."""
+
     def __init__(self, app, address: str = "203.0.113.5") -> None:
+        if not isinstance(app, httpx2.AsyncBaseTransport):
+            app = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False),
+            transport=app,
             base_url=HOME,
             headers={"X-Forwarded-For": address},
         )

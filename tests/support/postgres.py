@@ -70,11 +70,14 @@ def postgres() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """Make an empty database on *server* (a URL that `postgres` gave), and give its URL."""
+def fresh_database(server: str, like: str = "template1") -> Iterator[str]:
+    """Make a database on *server* (a URL that `postgres` gave), and give its URL.
+
+    It is empty, or a copy of the one *like*, which nobody may be using.
+    """
     name = f"test_{secrets.token_hex(4)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
     try:
         yield server.replace("/atoll?", f"/{name}?")
     finally:

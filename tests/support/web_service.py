@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.allowances import Allowances
-from atoll.app import Atoll, volume_rules
+from atoll.app import Atoll, Engine, Store, volume_rules
 from atoll.environments import Environments
 from atoll.launching import Launcher
 from atoll.settings import Settings, settings_from
@@ -45,28 +45,30 @@ def make_service(
     *,
     place: Place = PLACE,
     real: Source | None = None,
-    before: Service | None = None,
     stored: bool = False,
     **tables,
 ) -> Service:
     """Put a service together, on a *real* source if one is given; *tables* are ``atoll.toml``'s.
 
-    It has the hub and the engine of the one *before*, if there was one; with *stored* it keeps
-    what is to be kept in a real database.
+    With *stored* it keeps what is to be kept in a real database.
     """
     settings = settings_from({"data": str(folder), **tables})
     store = open_store(settings) if stored else MemoryStore()
-    hub, engine = (before.hub, before.engine) if before else (HubStandIn(), FakeEngine())
+    hub, engine = HubStandIn(), FakeEngine()
     source = FakeSource(folder / "checkouts", {REPO: {"requirements.txt": b"six==1.16.0\n"}})
-    if not before:
-        hub.add("ada", admin=True)
-        hub.add("bob")
+    hub.add("ada", admin=True)
+    hub.add("bob")
+    site = make_site(wired(settings, store, engine, real or source), hub.api(), place)
+    return Service(hub, source, engine, store, settings, site)
+
+
+def wired(settings: Settings, store: Store, engine: Engine, source: Source) -> Atoll:
+    """Return an installation of these parts."""
     environments = Environments(engine.builder, store.shelf, grace=settings.builds.grace)
-    used = real or source
     quota = Allowances(settings, store.rulings).quota
     keeper = Keeper(store.volumes, engine.files, volume_rules(settings), quota)
     launcher = Launcher(
-        used,
+        source,
         environments,
         store.plans,
         "x86_64-linux-glibc",
@@ -74,6 +76,4 @@ def make_service(
         homes=engine.runner,
     )
     parts = (store, launcher, engine.builder, engine.runner)
-    atoll = Atoll(settings, used, environments, *parts, uploads=used, keeper=keeper)
-    site = make_site(atoll, hub.api(), place)
-    return Service(hub, source, engine, store, settings, site)
+    return Atoll(settings, source, environments, *parts, uploads=source, keeper=keeper)

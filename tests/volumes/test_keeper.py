@@ -293,3 +293,14 @@ async def test_the_next_person_of_a_name_finds_no_volume_and_no_share(keeper):
 async def test_a_description_is_a_line_of_text(keeper, text):
     with pytest.raises(BadRequest, match="description"):
         await keeper.make(ADA, "x", description=text)
+
+
+async def test_what_was_being_deleted_for_good_when_all_was_killed_is_not_restored_empty(keeper):
+    volume = await keeper.make(ADA, "x")
+    await keeper.delete(ADA, "x")
+    await keeper.files.remove(volume.id)
+    with pytest.raises(BadRequest, match="are deleted for good") as caught:
+        await keeper.restore(ADA, "x")
+    assert "delete --now x" in caught.value.hint
+    await keeper.delete(ADA, "x", now=True)
+    await keeper.make(ADA, "x")

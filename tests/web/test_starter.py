@@ -59,7 +59,22 @@ async def test_a_server_of_another_version_is_opened_as_it_is_stopped_or_not(bro
     assert plan.ref.version == before.ref
 
 
-async def test_a_server_that_is_just_being_stopped_is_waited_for(browse, service, monkeypatch):
+def napping(service, nap):
+    """Have the service's starter call *nap* where it would wait."""
+    service.site.desk.starter = replace(service.site.desk.starter, nap=nap)
+
+
+async def test_for_an_update_a_server_is_stopped_unless_only_its_files_differ(browse, service):
+    plan = service.store.plans.made[(await launched(service, browse())).plan][0]
+    starter, server = service.site.desk.starter, service.hub.users["ada"]["servers"]["engine"]
+    await starter.halt(replace(plan, id="newer", opening="tree"))
+    assert server["ready"]
+    await starter.halt(replace(plan, id="newer", start="./start"))
+    assert server["stopped"]
+    await starter.halt(replace(plan, name="another"))  # which there is not
+
+
+async def test_a_server_that_is_just_being_stopped_is_waited_for(browse, service):
     ada = browse()
     await launched(service, ada)
     server = service.hub.users["ada"]["servers"]["engine"]
@@ -70,7 +85,7 @@ async def test_a_server_that_is_just_being_stopped_is_waited_for(browse, service
         asked.append(seconds)
         server.update(pending=None, stopped=True)
 
-    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    napping(service, nap)
     launch = await launched(service, ada)
     assert launch.state.value == "ready"
     assert asked
@@ -158,11 +173,11 @@ async def test_who_waits_in_line_sees_where(browse, service):
     assert LINE[1] in (await ada.get(f"launches/{launch.id}")).text
 
 
-async def test_a_hub_that_is_restarted_meanwhile_is_asked_again(browse, service, monkeypatch):
+async def test_a_hub_that_is_restarted_meanwhile_is_asked_again(browse, service):
     async def nap(seconds):
         pass
 
-    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    napping(service, nap)
     service.hub.line, service.hub.breaks = LINE, 2
     launch = await launched(service, browse())
     assert launch.state is State.READY
@@ -170,15 +185,13 @@ async def test_a_hub_that_is_restarted_meanwhile_is_asked_again(browse, service,
     assert any("waiting until it is back" in line for line in said(service, launch))
 
 
-async def test_a_hub_that_does_not_come_back_is_not_waited_for_without_end(
-    browse, service, monkeypatch
-):
+async def test_a_hub_that_does_not_come_back_is_not_waited_for_without_end(browse, service):
     naps = []
 
     async def nap(seconds):
         naps.append(seconds)
 
-    monkeypatch.setattr("atoll.web.starter.asyncio.sleep", nap)
+    napping(service, nap)
     service.hub.breaks, service.hub.down = 1, True
     launch = await launched(service, browse())
     assert launch.error == "JupyterHub does not answer."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -43,8 +44,11 @@ class Starter(Protocol):
         """Return the names of *owner*'s servers that are not stopped, or raise `Unreachable`."""
         ...
 
-    async def halt(self, owner: str, name: str) -> None:
-        """Stop *owner*'s server *name* if it runs, or raise `Unreachable`."""
+    async def halt(self, plan: ServerPlan) -> None:
+        """Stop the server that *plan* is to start, unless it runs and differs only in its files.
+
+        Raises `Unreachable`.
+        """
         ...
 
     async def abandon(self, owner: str, name: str) -> None:
@@ -252,8 +256,16 @@ class Desk:
                 error_name="InternalError",
                 hint="Try again; if it stays so, tell the operator and name this launch's id.",
             )
-        await self.launches.put(launch)
+        ending = asyncio.create_task(self._conclude(launch, story, clock))
+        while not ending.done():
+            with suppress(asyncio.CancelledError):  # it is over, whoever cancels it now
+                await asyncio.wait([ending])
+        ending.result()
+
+    async def _conclude(self, launch: Launch, story: Story, clock: Clock) -> None:
+        # Its record comes first: after a kill, a launch that is over is not taken up again.
         await self.records.add(record(launch, seconds(clock, story.events)))
+        await self.launches.put(launch)
         detail = {"error": launch.error} if launch.error else {}
         await self._note(launch, f"launch {launch.state.value}", **detail)
         story.tell(ending(launch))
@@ -279,8 +291,7 @@ class Desk:
         with clock.phase("start"):
             story.tell(Event("start", f"Starting server {plan.called}"))
             if launch.request.existing is Existing.UPDATE:
-                if not prepared.only_files:
-                    await self.starter.halt(plan.owner.name, plan.name)
+                await self.starter.halt(plan)
                 await self.launcher.renew(plan, story.tell)
             url = await self.starter.start(plan, story.tell)
             if company := self.launcher.company:

@@ -36,8 +36,10 @@ async def name_for(plans: Plans, request: LaunchRequest) -> str:
     if request.temporary and wanted in kept:
         message = f"You have a server “{wanted}” whose files are kept."
         raise BadRequest(message, hint="Choose another name for a temporary one.")
-    names = (wanted, *(_numbered(wanted, n) for n in range(2, MOST)))
-    return next(name for name in names if kept.get(name, locator) == locator)
+    names = [wanted, *(_numbered(wanted, n) for n in range(2, MOST))]
+    # Its own comes first: a name before it may have become free since.
+    mine = (name for name in names if kept.get(name) == locator)
+    return next(mine, "") or next(name for name in names if name not in kept)
 
 
 async def beside(plans: Plans, request: LaunchRequest) -> LaunchRequest:

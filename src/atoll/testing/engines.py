@@ -178,6 +178,9 @@ class FakeFiles:
         """Forget it."""
         self.kept = [one for one in self.kept if one != volume_id]
 
+    async def sweep(self, before: datetime) -> None:
+        """Nothing is ever half there."""
+
     def users(self) -> list[tuple[str, str]]:
         """Return what ``used`` says."""
         return self.used

@@ -172,6 +172,10 @@ class Files(Protocol):
         """Delete the files; there may be none."""
         ...
 
+    async def sweep(self, before: datetime) -> None:
+        """Delete what was half made or half deleted *before*: whoever did it was killed."""
+        ...
+
     def users(self) -> list[tuple[str, str]]:
         """Return, for each mount of a running server, the volume's id and ``PERSON/SERVER``."""
         ...

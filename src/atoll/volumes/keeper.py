@@ -18,6 +18,7 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 LONGEST = 1000  # characters of a description
 MOST = 20  # mounts of one server
 SHARES = 100  # people and groups that one volume is shared with
+LEFT = timedelta(hours=25)  # for which files may be half made: a copy may take 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,9 @@ class Keeper:
         volume = await self.find(person, text, Deed.RESTORE)
         if not volume.deleted:
             raise BadRequest(f"“{text}” was not deleted.")
+        if not await self.files.has(volume):  # whoever deleted it for good was killed meanwhile
+            hint = f"To have its name again: atoll volumes delete --now {text}"
+            raise BadRequest(f"The files of “{text}” are deleted for good.", hint=hint)
         return await self._change(volume, replace(volume, deleted=None))
 
     async def forget(self, name: str) -> None:
@@ -171,6 +175,7 @@ class Keeper:
 
     async def clear_up(self) -> None:
         """Remove the volumes that were deleted long enough ago, and that no server has mounted."""
+        await self.files.sweep(datetime.now(UTC) - LEFT)
         before = datetime.now(UTC) - self.rules.grace
         used = {volume for volume, _ in self.files.users()}
         for volume in await self.records.all():

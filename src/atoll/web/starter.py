@@ -14,11 +14,12 @@ Another repository never gets here under that name: `Launcher.name_for` sees to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from atoll.errors import NotFound, StartFailed, Unreachable
 from atoll.events import Event, Tell
+from atoll.launching.changes import only_files
 from atoll.servers import Plans, ServerPlan
 from atoll.web.hub_api import HubApi, HubServer
 
@@ -29,10 +30,14 @@ RETURNS = 3  # restarts that one launch outlives
 
 @dataclass(frozen=True, slots=True)
 class HubStarter:
-    """Starts plans over the hub's API. The answer is a path below the host: "/user/ada/x/lab"."""
+    """Starts plans over the hub's API. The answer is a path below the host: "/user/ada/x/lab".
+
+    ``nap`` waits so many seconds until the hub is asked again.
+    """
 
     hub: HubApi
     plans: Plans
+    nap: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def start(self, plan: ServerPlan, tell: Tell) -> str:
         """Start *plan* for its owner and return where its page is, or raise `StartFailed`."""
@@ -65,7 +70,7 @@ class HubStarter:
     async def _return(self) -> None:
         """Wait until JupyterHub answers again, or raise `Unreachable`."""
         for _ in range(RETURN_PATIENCE):
-            await asyncio.sleep(1)
+            await self.nap(1)
             if await self.hub.healthy():
                 return
         raise Unreachable("JupyterHub does not answer.", hint="Try again in a few minutes.")
@@ -75,11 +80,12 @@ class HubStarter:
         servers = (await self.hub.user(owner)).servers.values()
         return [server.name for server in servers if not server.stopped or server.pending]
 
-    async def halt(self, owner: str, name: str) -> None:
-        """Stop a server that runs; `start` waits until it has stopped."""
-        server = (await self.hub.user(owner)).servers.get(name)
-        if server and not server.stopped:
-            await self.hub.stop(owner, name)
+    async def halt(self, plan: ServerPlan) -> None:
+        """Stop a server that runs otherwise than as *plan*; `start` waits until it has stopped."""
+        server = await self._server(plan.owner.name, plan.name)
+        running = None if server.stopped else await self._running(server, plan)
+        if not (server.stopped or (running and only_files(running, plan))):
+            await self.hub.stop(plan.owner.name, plan.name)
 
     async def abandon(self, owner: str, name: str) -> None:
         """Stop a server that was cancelled while it started; one that runs is left alone."""
@@ -93,17 +99,14 @@ class HubStarter:
             server = await self._server(owner, name)
             if server.pending in {"", "spawn"}:
                 return server
-            await asyncio.sleep(1)
+            await self.nap(1)
         raise StartFailed(f"Server {name} takes too long to stop.", hint="Try again in a minute.")
 
     async def _server(self, owner: str, name: str) -> HubServer:
         return (await self.hub.user(owner)).servers.get(name, HubServer(name))
 
     async def _tell_of_running(self, server: HubServer, plan: ServerPlan, tell: Tell) -> None:
-        try:
-            running = await self.plans.get(server.plan, plan.owner.name)
-        except NotFound:
-            running = None
+        running = await self._running(server, plan)
         same = running and (running.environment, running.ref.version) == (
             plan.environment,
             plan.ref.version,
@@ -114,6 +117,13 @@ class HubStarter:
         version = f" with version {running.ref.version[:10]}" if running else ""
         message = f"Server {plan.called} is running already{version}; it is opened as it is."
         tell(Event("start", message, note=True))
+
+    async def _running(self, server: HubServer, plan: ServerPlan) -> ServerPlan | None:
+        """Return what *server*, of *plan*'s owner, was last started with, if it is known."""
+        try:
+            return await self.plans.get(server.plan, plan.owner.name)
+        except NotFound:
+            return None
 
     async def _follow(self, owner: str, name: str, tell: Tell) -> str:
         told: set[str] = set()

@@ -23,6 +23,7 @@ from atoll.volumes import Mount
 
 ID = re.compile(r"[0-9a-f]{24}")
 CLOSED = 0o555  # permissions of a mount point, into which nothing is to be saved by mistake
+PLACE = "named-volumes"  # the folder of the data folder that has them all
 HUB = "hub:"  # how the ids of the operator's volumes begin
 
 
@@ -140,4 +141,4 @@ def folder(settings: Settings, volume_id: str) -> Path:
     if not ID.fullmatch(volume_id):
         message = f"“{volume_id}” is not the id of a volume."
         raise ValueError(message)
-    return settings.data / "named-volumes" / volume_id
+    return settings.data / PLACE / volume_id

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from atoll.disk import discard, remove
-from atoll.engines.local.mounting import folder, owner
+from atoll.engines.local.mounting import PLACE, folder, owner
 from atoll.engines.local.owners import give
 from atoll.engines.local.records import Records
 from atoll.engines.local.sandbox import Bind, Box, run
@@ -61,6 +62,10 @@ class LocalFiles:
         with contextlib.suppress(FileNotFoundError):
             await asyncio.to_thread(discard, [folder(self._settings, volume_id)])
 
+    async def sweep(self, before: datetime) -> None:
+        """Delete the hidden folders that got their names *before*."""
+        await asyncio.to_thread(_sweep, self._settings.data / PLACE, before.timestamp())
+
     def users(self) -> list[tuple[str, str]]:
         """Return which volumes are mounted, and in which servers."""
         return [
@@ -69,6 +74,13 @@ class LocalFiles:
             if alive
             for volume in record.volumes
         ]
+
+
+def _sweep(place: Path, before: float) -> None:
+    for one in place.glob(".*"):
+        with contextlib.suppress(FileNotFoundError):  # another process has swept it away
+            if one.lstat().st_ctime < before:
+                remove(one)
 
 
 async def _copy(source: Path, target: Path) -> None:

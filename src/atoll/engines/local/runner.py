@@ -172,9 +172,8 @@ class LocalRunner:
 
     async def remove(self, owner: str, name: str) -> None:
         """Delete what is kept for a stopped server."""
-        folder = kept_home(self.settings, owner, name).parent
-        if folder.exists():
-            await asyncio.to_thread(discard, [folder])
+        with contextlib.suppress(FileNotFoundError):  # nothing is kept, or another was quicker
+            await asyncio.to_thread(discard, [kept_home(self.settings, owner, name).parent])
 
     async def forget(self, owner: str) -> None:
         """Let go of a person's folder, once nothing is in it."""
