@@ -11,16 +11,22 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from atoll.environments import EnvSpec, apt
-from atoll.environments.conda import CONDA, ESSENCE, FILES, PIP, CondaFile, read_conda
+from atoll.environments.conda import CONDA, FILES
 from atoll.environments.conda_locks import CONDA_LOCK, PIXI_LOCK
+from atoll.environments.conda_reading import (
+    conda_file,
+    take_bare_lock,
+    take_conda_file,
+    take_pixi,
+)
 from atoll.environments.devcontainer import DEVCONTAINER, read_devcontainer
+from atoll.environments.found import Found, from_top, path_in
 from atoll.environments.locks import LOCKED, Locked, read_locks, read_pipenv
 from atoll.environments.locks import NAMES as LOCK_FILES
-from atoll.environments.pixi import PIXI, PROJECT, is_pixi, read_pixi
+from atoll.environments.pixi import PIXI
 from atoll.environments.projects import Project, lock_needs_tree, read_project
 from atoll.environments.pythons import TWO, minor_of, show, wanted
 from atoll.environments.r import DEBIAN, DESCRIPTION, LOCK, SCRIPT, RFiles, asks_for_r, read_r
@@ -48,21 +54,6 @@ _OURS = (
 WANTED = frozenset({*_RULING, *_PASSED_OVER, *_OURS})  # what a provider must put in Checkout.files
 
 
-@dataclass(slots=True)
-class _Found:
-    """What has been read so far. ``used`` are the paths whose dates count."""
-
-    folder: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    python: str = ""
-    tree: bool = False
-    package: bool = False
-    pinned: bool = False
-    conda: bool = False
-    notes: tuple[str, ...] = ()
-
-
 def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     """Return what *checkout* asks for on *platform*.
 
@@ -71,15 +62,15 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
     unreadable files, and `CannotBuildYet` for clear ones that no builder here can follow.
     """
     asked = index_day(at)
-    found = _Found(_folder(checkout.files))
+    found = Found(_folder(checkout.files))
     _refuse_ruling(checkout.files, found.folder)
     r = _read_r(checkout.files, found)
-    if r or not _read_conda(checkout.files, found):
+    if r or not take_conda_file(checkout.files, found):
         _read_python_files(checkout.files, found)
         if not r and not found.package:
-            _read_pixi(checkout.files, found, platform)
+            take_pixi(checkout.files, found, platform)
         if not r and not found.files and not found.package:
-            _read_bare_lock(checkout.files, found)
+            take_bare_lock(checkout.files, found)
     _read_post_build(checkout.files, found)
     if not r and not found.files and not found.package:
         _refuse_passed_over(checkout.files, found.folder)
@@ -111,13 +102,13 @@ def read_spec(checkout: Checkout, *, platform: str, at: str = "") -> EnvSpec:
 
 def start_script(files: Mapping[str, bytes]) -> str:
     """Return the path of the author's ``start`` script in the content, or ""."""
-    path = _path(_folder(files), "start")
+    path = path_in(_folder(files), "start")
     return path if path in files else ""
 
 
 def listed(files: Mapping[str, bytes]) -> str:
     """Return the path at which a ``requirements.txt`` would be read."""
-    return _path(_folder(files), "requirements.txt")
+    return path_in(_folder(files), "requirements.txt")
 
 
 def _folder(files: Mapping[str, bytes]) -> str:
@@ -130,104 +121,28 @@ def _folder(files: Mapping[str, bytes]) -> str:
     return present[0] if present else ""
 
 
-def _path(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
 def _refuse_ruling(files: Mapping[str, bytes], folder: str) -> None:
     for name in _RULING:
-        if (path := _path(folder, name)) in files:
+        if (path := path_in(folder, name)) in files:
             raise refused(path)
 
 
 def _refuse_passed_over(files: Mapping[str, bytes], folder: str) -> None:
     for name in _PASSED_OVER:
-        if (path := _path(folder, name)) in files:
+        if (path := path_in(folder, name)) in files:
             raise refused(path)
 
 
-def _read_r(files: Mapping[str, bytes], found: _Found) -> RFiles | None:
+def _read_r(files: Mapping[str, bytes], found: Found) -> RFiles | None:
     """Read what asks for R, which comes to whatever Python is asked for."""
-    r = read_r(files, found.folder, conda=_conda_file(files, found.folder))
+    r = read_r(files, found.folder, conda=conda_file(files, found.folder))
     if r:
         found.used |= r.used
         found.tree, found.notes = r.tree, r.notes
     return r
 
 
-def _conda_file(files: Mapping[str, bytes], folder: str) -> str:
-    return next((one for name in FILES if (one := _path(folder, name)) in files), "")
-
-
-def _read_conda(files: Mapping[str, bytes], found: _Found) -> bool:
-    """Read an ``environment.yml``, if there is one; then nothing else says what to install.
-
-    As in Binder, ``runtime.txt`` is passed over. Paths in the lines for pip begin at the folder of
-    the file, as for conda.
-    """
-    path = _conda_file(files, found.folder)
-    if not path:
-        return False
-    _take_conda(files, found, path, read_conda(path, files[path]))
-    _take_conda_lock(files, found, CONDA_LOCK)
-    return True
-
-
-def _take_conda(files: Mapping[str, bytes], found: _Found, path: str, told: CondaFile) -> None:
-    """Take over what the file *path* says of conda packages."""
-    found.conda = True
-    found.used.add(path)
-    found.python = told.python
-    found.files[ESSENCE] = told.essence
-    if told.unknown:
-        names = ", ".join(f"“{name}”" for name in told.unknown)
-        found.notes = (f"{path} has {names}, which conda does not know; it was passed over.",)
-    if told.pip:
-        lines = "".join(f"{line}\n" for line in told.pip).encode()
-        pip = read_requirements({**files, path: lines}, path, within=found.folder)
-        included = {
-            name: body for name, body in pip.files.items() if _top(found.folder, name) != path
-        }
-        found.files.update({PIP: pip.files[path.rpartition("/")[2]], **included})
-        found.used |= {_top(found.folder, name) for name in included}
-        found.tree |= pip.local
-
-
-def _read_pixi(files: Mapping[str, bytes], found: _Found, platform: str) -> None:
-    """Read what Pixi does, where nothing else lists packages, and its lock.
-
-    A ``pyproject.toml`` that lists some for Pixi, too, is read as Pixi does.
-    """
-    path = _path(found.folder, PIXI)
-    if path not in files and not found.folder:
-        path = PROJECT
-    others = found.files.keys() - {path}
-    if others or path not in files or (path == PROJECT and not is_pixi(path, files[path])):
-        return
-    found.files.clear()
-    found.used.clear()  # of its Pythons, only that of a channel counts
-    _take_conda(files, found, path, read_pixi(path, files[path], platform))
-    _take_conda_lock(files, found, PIXI_LOCK)
-
-
-def _read_bare_lock(files: Mapping[str, bytes], found: _Found) -> None:
-    """Read a lock of conda packages without the file that it was made from."""
-    for name in (PIXI_LOCK, CONDA_LOCK):
-        if (path := _path(found.folder, name)) in files:
-            found.used.clear()
-            _take_conda(files, found, path, CondaFile())
-            _take_conda_lock(files, found, name)
-            return
-
-
-def _take_conda_lock(files: Mapping[str, bytes], found: _Found, name: str) -> None:
-    """Take over the lock *name* as it is: a build reads it, and looks whether it is in step."""
-    if (path := _path(found.folder, name)) in files:
-        found.files[name] = files[path]
-        found.used.add(path)
-
-
-def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:
+def _read_pipenv(files: Mapping[str, bytes], found: Found) -> bool:
     """Read a ``Pipfile.lock``, else a ``Pipfile``; then nothing else says what to install.
 
     As in Binder, the Python that it names rules over ``runtime.txt``.
@@ -241,12 +156,12 @@ def _read_pipenv(files: Mapping[str, bytes], found: _Found) -> bool:
     return True
 
 
-def _read_locks(files: Mapping[str, bytes], found: _Found) -> None:
+def _read_locks(files: Mapping[str, bytes], found: Found) -> None:
     if locked := read_locks(files, found.folder):
         _take(files, found, locked)
 
 
-def _take(files: Mapping[str, bytes], found: _Found, locked: Locked) -> None:
+def _take(files: Mapping[str, bytes], found: Found, locked: Locked) -> None:
     """Take over what a lock file asks for."""
     found.files.update(locked.files)
     found.used |= locked.used & files.keys()
@@ -256,21 +171,21 @@ def _take(files: Mapping[str, bytes], found: _Found, locked: Locked) -> None:
     found.python = found.python or ours
 
 
-def _read_python_files(files: Mapping[str, bytes], found: _Found) -> None:
+def _read_python_files(files: Mapping[str, bytes], found: Found) -> None:
     if not _read_pipenv(files, found):
         _read_python(files, found)
         _read_packages(files, found)
 
 
-def _read_python(files: Mapping[str, bytes], found: _Found) -> None:
+def _read_python(files: Mapping[str, bytes], found: Found) -> None:
     """Take the version from runtime.txt, else from .python-version."""
-    runtime = _path(found.folder, "runtime.txt")
+    runtime = path_in(found.folder, "runtime.txt")
     if runtime in files:
         text = decode(runtime, files[runtime]).strip()
         found.used.add(runtime)
         found.python = _runtime(runtime, text)
         return
-    chosen = _path(found.folder, ".python-version")
+    chosen = path_in(found.folder, ".python-version")
     if chosen in files:
         for line in decode(chosen, files[chosen]).splitlines():
             version = re.fullmatch(r"(?:cpython-?|python-?)?(\d+(?:\.\d+){0,2})", line.strip())
@@ -302,15 +217,15 @@ def _version(path: str, text: str) -> str:
     return ".".join(parts[:2]) if len(parts) > 1 else ""
 
 
-def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
-    listed = _path(found.folder, "requirements.txt")
+def _read_packages(files: Mapping[str, bytes], found: Found) -> None:
+    listed = path_in(found.folder, "requirements.txt")
     project = None
     if "pyproject.toml" in files and not found.folder:
         project = read_project("pyproject.toml", files["pyproject.toml"])
     if listed in files:
         requirements = read_requirements(files, listed)
         found.files.update(requirements.files)
-        found.used |= {_top(found.folder, name) for name in requirements.files}
+        found.used |= {from_top(found.folder, name) for name in requirements.files}
         found.tree |= requirements.local
         found.pinned = requirements.pinned
     elif not (project and project.listed and "uv.lock" in files):
@@ -328,7 +243,7 @@ def _read_packages(files: Mapping[str, bytes], found: _Found) -> None:
         found.pinned = False
 
 
-def _is_package(files: Mapping[str, bytes], found: _Found, project: Project) -> bool:
+def _is_package(files: Mapping[str, bytes], found: Found, project: Project) -> bool:
     """Say whether *project* is to be installed itself.
 
     A ``setup.cfg`` may describe what ``pyproject.toml`` only says how to build. Poetry writes a
@@ -343,12 +258,7 @@ def _is_package(files: Mapping[str, bytes], found: _Found, project: Project) -> 
     return project.package or (project.bare and bool(described))
 
 
-def _top(folder: str, name: str) -> str:
-    """Return *name*, relative to *folder*, as a path from the top ("../x" leaves a folder)."""
-    return name.removeprefix("../") if name.startswith("../") else _path(folder, name)
-
-
-def _read_project_files(files: Mapping[str, bytes], found: _Found, project: Project) -> None:
+def _read_project_files(files: Mapping[str, bytes], found: Found, project: Project) -> None:
     if "uv.lock" in files and project.listed:
         found.tree |= lock_needs_tree(files["uv.lock"])
         found.pinned = True
@@ -362,7 +272,7 @@ def _read_project_files(files: Mapping[str, bytes], found: _Found, project: Proj
         found.tree |= project.local
 
 
-def _read_devcontainer(files: Mapping[str, bytes], found: _Found) -> None:
+def _read_devcontainer(files: Mapping[str, bytes], found: Found) -> None:
     """Take the Python of a ``devcontainer.json`` at the top, which Binder does not know."""
     if DEVCONTAINER in files and not found.folder:
         told = read_devcontainer(DEVCONTAINER, files[DEVCONTAINER])
@@ -370,8 +280,8 @@ def _read_devcontainer(files: Mapping[str, bytes], found: _Found) -> None:
         found.used |= {DEVCONTAINER} if told.python else set()
 
 
-def _read_post_build(files: Mapping[str, bytes], found: _Found) -> None:
-    path = _path(found.folder, "postBuild")
+def _read_post_build(files: Mapping[str, bytes], found: Found) -> None:
+    path = path_in(found.folder, "postBuild")
     if path in files:
         found.files["postBuild"] = files[path]
         found.used.add(path)
@@ -386,7 +296,7 @@ def _debian_packages(
     It comes to whatever else is asked for. Its date says nothing about the Python index, and apt
     knows no earlier day.
     """
-    path = _path(folder, apt.FILE)
+    path = path_in(folder, apt.FILE)
     essence = apt.read_apt(path, files.get(path, b""), more)
     return ((apt.ESSENCE, essence),) if essence else ()
 
@@ -406,7 +316,7 @@ def index_day(at: str) -> date | None:
     raise BadRequest(f"“{at[:40]}” is not a date.", hint=hint)
 
 
-def _last_change(checkout: Checkout, found: _Found) -> date:
+def _last_change(checkout: Checkout, found: Found) -> date:
     """Return the day on which what decides last changed: the tree's date, or the files'."""
     commit = checkout.ref.date
     if found.tree:
