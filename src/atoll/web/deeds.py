@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from atoll.access import HUB, Kind, Party, party
-from atoll.acts import short
+from atoll.acts import ATOLL, short
 from atoll.allowances import rulings_from, shown
 from atoll.app import Atoll
 from atoll.errors import BadRequest, Changed, NotFound, Refused
@@ -86,18 +86,20 @@ class Operator:
         """Show the message *number* to nobody any more; return it as it was.
 
         *at* is when it was written, as one has seen it: numbers of what is forgotten come again.
+        What Atoll itself tells somebody, as that an operator has looked, is nobody's to take back.
         Raises `NotFound`, and `Changed` if it is another.
         """
         messages = self.atoll.store.messages
-        live = {one["number"]: one for one in await overview.messages(self.atoll)}
+        rows = await overview.messages(self.atoll)
+        live = {row["number"]: row for row in rows if row["by"] != ATOLL}
         if number not in live:
-            raise NotFound(f"There is no message {number}, or it has ended.")
+            raise NotFound(f"There is no message {number} to be taken back, or it has ended.")
         if at not in {"", live[number]["at"]}:
             raise Changed(f"Message {number} is another by now.", hint="Look at the list again.")
         await self.note("take a message back", "message", str(number))
         ended = await messages.end(number, datetime.now(UTC))
         if ended is None:
-            raise NotFound(f"There is no message {number}, or it has ended.")
+            raise NotFound(f"There is no message {number} to be taken back, or it has ended.")
         return overview.told(ended)
 
     async def see_as(self, name: str) -> Person:
@@ -116,7 +118,7 @@ class Operator:
             f"on {now.day} {now:%B %Y}, {now:%H:%M} UTC. Nothing can be changed in that way."
         )
         until = str(REMEMBERED.total_seconds())
-        told = message_from(person.name, text, self.name, until=until, now=now)
+        told = message_from(person.name, text, ATOLL, until=until, now=now)  # of nobody who looked
         await self.atoll.store.messages.add(told)
         return person
 
