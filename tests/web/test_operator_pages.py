@@ -48,6 +48,7 @@ async def test_an_operator_sees_who_runs_what_and_stops_it(service, browse):
         assert shown in page.text
     page = await ada.post("admin/stop", server="bob/eater")
     assert "Stopped: bob/eater." in page.text
+    assert "0 running" in page.text  # though it was when it was last measured
     assert service.hub.users["bob"]["servers"]["eater"]["stopped"]
     [act] = [one for one in service.store.acts.kept if one.deed == "stop"]
     assert (act.who, act.what, act.address) == ("ada", "bob/eater", "203.0.113.5")

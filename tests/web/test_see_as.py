@@ -226,6 +226,8 @@ async def test_a_program_gets_what_they_see_and_it_is_recorded_and_told_alike(
     last = service.store.acts.kept[-1]
     assert (last.who, last.deed, last.what, last.way) == ("ada", "see as", "bob", "program")
     assert "ada, an operator of this hub, looked at your pages" in (await bob.get("")).text
+    assert (await ada.post("admin/messages/end", number="1")).status_code == 404
+    assert "Take back" not in (await ada.get("admin/messages")).text
 
 
 @pytest.mark.parametrize(

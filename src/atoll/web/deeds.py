@@ -86,12 +86,14 @@ class Operator:
         """Show the message *number* to nobody any more; return it as it was.
 
         *at* is when it was written, as one has seen it: numbers of what is forgotten come again.
+        What Atoll itself tells somebody, as that an operator has looked, is nobody's to take back.
         Raises `NotFound`, and `Changed` if it is another.
         """
         messages = self.atoll.store.messages
-        live = {one["number"]: one for one in await overview.messages(self.atoll)}
+        rows = await overview.messages(self.atoll)
+        live = {row["number"]: row for row in rows if row["by"] != ATOLL}
         if number not in live:
-            raise NotFound(f"There is no message {number}, or it has ended.")
+            raise NotFound(f"There is no message {number} to be taken back, or it has ended.")
         if at not in {"", live[number]["at"]}:
             raise Changed(f"Message {number} is another by now.", hint="Look at the list again.")
         await self.note("take a message back", "message", str(number))

@@ -33,7 +33,9 @@ async def show_hub(request: Request) -> Response:
     session, site = await session_of(request), site_of(request)
     known, up = await overview.people_if_up(site.atoll, site.hub)
     asked = request.query_params.get("person", "").strip()[:255]
-    running = await overview.servers(site.atoll)
+    measured = await overview.servers(site.atoll)
+    on = {(row["person"], name) for row in known for name in row["running"]}
+    running = [row for row in measured if not up or (row["owner"], row["name"]) in on]
     found = [row for row in known if asked.lower() in row["person"].lower()]
     return page(
         request,
