@@ -397,11 +397,7 @@ def test_what_a_postbuild_makes_is_brought_in_by_an_update_and_who_sits_there_is
     status, said = answer("stop")
     assert status == 9, said
     assert (home / "story.txt").read_text() == "once"
-    beside = json.loads(atoll("run", folder, "--detach", "--json", "--existing", "new").stdout)
-    assert beside["name"] == "made-2"
-    atoll("stop", "--now", "made-2")
-    for name in ("made", "made-2"):
-        atoll("remove", name, "--yes")
+    atoll("remove", "made", "--yes")
 
 
 def test_a_failure_of_before_is_said_to_be_one(atoll, tmp_path):
