@@ -288,6 +288,7 @@ def _share_volumes(walker: Walker) -> None:
                 f"id-{name}", owner, name, datetime.now(UTC), "words-of-ada", shares=shares
             )
             walker.volumes[key] = walker.service.store.volumes.kept[volume.id] = volume
+            walker.service.engine.files.kept.append(volume.id)
 
 
 def _share_server(hub, name: str) -> None:

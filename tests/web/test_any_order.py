@@ -29,7 +29,7 @@ from atoll.acts import Search
 from atoll.disk import entries
 from atoll.engines.local.mounting import PLACE
 from atoll.engines.local.named_volumes import LocalFiles
-from atoll.engines.local.runner import LocalRunner
+from atoll.engines.local.records import Records
 from atoll.engines.local.volumes import kept_home
 from atoll.launching.desk import State
 from atoll.settings import settings_from
@@ -122,7 +122,7 @@ class People(RuleBasedStateMachine):
         self.world: dict = {}
         self.limited = 0  # how often that was confirmed
         self.store = open_store(self.settings)
-        self.files = LocalFiles(self.settings, LocalRunner(self.settings))
+        self.files = LocalFiles(self.settings, Records(self.settings))
         self.life.begin()
         self.runner.run(self._open())
 

@@ -68,7 +68,7 @@ class Line:
         try:
             atoll = await self._here.opened()
             for one in list(self.running):
-                whose = (one.user.name, one.name)
+                whose = (one.user.name, one.name, one.person())
                 found = await own_ends(atoll.allowances, atoll.store.plans, *whose)
                 if one in self.running:
                     self._known[one] = found

@@ -37,7 +37,7 @@ class PersonsSpawner(AtollSpawner):
         """Start it if there is room, when it is its turn; return the URL where it answers."""
         try:
             atoll = await installation(self.wiring).opened()
-            most = await atoll.allowances.servers(self._person())
+            most = await atoll.allowances.servers(self.person())
         except AtollError as error:
             raise refusal(error) from error
         taken = [

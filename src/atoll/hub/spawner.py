@@ -112,7 +112,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
         try:
             atoll = await installation(self.wiring).opened()
             plan = await self._plan(atoll)
-            server = await atoll.start(plan, self._environ(plan), self._person(), self._host(plan))
+            server = await atoll.start(plan, self._environ(plan), self.person(), self._host(plan))
         except AtollError as error:
             raise refusal(error) from error
         self.handle, self.socket, self.notes = server.handle, server.socket, server.notes
@@ -211,7 +211,7 @@ class AtollSpawner(Spawner):  # type: ignore[misc]
             )
         return plan
 
-    def _person(self) -> Person:
+    def person(self) -> Person:
         """Return who it is for, as JupyterHub knows them now: groups change."""
         groups = frozenset(group.name for group in self.user.groups)
         return Person(self.user.name, groups, admin=bool(self.user.admin))
