@@ -199,7 +199,7 @@ def serve(folder: str, repositories: dict[str, dict[str, str]], hub: str, tables
     fuse = Fuse(place / "fuse")
     settings = settings_from({"data": folder, **tables})
     runner = LocalRunner(settings)
-    engine = Engine(FakeBuilder(), runner, Files(settings, runner, fuse=fuse))
+    engine = Engine(FakeBuilder(), runner, Files(settings, runner.records, fuse=fuse))
     served = {
         where: {name: text.encode() for name, text in one.items()}
         for where, one in repositories.items()
