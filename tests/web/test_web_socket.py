@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -30,6 +31,19 @@ def careless():
 def test_a_socket_is_ours_alone_whatever_the_umask(careless, tmp_path):
     with private_socket(tmp_path / "x.sock"):
         assert stat.S_IMODE((tmp_path / "x.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_root_has_the_service_go_first_and_nobody_elses_session(own):
+    group = Path("/proc/self/autogroup")
+    code = (
+        "from pathlib import Path; from atoll.web.__main__ import go_first; go_first();"
+        f"print(Path('{group}').read_text() if {group.exists()} else '')"
+    )
+    run = [sys.executable, "-c", code] if own else ["sh", "-c", f'{sys.executable} -c "{code}"; :']
+    shown = subprocess.run(["setsid", "--wait", *run], check=True, capture_output=True, text=True)
+    weight = "-10" if own and os.getuid() == 0 else "0"
+    assert shown.stdout.split()[-1:] == ([weight] if group.exists() else [])
 
 
 def test_the_service_listens_at_a_socket_that_was_never_open_to_others(careless, tmp_path):
