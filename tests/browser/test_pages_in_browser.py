@@ -100,7 +100,14 @@ def test_a_proposal_keeps_the_page_until_somebody_chooses(page, url, service):
 
 
 def test_progress_survives_a_reload_a_second_tab_and_a_lost_connection(page, url, service):
-    service.engine.builder.lines = [f"line {number}" for number in range(30)]
+    seen = []
+
+    def lines():  # until all has been seen, however slow the browser is
+        yield from (f"line {number}" for number in range(30))
+        while not seen:
+            yield "and so on"
+
+    service.engine.builder.lines = lines()
     service.engine.builder.pause = 0.15
     launch(page, url)
     page.get_by_text("line 3").wait_for()
@@ -117,6 +124,7 @@ def test_progress_survives_a_reload_a_second_tab_and_a_lost_connection(page, url
     page.get_by_text("line 25").wait_for()
     said = re.findall(r"line \d+", log.inner_text())
     assert said == [f"line {number}" for number in range(len(said))]
+    seen.append(said)
     page.wait_for_url("**/user/**")
     second.wait_for_url("**/user/**")
     assert len(service.hub.started) == 1
