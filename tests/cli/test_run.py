@@ -247,8 +247,12 @@ def test_ctrl_c_before_the_server_is_there_leaves_nothing(atoll, data, repo, tmp
     make_repo(tmp_path / "slow", {"postBuild": "sleep 60\n"})
     environ = {**os.environ, "ATOLL_DATA": str(data)}
     words = [*ATOLL, "run", str(tmp_path / "slow"), "--no-browser"]
+    making = data / "cache" / "making"
+    before = {*making.glob("*")}
     process = subprocess.Popen(words, env=environ, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    until = time.monotonic() + 60
+    while {*making.glob("*")} <= before and time.monotonic() < until:
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130

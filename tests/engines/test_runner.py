@@ -460,7 +460,7 @@ async def test_a_server_that_prints_without_end_fills_no_disk(settings, servers,
     server = await servers.start(plan, ENVIRON)
     log = settings.data / "servers" / server.handle / "log.txt"
     assert log.stat().st_size > 3_000_000
-    monkeypatch.setattr(runner, "LOG_MOST", 1_000_000)
+    monkeypatch.setattr(records, "LOG_MOST", 1_000_000)
     assert await servers.status(server.handle) is None
     assert log.stat().st_size < 300_000
     assert "the end" in servers.log(server.handle)

@@ -144,7 +144,7 @@ async def test_what_makes_no_sense_is_said_and_changes_nothing(service, shared, 
         ("give", {"whom": "bob", "level": "own"}, 400, "no level"),
         ("give", {"whom": "bob", "level": ["run"]}, 400, "text"),
         # What could not be written down is not done either.
-        ("give", {"whom": "bob", "level": "run", "volumes": [1]}, 400, "text"),
+        ("show", {"volumes": [1]}, 400, "text"),
         ("link", {"level": "run", "days": 0}, 400, "365"),
         ("link", {"level": "run", "days": 100000}, 400, "365"),
         ("link", {"level": "run", "days": [1]}, 400, "365"),

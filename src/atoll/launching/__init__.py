@@ -117,7 +117,8 @@ class Launcher:
             would = await self._would(kept, content, made)
             more = content is checkout and not known and "postBuild" in dict(spec.files)
             raise Changed(kept, found, replace(would, more=more))
-        if kept and inside(found) and request.existing is Existing.LEAVE:
+        leaves = request.existing is Existing.LEAVE and not request.rebuild
+        if kept and leaves and inside(found):
             for sentence in existing.left(kept, inside(found)):
                 tell(Event("build", sentence, note=True))
             return await self._as_it_is(kept, now, request, tell, clock)
