@@ -70,6 +70,41 @@ def test_what_is_no_link_of_ours_carries_none(text):
     assert Wishes.of_link(text) == Wishes()
 
 
+def test_a_program_writes_them_as_json_has_them():
+    sent = {
+        "memory": 4 * 1024**3,
+        "cpus": 1.5,
+        "temporary": True,
+        "visitors": False,
+        "title": None,
+        "volumes": [["data", "thesis:ro"], "bob/x:x"],
+        "people": ["bob", "@maths:view"],
+        "unknown": {},
+    }
+    read = Wishes.of_program(sent)
+    assert read.asked() == {
+        "memory": "4294967296",
+        "cpus": "1.5",
+        "temporary": "yes",
+        "volumes": "thesis:data:ro, bob/x:x",
+        "people": "bob, @maths:view",
+    }
+    assert asked(read).mounts == (Wish("data", "thesis", read_only=True), Wish("x", "bob/x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("memory", {}), ("name", "x" * 1001), ("people", ["x" * 900, "y" * 900])],
+        *[("people", [7]), ("people", [["a", "b"]]), ("volumes", [["data"]]), ("volumes", [None])],
+        *[("volumes", [["a", "b", "c"]]), ("volumes", [{"data": "thesis"}]), ("at", [[]])],
+    ],
+)
+def test_what_a_program_writes_and_nobody_knows_is_refused_by_its_name(name, value):
+    with pytest.raises(BadRequest, match=name):
+        Wishes.of_program({name: value})
+
+
 def test_only_texts_that_are_known_are_read_and_no_more_of_them_than_is_sensible():
     read = Wishes.read({"memory": 7, "person": "eve", "name": "x" * 5000, "temporary": "No"})
     assert read == Wishes(name="x" * 1000)
@@ -80,7 +115,9 @@ def test_only_texts_that_are_known_are_read_and_no_more_of_them_than_is_sensible
     [
         {"memory": "8.1G"},
         {"memory": "lots"},
+        {"memory": "1"},
         {"cpus": "5"},
+        {"cpus": "1e-320"},
         {"cpus": "nan"},
         {"network": "full"},
         {"network": "host"},

@@ -94,6 +94,8 @@ async def test_a_launch_is_cancelled_and_says_so(ask, service):
     [
         {"repository": ""},
         {"repository": ["x"]},
+        {"repository": REPO, "version": 3},
+        {"repository": REPO, "people": [7]},
         {"repository": REPO, "existing": "destroy"},
         {"repository": REPO, "existing": 7},
         {"repository": REPO, "memory": "lots"},

@@ -30,6 +30,7 @@ NO = ("", "no", "false", "0")
 NEVER = "never"
 LONGEST = 1000  # characters of one wish that we look at
 MOST_DIGITS = 2  # of a number of GPUs
+LEAST_MEMORY, LEAST_CPUS = 128 * 1024**2, 0.05  # with less, no JupyterLab comes up
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,16 @@ class Wishes:
             if found.get(name, "").lower() in NO:
                 found.pop(name, None)
         return cls(**found)
+
+    @classmethod
+    def of_program(cls, sent: Mapping[str, object]) -> Wishes:
+        """Take what we know out of *sent*, an object of JSON's, as programs may write it.
+
+        Besides text, that is a number, true or false, and a list: of text, and of volumes as pairs
+        of a mount point and a volume. Raises `BadRequest` for anything else, and what is too long.
+        """
+        known = {one.name: sent[one.name] for one in fields(cls) if one.name in sent}
+        return cls.read({name: _told(name, value) for name, value in known.items()})
 
     @classmethod
     def of_link(cls, text: str) -> Wishes:
@@ -154,12 +165,18 @@ class Wishes:
             cpus = float(self.cpus.replace(",", ".")) if self.cpus else rules.cpus
         except ValueError:
             cpus = 0.0
+        if self.memory and memory < LEAST_MEMORY:
+            message = f"“{self.memory}” is too little memory for a server."
+            raise BadRequest(message, hint="Ask for 512M or more, or leave it out.")
         most = parse_size(rules.max_memory)
         if memory > most:
             message = f"A server may have at most {most / GIB:g}G of memory here."
             raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
         if not 0 < cpus < float("inf"):
             raise BadRequest(f"“{self.cpus}” is not a number of processors.", hint="Try 1 or 0.5.")
+        if self.cpus and cpus < LEAST_CPUS:
+            message = f"“{self.cpus}” is too little of a processor for a server."
+            raise BadRequest(message, hint="Ask for 0.5 or more, or leave it out.")
         if cpus > rules.max_cpus:
             message = f"A server may have at most {rules.max_cpus:g} processors here."
             raise BadRequest(message, hint="Ask for less, or ask the operator for more.")
@@ -187,6 +204,35 @@ class Wishes:
                 hint=f"Choose from: {', '.join(rules.networks)}.",
             )
         return Network(self.network)
+
+
+def _told(name: str, value: object) -> str:
+    """Return what a program's *value* is as text."""
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case str() | int() | float():
+            text = str(value)
+        case list():
+            text = ", ".join(_part(name, one) for one in value)
+        case _:
+            raise BadRequest(f"“{name}” cannot be that.", hint="Send text, a number or a list.")
+    if len(text) > LONGEST:
+        raise BadRequest(f"“{name}” is too long.", hint=f"It may have {LONGEST} characters.")
+    return text
+
+
+def _part(name: str, one: object) -> str:
+    match one:
+        case str():
+            return one
+        case [str(point), str(volume)] if name == "volumes":
+            volume, mode = (volume[:-3], ":ro") if volume.endswith(":ro") else (volume, "")
+            return f"{volume}:{point}{mode}"
+    message = f"Something in the list “{name}” makes no sense."
+    raise BadRequest(message, hint="Send text, or pairs of a mount point and a volume.")
 
 
 def within(limits: Limits, rules: ServerSettings) -> Limits | None:

@@ -62,6 +62,7 @@ LISTED = _object(
 )
 CHOICE = _object(_texts("volume", "whole", "said") | {"write": {"type": "boolean"}})
 WISHES = _texts(*(one.name for one in fields(Wishes)))
+TOLD: Schema = {"type": ["string", "number", "boolean", "array", "null"], "items": {}}
 LAUNCH = _texts(*(one.name for one in fields(LaunchForm)))
 SENT_TO_VOLUMES: dict[str, Schema] = {
     **_texts("volume", "whom", "name", "description"),
@@ -166,7 +167,7 @@ SENT: Mapping[str, Mapping[str, Schema]] = {
     "POST launches": {**LAUNCH, "trust": TEXT},
     "POST api/launches": {
         **_texts("repository", "version", "opening"),
-        **WISHES,
+        **dict.fromkeys(WISHES, TOLD),
         "existing": EXISTING,
         **dict.fromkeys(("retry", "infer", "rebuild", "no_volumes"), TICK),
     },

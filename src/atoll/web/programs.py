@@ -27,7 +27,6 @@ from atoll.people import Person
 from atoll.plain import plain
 from atoll.web import progress
 from atoll.web.doors import door_of
-from atoll.web.launch_form import LaunchForm
 from atoll.web.launches import begin_for
 from atoll.web.recognition import target_of
 from atoll.web.rows import rows_of
@@ -61,12 +60,12 @@ async def launch(request: Request) -> Response:
     Nobody is shown what a pasted link asks for: of that, only what reaches nothing is taken.
     """
     person, sent = await by_token(request), await object_of(request)
-    form = LaunchForm.read(sent)
-    target = target_of(form.repository, form.version, form.opening)
-    own, link = Wishes.read(sent), unasked(Wishes.of_link(form.repository))
+    repository = text_of(sent, "repository")
+    target = target_of(repository, text_of(sent, "version"), text_of(sent, "opening"))
+    own, link = Wishes.of_program(sent), unasked(Wishes.of_link(repository))
     wishes = Wishes(**link.asked() | own.asked())
     rules = await site_of(request).atoll.allowances.of(person)
-    asked = wishes.request(target, person, rules, typed=form.repository.strip())
+    asked = wishes.request(target, person, rules, typed=repository)
     asked = replace(
         asked,
         existing=existing_of(text_of(sent, "existing"), Existing.ASK),
