@@ -27,9 +27,12 @@ if ! works; then
     }
 fi
 echo "Installing $(grep -c '==' "$lock") packages into .venv, as $lock says"
-"$UV" pip install --quiet --python .venv/bin/python --require-hashes --requirements "$lock"
+# Compiled now: who runs it may have no right to write here, or PYTHONDONTWRITEBYTECODE set, and each
+# start of a command would take three times as long.
+"$UV" pip install --quiet --python .venv/bin/python --require-hashes --compile-bytecode --requirements "$lock"
 # --no-deps and no build isolation: nothing comes from the index but what the lock names.
 "$UV" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation \
     --reinstall-package atoll --editable .
+.venv/bin/python -m compileall -q src
 .venv/bin/atoll --version
 echo "$made_from $PWD" >"$stamp"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from urllib.parse import quote
 
 import pytest
@@ -202,6 +203,25 @@ def test_the_list_of_servers_follows_what_happens(page, url, service):
     page.get_by_text("Starting", exact=True).wait_for()
     service.hub.users["ada"]["servers"]["mine"].update(pending=None, ready=True)
     page.get_by_text("Running", exact=True).wait_for()
+
+
+def test_who_starts_one_is_led_to_it_whatever_else_happens_meanwhile(page, url, service):
+    launch(page, url)
+    page.wait_for_url("**/user/**")
+    page.goto(f"{url}{PREFIX}servers")
+    page.get_by_role("button", name="Stop engine").click()
+    page.get_by_text("Stopped", exact=True).wait_for()
+    service.hub.run("ada", "mine").update(pending="spawn", ready=False)
+    page.goto(f"{url}{PREFIX}servers")
+
+    def slowly(route):
+        service.hub.users["ada"]["servers"]["mine"].update(pending=None, ready=True)
+        time.sleep(3)  # longer than the page waits until it looks again
+        route.continue_()
+
+    page.route("**/servers/engine/start", slowly)
+    page.get_by_role("button", name="Start engine").click()
+    page.wait_for_url("**/hub/spawn-pending/ada/engine")
 
 
 def test_a_link_is_asked_about_until_a_person_says_otherwise(page, url, service):

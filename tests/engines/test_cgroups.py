@@ -200,10 +200,10 @@ def test_three_that_make_way_take_no_more_of_the_processors_than_one_that_does_n
     ]
     try:
         before = spent(boxes)
-        while "cpu" in cgroups.control().controllers and sum(spent(boxes)) < sum(before) + 0.5:
+        while "cpu" in cgroups.control().controllers and sum(spent(boxes)) < sum(before) + 2:
             time.sleep(0.1)
         first, *others = (now - was for now, was in zip(spent(boxes), before, strict=True))
-        assert first >= 0.7 * sum(others)  # and not a third of it
+        assert first >= 0.6 * sum(others)  # and not a third of it
     finally:
         for one in boxes:
             kill(one)

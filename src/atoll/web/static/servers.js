@@ -2,6 +2,7 @@
 // could not wait for JupyterHub's newest word, and tells times by the reader's own clock.
 const list = document.querySelector("#servers");
 const PAUSE = 2000; // milliseconds
+let left = false; // for where a button leads: to load this page again would keep its person here
 
 function shown() {
   return Object.fromEntries(
@@ -14,12 +15,14 @@ function moves() {
 }
 
 async function look() {
+  if (left) return;
   try {
     const answer = await fetch(list.dataset.states);
     const now = await answer.json();
     const changed = Object.entries(shown()).some(
       ([name, state]) => (now[name] ?? "stopped") !== state,
     );
+    if (left) return;
     if (changed) location.reload();
     if (!moves()) return;
   } catch {
@@ -28,6 +31,7 @@ async function look() {
   setTimeout(look, PAUSE);
 }
 
+addEventListener("submit", () => (left = true));
 if (list && (moves() || "late" in list.dataset)) setTimeout(look, PAUSE);
 for (const one of document.querySelectorAll("#servers time")) {
   const when = new Date(one.dateTime);
