@@ -23,7 +23,7 @@ has_postgres() { compgen -G "/usr/lib/postgresql/*/bin/initdb" || command -v ini
 
 need git "repositories are fetched with it" has git
 need git-lfs "large files in repositories" has git-lfs
-need chromium "the pages are tested in a real browser" has chromium
+need chromium-headless-shell "the pages are tested in a real browser; this one has no windows" has chromium-headless-shell
 need postgresql "the store is tested on a real PostgreSQL" has_postgres
 need slirp4netns "gives boxes a network of their own" has slirp4netns
 need python3 "the ordinary user's Python; root's own may be in a folder that others cannot enter" \
