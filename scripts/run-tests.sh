@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 
 only_root=(
     tests/cli/test_{admin,backup,cli_progress,common,environments}.py
-    tests/engines/test_builder_{explanations,locks,pythons,real}.py
-    tests/engines/test_{compiled,conda,forked_lab,front,generations,guests,renewal,room_on_disk,saving}.py
+    tests/engines/test_builder{,_explanations,_locks,_pythons,_real}.py
+    tests/engines/test_{compiled,conda,debian,forked_lab,front,generations,guests,kernel_forks,layers,neighbours,renewal,room_on_disk,saving,warming}.py
     tests/engines/test_{comparing,conda_locks,corrections,python2,r,r_problems,remedies,renew_files,searches,solving,trials}.py
 )
 only_ordinary=(

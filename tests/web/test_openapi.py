@@ -27,7 +27,7 @@ from support.one_host import joined, serving
 from support.walking import TakingSource
 from support.web_service import REPO, Service, make_service
 
-EXAMPLES = 6  # of each address, of what is as described and of what is not
+EXAMPLES = 4  # of each address, of what is as described and of what is not
 
 
 def operations(document):
