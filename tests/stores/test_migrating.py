@@ -173,9 +173,11 @@ async def test_a_server_that_was_restarted_is_connected_to_anew(postgres_server,
         await store.open()
         await store.plans.latest("ada")
         with psycopg.connect(postgres_server, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'"
-            )
+            ended = connection.execute(  # each waited for: only then has it hung up
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
+                [make_url(url).database],
+            ).fetchall()
+        assert ended == [(True,)]
         assert await store.plans.latest("ada") == {}
         await store.close()
 
