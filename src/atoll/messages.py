@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from atoll.access import HUB, Party, party
+from atoll.acts import ATOLL
 from atoll.errors import BadRequest
 from atoll.names import is_slug
 from atoll.people import Person
@@ -106,6 +107,17 @@ def message_from(
     to = HUB if whom == "@" else party(owner)
     now = now or datetime.now(UTC)
     return Message(to, said, loud, by, _moment(until, now), whom if slash else "", now)
+
+
+def message_of_operator(operator: str, did: str, whom: str, rest: str) -> Message:
+    """Return what Atoll tells *whom* when *operator* *did* something with what is theirs.
+
+    It is nobody's to take back, least of all theirs who did it.
+    """
+    now = datetime.now(UTC)
+    when = f"{now.day} {now:%B %Y}, {now:%H:%M} UTC"
+    text = f"{operator}, an operator of this hub, {did} on {when}. {rest}"
+    return message_from(whom, text, ATOLL, until=str(REMEMBERED.total_seconds()), now=now)
 
 
 def _moment(text: str, now: datetime) -> datetime | None:

@@ -72,7 +72,7 @@ class Files:
 
 
 def stop_the_eater(page, hub):
-    """As the operator: see what takes the most memory of all, and stop it."""
+    """As the operator: see what takes the most memory of all, look into it, and stop it."""
     page.goto(hub.url("services/atoll/admin"))
 
     def first():
@@ -81,6 +81,10 @@ def stop_the_eater(page, hub):
 
     eventually(lambda: re.match(r"bob/notes\s+4\d\d MB", first()))
     tell(page, "operator-finds")
+    page.get_by_role("link", name="Open bob/notes").click()
+    page.get_by_role("button", name="Authorize").click()  # as JupyterHub asks
+    page.get_by_label("File Browser Section").get_by_text("mine.txt").wait_for()
+    page.goto(hub.url("services/atoll/admin"))
     page.get_by_role("button", name="Stop bob/notes").click()
     page.get_by_text("Stopped: bob/notes.").wait_for()
     tell(page, "operator-stops")
@@ -135,6 +139,8 @@ def test_what_eats_the_machine_is_stopped_and_every_server_opens_again(tmp_path,
             pages = {person: signed_in(browser, new, person) for person in ("admin", "bob")}
             for person, name in SERVERS:
                 pages[person].goto(new.url("services/atoll/servers"))
+                if person == "bob":  # who was told so before the backup was made
+                    pages[person].get_by_text("opened your server “notes”").first.wait_for()
                 tell(pages[person], f"operator-restored-{person}")
                 pages[person].get_by_role("button", name=f"Start {name}").click()
                 pages[person].wait_for_url(f"**/user/{person}/{name}/lab**")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import httpx2
 from tornado.httputil import HTTPHeaders
@@ -12,6 +15,7 @@ from tornado.httputil import HTTPHeaders
 from atoll.acts import Search
 from atoll.errors import Unreachable
 from atoll.hub.witness import Witness
+from atoll.people import Person
 from atoll.stores.sql import open_store
 from support.hub import a_plan, eventually
 
@@ -82,6 +86,61 @@ def test_what_people_do_by_jupyterhubs_api_is_written_down_once(installation):
     assert {one.server for one in found} == {"", "wanda/lab"}
     assert {(one.who, one.way.value) for one in found} == {("wanda", "program")}
     assert made["token"] not in repr(found)
+
+
+def told(installation, name):
+    async def find():
+        store = open_store(installation.settings)
+        await store.open()
+        found = await store.messages.live(datetime.now(UTC))
+        await store.close()
+        return [one for one in found if one.goes_to(Person(name))]
+
+    return asyncio.run(find())
+
+
+def enter(browser, installation, server):
+    """Ask JupyterHub to be let into *server*, as its proxy would have a browser do."""
+    owner, name = server.split("/")
+    sent = {
+        "client_id": f"jupyterhub-user-{owner}-{name}",
+        "redirect_uri": f"{installation.places.base}user/{server}/oauth_callback",
+        "response_type": "code",
+    }
+    headers = {"Sec-Fetch-Mode": "navigate"}
+    where = f"{installation.url('hub/api/oauth2/authorize')}?{urlencode(sent)}"
+    answer = browser.get(where, headers=headers)
+    if answer.status_code == 200:  # JupyterHub asks whether one wants it
+        sure = re.search(r'name="_xsrf" value="([^"]+)"', answer.text)[1]
+        answer = browser.post(where, data={"_xsrf": sure}, headers=headers)
+    return answer
+
+
+def test_an_operator_who_enters_somebodys_server_is_written_down_and_its_owner_told(installation):
+    installation.person("walter")
+    installation.person("wendy")
+    plans = [a_plan("walter", "shared"), replace(a_plan("walter", "lab"), title="Rocks & Rivers")]
+    plans += [a_plan("admin", "mine")]
+    installation.put(*plans)
+    for plan in plans:
+        installation.run(plan)
+    password = installation.places.secret(installation.places.password.name)
+    given = {"user": "admin", "scopes": ["access:servers!server=walter/shared"]}
+    assert installation.api("POST", "shares/walter/shared", json=given).status_code == 200
+    with httpx2.Client(trust_env=False, timeout=60) as browser:
+        assert sign_in(browser, installation, "admin", password) == 302
+        for server in ("admin/mine", "walter/shared", "walter/lab"):
+            answer = enter(browser, installation, server)
+            assert answer.status_code == 302, answer.text
+            assert f"/user/{server}/oauth_callback?code=" in answer.headers["location"]
+    eventually(lambda: told(installation, "walter"))
+    entered = {one.server: one for one in acts(installation, who="admin", what="enter")}
+    assert entered.keys() == {"walter/shared", "walter/lab"}  # one's own is nothing to write down
+    assert entered["walter/lab"].detail == {"as": "operator"}
+    assert entered["walter/shared"].detail == {}  # its owner has let them in
+    (message,) = told(installation, "walter")
+    assert message.text.startswith("admin, an operator of this hub, opened your server “Rocks &")
+    assert told(installation, "wendy") == []
 
 
 async def test_a_database_that_is_away_keeps_nobody_from_signing_in(caplog):

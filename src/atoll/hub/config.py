@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from atoll.acts import Acts
+from atoll.app import Store
 from atoll.hub.line import STARTING
 from atoll.hub.persons import PersonsSpawner
 from atoll.hub.places import (
@@ -132,10 +132,10 @@ def _stop(c: Any, places: Places, settings: Settings) -> None:
 def _watch(c: Any, places: Places, settings: Settings) -> None:
     """Have it written down who signs in, and what people do past Atoll's own pages."""
 
-    async def acts() -> Acts:
-        return (await installation(wire_from_settings).opened()).store.acts
+    async def store() -> Store:
+        return (await installation(wire_from_settings).opened()).store
 
-    witness = Witness(acts, f"{places.base}hub/", settings.access.proxies)
+    witness = Witness(store, f"{places.base}hub/", settings.access.proxies)
     admitting = c.Authenticator.post_auth_hook
 
     async def admit(authenticator: Any, handler: Any, found: dict[str, Any]) -> dict[str, Any]:

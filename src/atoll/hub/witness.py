@@ -1,8 +1,9 @@
 """Witness: writes down what people ask of JupyterHub itself, by its pages and by its API.
 
 Nothing of it goes through Atoll's service. JupyterHub calls a function when a request has been
-answered; which of them are acts, and of what, is told by method, path and status alone. What a
-person types as a name that nobody has may be a password, so it is not kept.
+answered; which of them are acts, and of what, is told by method, path and status, and by the code
+with which a browser is let into a server. Whose server an operator opens is told so. What a person
+types as a name that nobody has may be a password, so it is not kept.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from jupyterhub import orm
 from jupyterhub.log import log_request
 from jupyterhub.user import User
 
-from atoll.acts import Act, Acts, Way, note, sender
+from atoll.acts import Act, Way, note, sender, short
+from atoll.app import Store
+from atoll.messages import message_of_operator
+from atoll.people import Person
 
 # Method, path below hub/, deed, kind of what the path names. The first that fits counts.
 SERVER = r"(?P<who>[^/]+)/server(?:s/(?P<server>[^/]+))?"
@@ -38,15 +43,15 @@ TABLE = [
 ]
 SIGNING_IN = re.compile(r"(?:\w+/)?(?:login|oauth_callback|\w+_login)")
 WRONG = 400  # and above: what was asked was not done
+UNASKED = {"as": "operator"}  # that nobody has let into a server whoever enters it
 
 log = logging.getLogger(__name__)
-Store = Callable[[], Awaitable[Acts]]
 
 
 class Witness:
     """Writes acts to what *store* opens; *base* is JupyterHub's path, which ends in ``hub/``."""
 
-    def __init__(self, store: Store, base: str, proxies: int = 0) -> None:
+    def __init__(self, store: Callable[[], Awaitable[Store]], base: str, proxies: int = 0) -> None:
         self._store = store
         self._base = base
         self._proxies = proxies
@@ -67,7 +72,7 @@ class Witness:
 
     async def add(self, act: Act) -> None:
         """Write *act* down, once the store is open."""
-        await (await self._store()).add(act)
+        await (await self._store()).acts.add(act)
 
     def _act(self, handler: Any) -> Act | None:
         request = handler.request
@@ -84,6 +89,8 @@ class Witness:
         if path == "logout":
             user = handler.get_current_user_cookie()
             return Act(user.name, "sign out", "person", user.name, address=where) if user else None
+        if path == "api/oauth2/authorize":
+            return _entered(handler, where)
         return self._asked(handler, path, where)
 
     def _asked(self, handler: Any, path: str, where: str) -> Act | None:
@@ -117,10 +124,47 @@ class Witness:
         forwarded = handler.request.headers.get_list("X-Forwarded-For")
         return sender(forwarded, str(handler.request.remote_ip or ""), self._proxies)
 
+    async def _tell(self, act: Act) -> None:
+        """Tell whose server it is that an operator has entered it."""
+        owner, _, name = act.server.partition("/")
+        if Person(owner).visitor:
+            return
+        store = await self._store()
+        plan = await store.plans.newest(owner, name)
+        called = short((plan and plan.title) or name, 100)
+        rest = "Operators can do there whatever you can."
+        message = message_of_operator(act.who, f"opened your server “{called}”", owner, rest)
+        await store.messages.add(message)
+
+    async def _keep(self, act: Act) -> None:
+        await note(self, act)
+        if act.detail == UNASKED:
+            try:
+                await self._tell(act)
+            except Exception:
+                log.exception("NOT TOLD: %s entered %s", act.who, act.server)
+
     def _write(self, act: Act) -> None:
-        task = asyncio.ensure_future(note(self, act))
+        task = asyncio.ensure_future(self._keep(act))
         self._tasks.add(task)  # else it may be collected before it is done
         task.add_done_callback(self._tasks.discard)
+
+
+def _entered(handler: Any, where: str) -> Act | None:
+    """Return that somebody was let into a server of somebody else's, if that is what was answered.
+
+    What was granted counts, by its code, and not what the request said it was for.
+    """
+    going = handler._headers.get("Location", "")  # noqa: SLF001 - as above
+    code = parse_qs(urlsplit(going).query).get("code", [""])[0]
+    granted = orm.OAuthCode.find(handler.db, code) if code else None
+    user, spawner = (granted.user, granted.client.spawner) if granted else (None, None)
+    if spawner is None or spawner.user == user:
+        return None
+    shared = any(one.user == user or one.group in user.groups for one in spawner.shares)
+    server = f"{spawner.user.name}/{spawner.name}"
+    detail = {} if shared or not user.admin else UNASKED
+    return Act(user.name, "enter", "server", server, server, address=where, detail=detail)
 
 
 def _removes(body: bytes) -> bool:

@@ -15,7 +15,7 @@ from atoll.acts import ATOLL, short
 from atoll.allowances import rulings_from, shown
 from atoll.app import Atoll
 from atoll.errors import BadRequest, Changed, NotFound, Refused
-from atoll.messages import REMEMBERED, message_from
+from atoll.messages import message_from, message_of_operator
 from atoll.names import is_slug
 from atoll.people import Person
 from atoll.web import overview
@@ -112,14 +112,9 @@ class Operator:
             raise Refused("Nobody has switched on that operators see as others do.", hint=hint)
         person = await to_be_seen_as(self.hub, name)
         await self.note("see as", "person", person.name)
-        now = datetime.now(UTC)
-        text = (
-            f"{self.name}, an operator of this hub, looked at your pages of Atoll as you see them, "
-            f"on {now.day} {now:%B %Y}, {now:%H:%M} UTC. Nothing can be changed in that way."
-        )
-        until = str(REMEMBERED.total_seconds())
-        # Nobody's to take back, least of all theirs who looked.
-        told = message_from(person.name, text, ATOLL, until=until, now=now)
+        did = "looked at your pages of Atoll as you see them,"
+        rest = "Nothing can be changed in that way."
+        told = message_of_operator(self.name, did, person.name, rest)
         await self.atoll.store.messages.add(told)
         return person
 
