@@ -91,6 +91,14 @@ def stop_the_eater(page, hub):
     assert ("bob", "course") in hub.servers()  # nobody else was disturbed
 
 
+def find_servers(page, hub, person):
+    """As *person*: see the servers that came back, and what was said before the machine was lost."""
+    page.goto(hub.url("services/atoll/servers"))
+    if person == "bob":
+        page.get_by_text("opened your server “notes”").first.wait_for()
+    tell(page, f"operator-restored-{person}")
+
+
 def test_what_eats_the_machine_is_stopped_and_every_server_opens_again(tmp_path, browser):
     make_repo(tmp_path / "git" / "course", {"requirements.txt": "six==1.16.0\n", "a.txt": "first"})
     make_repo(tmp_path / "git" / "notes", {"requirements.txt": "six==1.16.0\n", "b.txt": "notes"})
@@ -138,10 +146,7 @@ def test_what_eats_the_machine_is_stopped_and_every_server_opens_again(tmp_path,
             assert new.servers() == []
             pages = {person: signed_in(browser, new, person) for person in ("admin", "bob")}
             for person, name in SERVERS:
-                pages[person].goto(new.url("services/atoll/servers"))
-                if person == "bob":  # who was told so before the backup was made
-                    pages[person].get_by_text("opened your server “notes”").first.wait_for()
-                tell(pages[person], f"operator-restored-{person}")
+                find_servers(pages[person], new, person)
                 pages[person].get_by_role("button", name=f"Start {name}").click()
                 pages[person].wait_for_url(f"**/user/{person}/{name}/lab**")
                 files = Files(new, person, name)

@@ -159,7 +159,11 @@ class HubStandIn:
 
     async def _who(self, request: Request) -> Response:
         found = self.tokens.get(request.headers.get("authorization", "").removeprefix("token "))
-        return JSONResponse(found) if found else JSONResponse({"message": "Forbidden"}, 403)
+        known = self.users.get(found["name"], {}) if found else {}
+        identity = {key: known[key] for key in ("groups", "admin") if key in known}
+        return (
+            JSONResponse(found | identity) if found else JSONResponse({"message": "Forbidden"}, 403)
+        )
 
     async def _list(self, request: Request) -> Response:
         assert self._service(request)

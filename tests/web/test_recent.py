@@ -46,6 +46,21 @@ async def test_what_was_said_just_before_will_do_while_the_answer_takes_long():
     assert (answer.said, answer.late) == (1, True)  # the late word has come meanwhile
 
 
+async def test_who_took_long_to_answer_is_left_in_peace_for_a_while(monkeypatch):
+    known, slow = Recent(), Slow()
+    asking = asyncio.create_task(known.get("ada", slow))
+    await asyncio.sleep(recent.QUICK * 2)
+    slow.go.set()
+    assert (await asking).said == 1
+    answer = await known.get("ada", slow)
+    assert (answer.said, answer.late, slow.asked) == (1, True, 1)
+    assert (await known.get("bob", slow)).said == 2  # of whom nothing was said yet
+    known.forget("ada")
+    assert (await known.get("ada", slow)).said == 3  # after a change it is asked for at once
+    monkeypatch.setattr(recent, "REST", 0)
+    assert (await known.get("ada", slow)).said == 4  # as it is in the end
+
+
 async def test_an_old_word_is_not_believed(monkeypatch):
     known, slow = Recent(), Slow()
     await known.get("ada", quick)

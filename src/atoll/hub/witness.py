@@ -158,9 +158,10 @@ def _entered(handler: Any, where: str) -> Act | None:
     going = handler._headers.get("Location", "")  # noqa: SLF001 - as above
     code = parse_qs(urlsplit(going).query).get("code", [""])[0]
     granted = orm.OAuthCode.find(handler.db, code) if code else None
-    user, spawner = (granted.user, granted.client.spawner) if granted else (None, None)
-    if spawner is None or spawner.user == user:
+    spawner = granted.client.spawner if granted else None
+    if granted is None or spawner is None or spawner.user == granted.user:
         return None
+    user = granted.user
     shared = any(one.user == user or one.group in user.groups for one in spawner.shares)
     server = f"{spawner.user.name}/{spawner.name}"
     detail = {} if shared or not user.admin else UNASKED

@@ -18,7 +18,7 @@ import httpx2
 
 from atoll.errors import AtollError, Busy, NotFound, Refused, StartFailed, Unreachable
 from atoll.people import Person
-from atoll.web.recent import QUICK, Answer, Recent
+from atoll.web.recent import Answer, Recent
 
 PATIENCE = 30.0  # seconds; a POST that starts a server is answered within JupyterHub's 10
 STARTING_PATIENCE = 600.0  # seconds without any word while a server starts
@@ -60,7 +60,7 @@ class HubUser:
 class Bearer:
     """Who a token belongs to, and what it may do. ``session`` is JupyterHub's browser session."""
 
-    name: str
+    person: Person
     kind: str
     scopes: frozenset[str]
     session: str = ""
@@ -118,7 +118,10 @@ class HubApi:
         _check(answer, "tell who you are")
         found = answer.json()
         scopes = frozenset(found.get("scopes", ()))
-        return Bearer(found["name"], found.get("kind", ""), scopes, found.get("session_id") or "")
+        # Every token may tell these of whose it is, JupyterHub's identity scopes.
+        groups = frozenset(found.get("groups") or ())
+        person = Person(found["name"], groups, bool(found.get("admin")))
+        return Bearer(person, found.get("kind", ""), scopes, found.get("session_id") or "")
 
     async def user(self, name: str) -> HubUser:
         """Return *name* with all servers, or raise `NotFound`."""
@@ -127,13 +130,12 @@ class HubApi:
         _check(answer, "find the user")
         return _user(answer.json())
 
-    async def user_soon(self, name: str, *, patience: float | None = QUICK) -> Answer[HubUser]:
-        """Return what `user` does or, after *patience* seconds, what it said a moment ago.
+    async def user_soon(self, name: str) -> Answer[HubUser]:
+        """Return what `user` does or, if that takes long, what it said a moment ago.
 
         Not of before we have started or stopped one of the user's servers, or removed the user.
-        Who has the patience to wait, `None`, has the answer known for those who have not.
         """
-        return await self._recent.get(name, lambda: self.user(name), patience=patience)
+        return await self._recent.get(name, lambda: self.user(name))
 
     async def users(self, prefix: str) -> list[HubUser]:
         """Return every user whose name begins with *prefix*, with all servers."""

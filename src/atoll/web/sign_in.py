@@ -31,8 +31,8 @@ COOKIE = "atoll-session"
 HUB_SESSION = "jupyterhub-session-id"  # JupyterHub's; a new one means somebody else signed in
 LIFETIME = 14 * 86400  # seconds, as JupyterHub's own cookies
 PATIENCE = 900  # seconds in which a person must have signed in
-FRESH = 30.0  # seconds for which the hub's word about a person is believed
-AGEING = 15.0  # seconds after which it is asked for again, while a page need not wait for it
+FRESH = 60.0  # seconds for which the hub's word about a person is believed
+AGEING = 30.0  # seconds after which it is asked for again, while a page need not wait for it
 LARGEST_FORM = 64 * 1024  # bytes
 MOST = 10_000  # people remembered at once
 
@@ -117,8 +117,7 @@ async def person_of(site: Site, token: str) -> tuple[Person, Bearer] | None:
         return None
     if not bearer.may("access:services", f"service={service}"):
         return None
-    user = (await site.hub.user_soon(bearer.name, patience=None)).said
-    return Person(user.name, user.groups, user.admin), bearer
+    return bearer.person, bearer
 
 
 async def session_of(request: Request) -> Session:

@@ -18,8 +18,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from atoll.errors import Unreachable
 
 PATIENCE = 30  # seconds that a writer waits for another one
-# Connections to a PostgreSQL server that are kept: more would be made and closed again and again
-# while people click. After so many seconds each is made anew, lest a firewall has forgotten it.
+# Connections that are kept: more would be made and closed again and again while people click. After
+# so many seconds one to a server is made anew, lest a firewall has forgotten it.
 KEPT, OLD = 12, 300
 
 
@@ -35,7 +35,7 @@ class Database:
         """SQLAlchemy's engine, made once."""
         if self._engine is None:
             if self.is_sqlite:
-                self._engine = create_async_engine(self.url)
+                self._engine = create_async_engine(self.url, pool_size=KEPT)
                 event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
             else:
                 self._engine = create_async_engine(
