@@ -63,6 +63,9 @@ AIMS: dict[str, tuple[float | None, float | None]] = {
 
 def main(user: str = "me", only: str = "", *options: str) -> int:
     """Run what is asked for as *user*; return 0 unless a benchmark broke or is not there."""
+    if user not in {"me", ORDINARY}:
+        print(__doc__)
+        return 0 if user in {"-h", "--help"} else 2
     ordinary = user == ORDINARY
     results = FOLDER / (f"results-{ORDINARY}.json" if ordinary else "results.json")
     signal.signal(signal.SIGTERM, interrupted)
