@@ -94,6 +94,24 @@ async def test_a_hub_that_does_not_answer_takes_nobody_out_before_time(hub, agei
         await faces.vouched(None, "token")
 
 
+async def test_an_old_word_will_do_while_the_hub_takes_long_and_not_where_it_answers(
+    hub, ageing, monkeypatch
+):
+    faces = Faces()
+    await known(hub, faces)
+    monkeypatch.setattr(sign_in, "FRESH", 0.0)
+    assert await faces.vouched(None, "token") == ADA  # it says nothing
+    monkeypatch.setattr(sign_in, "GOOD", 0.0)
+    asking = asyncio.create_task(faces.vouched(None, "token"))
+    await asyncio.sleep(sign_in.QUICK * 2)
+    assert not asking.done()  # too old by now
+    hub.words.put_nowait(ADA)
+    assert await asking == ADA
+    monkeypatch.setattr(sign_in, "GOOD", 300.0)
+    hub.words.put_nowait(None)
+    assert await faces.vouched(None, "token") is None  # it said so at once
+
+
 async def test_an_answer_on_its_way_does_not_bring_back_who_has_signed_out(hub, ageing):
     faces = Faces()
     await known(hub, faces)

@@ -151,7 +151,7 @@ async def test_who_becomes_an_operator_meanwhile_or_ceases_to_be_one_is_not_seen
     service.hub.users["bob"]["admin"] = False
     assert MARK in (await ada.get("servers")).text
     service.hub.users["ada"]["admin"] = False
-    for name in ("FRESH", "AGEING"):
+    for name in ("FRESH", "AGEING", "GOOD"):
         monkeypatch.setattr(sign_in, name, 0.0)
     assert MARK not in (await ada.get("servers")).text
 

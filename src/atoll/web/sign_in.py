@@ -25,6 +25,7 @@ from atoll.web.arriving import remember, whence
 from atoll.web.disguise import person_seen_as
 from atoll.web.guard import check_post, inside, origin_of
 from atoll.web.hub_api import Bearer
+from atoll.web.recent import QUICK
 from atoll.web.site import Site, site_of
 
 COOKIE = "atoll-session"
@@ -32,6 +33,7 @@ HUB_SESSION = "jupyterhub-session-id"  # JupyterHub's; a new one means somebody 
 LIFETIME = 14 * 86400  # seconds, as JupyterHub's own cookies
 PATIENCE = 900  # seconds in which a person must have signed in
 FRESH = 60.0  # seconds for which the hub's word about a person is believed
+GOOD = 300.0  # and for which it will do while the hub takes long to answer, as JupyterHub's library
 AGEING = 30.0  # seconds after which it is asked for again, while a page need not wait for it
 LARGEST_FORM = 64 * 1024  # bytes
 MOST = 10_000  # people remembered at once
@@ -73,9 +75,10 @@ class Faces:
     async def vouched(self, site: Site, token: str) -> Person | None:
         """Return whose *token* is by the hub's word of the last `FRESH` seconds, if anybody's.
 
-        Who comes again in time need not wait: the hub is asked anew meanwhile.
+        Who comes again in time need not wait: the hub is asked anew meanwhile. Later, its word of
+        the last `GOOD` seconds will do if it does not answer soon.
         """
-        at, known = self.known.get(token, (-FRESH, None))
+        at, known = self.known.get(token, (-GOOD, None))
         age = time.monotonic() - at
         if age < AGEING:
             return known
@@ -83,7 +86,11 @@ class Faces:
         if asking is None:
             asking = self.asking[token] = asyncio.create_task(self._ask(site, token))
             asking.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return known if age < FRESH else await asyncio.shield(asking)
+        if FRESH <= age < GOOD:
+            await asyncio.wait({asking}, timeout=QUICK)
+        if age < FRESH or (age < GOOD and not asking.done()):
+            return known
+        return await asyncio.shield(asking)
 
     async def _ask(self, site: Site, token: str) -> Person | None:
         try:
