@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 QUICK = 0.04  # seconds that a page waits for an answer, if it has an earlier one
 BELIEVED = 300.0  # seconds for which an answer will do, until the page looks again
-REST = 10  # times what a late answer took, for which it is not asked for again
+REST = 10  # times what a late answer took, for which it is not asked for again,
+LONGEST = 20.0  # but no longer than so many seconds: the hub may have caught up
 MOST = 10_000  # answers that are remembered
 
 
@@ -41,7 +42,7 @@ class Recent(Generic[T]):
         Raises whatever *ask* raises, if it was waited for.
         """
         at, took, known = self._said.get(key, (0.0, 0.0, None))
-        rest = min(REST * took, BELIEVED) if took > QUICK else 0.0
+        rest = min(REST * took, LONGEST) if took > QUICK else 0.0
         if known is not None and time.monotonic() - at < rest:
             return Answer(known, late=True)
         asking = self._asking.get(key)
